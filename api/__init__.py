@@ -1,0 +1,1 @@
+"""Everything that touches the outside: HTTP, storage, the command line, jobs."""

@@ -1,0 +1,1 @@
+"""Gymnasium skins over the simulator; no ladder, feature, reward or transition of their own."""

@@ -1,0 +1,1 @@
+"""Rules, planners, bandits and learners; rollouts; artifacts to and from bytes."""

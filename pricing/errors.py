@@ -1,0 +1,139 @@
+"""Every error that Tarifa raises on purpose, in one tree.
+
+::
+
+    TarifaError                what went wrong, why, what to do; a stable code; an exit code
+    +-- UsageError             the call is wrong (exit 2)
+    +-- DataError              the user's tables or settings break the contract (exit 3)
+    |   +-- SettingsError      shop.toml
+    |   +-- TooManyBadRows     quarantine above the configured share
+    +-- ArtifactError          a run, policy or output folder is corrupt, foreign or stale (exit 4)
+    |   +-- FingerprintError   it was made from other data
+    +-- RefusedError           Tarifa will not answer, because the answer would be invented (exit 5)
+    |   +-- UnknownProduct     not in the catalogue of the run
+    |   +-- OutsideSupport     a price nobody has ever seen
+    |   +-- NotIdentified      the data cannot tell
+    +-- BusyError              another process holds the folder, or the disk is full (exit 6)
+
+Only the edge (:mod:`api`) turns these into exit codes, HTTP problems and translated text.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "ArtifactError",
+    "BusyError",
+    "DataError",
+    "FingerprintError",
+    "NotIdentified",
+    "OutsideSupport",
+    "RefusedError",
+    "SettingsError",
+    "TarifaError",
+    "TooManyBadRows",
+    "UnknownProduct",
+    "UsageError",
+]
+
+
+class TarifaError(Exception):
+    """A failure that a user can act on.
+
+    Parameters
+    ----------
+    what
+        What went wrong, naming the row, file or field.
+    why
+        Why that is a problem; may be empty where `what` says it.
+    todo
+        What to do about it.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+    status: ClassVar[int] = 500
+
+    def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
+        self.what = what
+        self.why = why
+        self.todo = todo
+        super().__init__(" ".join(part for part in (what, why, todo) if part))
+
+
+class UsageError(TarifaError):
+    """The call itself is wrong: an option, a name, a combination."""
+
+    code = "usage"
+    exit_code = 2
+    status = 422
+
+
+class DataError(TarifaError):
+    """The user's tables break the data contract."""
+
+    code = "data"
+    exit_code = 3
+    status = 422
+
+
+class SettingsError(DataError):
+    """``shop.toml`` is missing something or says something impossible."""
+
+    code = "settings"
+
+
+class TooManyBadRows(DataError):  # noqa: N818 - reads as a sentence where it is raised
+    """More rows went to quarantine than the shop file allows."""
+
+    code = "too_many_bad_rows"
+
+
+class ArtifactError(TarifaError):
+    """A run, policy or output folder is corrupt, foreign, incomplete or of a newer schema."""
+
+    code = "artifact"
+    exit_code = 4
+    status = 503
+
+
+class FingerprintError(ArtifactError):
+    """An artifact was made from other data than it is used with."""
+
+    code = "fingerprint"
+
+
+class RefusedError(TarifaError):
+    """Tarifa declines to answer because any answer would be invented."""
+
+    code = "refused"
+    exit_code = 5
+    status = 422
+
+
+class UnknownProduct(RefusedError):  # noqa: N818 - reads as a sentence where it is raised
+    """The product or price group is not in the catalogue of this run."""
+
+    code = "unknown_product"
+    status = 404
+
+
+class OutsideSupport(RefusedError):  # noqa: N818 - reads as a sentence where it is raised
+    """The price lies outside everything observed for this series."""
+
+    code = "outside_support"
+
+
+class NotIdentified(RefusedError):  # noqa: N818 - reads as a sentence where it is raised
+    """The data cannot tell the effect of price for this series."""
+
+    code = "not_identified"
+
+
+class BusyError(TarifaError):
+    """Another process holds the folder, or there is no room to write."""
+
+    code = "busy"
+    exit_code = 6
+    status = 503

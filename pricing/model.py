@@ -1,0 +1,125 @@
+"""The demand model as a noun: a posterior over every series, kept as mean and factor, drawn on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing.archive import pack, unpack
+from pricing.arrays import Codes, Floats, Ints
+from pricing.panel import Series
+
+__all__ = ["COEFFICIENTS", "DemandModel"]
+
+COEFFICIENTS = ("level", "regular", "depth", "feature", "display", "lag", "traffic")
+"""Order of the C axis. Expected units of a period are
+
+    log mu = level + regular * log(R / R0) + depth * log(O / R) + feature * F + display * S
+           + lag * log(O_prev / R0) + traffic * V
+
+with R the regular and O the offered (shelf) price, both gross; R0 the series' reference price; F and S
+promotion shares; O_prev the shelf price of the period before; V the log of shop traffic over its
+training mean. `regular` and `depth` are elasticities: negative where demand falls with price.
+"""
+
+_KIND, _VERSION = "demand-model", 1
+
+
+@dataclass(frozen=True, slots=True)
+class DemandModel:
+    """Negative-binomial demand for N series with normal (Laplace) posteriors of C coefficients.
+
+    Attributes
+    ----------
+    series
+        Who the N rows are.
+    mean
+        float64 [N, C]; posterior mean in the order of :data:`COEFFICIENTS`.
+    factor
+        float64 [N, C, C]; lower Cholesky factor of the posterior covariance.
+    dispersion
+        float64 [N]; size r of the negative binomial: variance = mu + mu**2 / r.
+    reference_price
+        float64 [N]; R0, gross minor units.
+    support_low, support_high
+        int64 [N]; lowest and highest *regular* price seen in training, gross minor units.
+    depth_low
+        float64 [N]; deepest log(offered / regular) seen in training (<= 0).
+    identified_by
+        int8 [N, 2]; :class:`pricing.evidence.Identification` for each :class:`pricing.evidence.PriceKind`.
+    category
+        int64 [N]; index into `category_shock_sd`.
+    category_shock_sd
+        float64 [G]; sd of the log shock that a category shares in a period.
+    period_shock_sd
+        float; sd of the log shock that the whole shop shares in a period.
+    prior_mean, prior_covariance
+        float64 [C], [C, C]; the fitted population of coefficients, for series without history.
+    period_days
+        int; 7 for weeks, 1 for days.
+    until
+        str; ISO date, first day that the fit did not see.
+    fingerprint
+        str; of the data that it was fitted on.
+    seed
+        int; draws follow from it.
+    """
+
+    series: Series
+    mean: Floats
+    factor: Floats
+    dispersion: Floats
+    reference_price: Floats
+    support_low: Ints
+    support_high: Ints
+    depth_low: Floats
+    identified_by: Codes
+    category: Ints
+    category_shock_sd: Floats
+    period_shock_sd: float
+    prior_mean: Floats
+    prior_covariance: Floats
+    period_days: int
+    until: str
+    fingerprint: str
+    seed: int
+
+    def draws(self, count: int, *, first: int = 0) -> Floats:
+        """Return posterior draws ``first .. first + count`` as float64 [D, N, C].
+
+        Draw d is the same whatever else is asked for, so held-out worlds are just other numbers.
+        """
+        size = self.mean.shape
+        z = np.stack(
+            [
+                np.random.Generator(np.random.Philox(key=[self.seed, first + d])).standard_normal(size)
+                for d in range(count)
+            ]
+        )
+        offsets: Floats = np.einsum("nij,dnj->dni", self.factor, z)
+        return self.mean + offsets
+
+    def to_bytes(self) -> bytes:
+        """Serialise without pickle; the same model gives the same bytes."""
+        arrays: dict[str, NDArray[Any]] = {}
+        meta: dict[str, object] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                arrays[field.name] = value
+            elif isinstance(value, Series):
+                meta[field.name] = {f.name: list(getattr(value, f.name)) for f in fields(value)}
+            else:
+                meta[field.name] = value
+        return pack(_KIND, _VERSION, arrays, meta)
+
+    @staticmethod
+    def from_bytes(content: bytes) -> DemandModel:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        arrays, meta = unpack(_KIND, _VERSION, content)
+        series = Series(**{name: tuple(values) for name, values in meta.pop("series").items()})
+        values: dict[str, Any] = {**arrays, **meta}
+        return DemandModel(series=series, **values)

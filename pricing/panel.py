@@ -1,0 +1,109 @@
+"""The panel: what a fit sees of a shop, and nothing more.
+
+One series is one price group in one zone. One period is one week (or one day) of the shop's local
+calendar, half-open. Orders never pass this point; they are aggregated where they lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from pricing.arrays import Bools, Dates, Floats, Ints
+
+__all__ = ["Panel", "Series"]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Who the rows of a panel are. All tuples and arrays have length N, in ascending (group, zone) order.
+
+    Attributes
+    ----------
+    group, zone
+        Price group and zone identifiers.
+    category, subcategory, brand
+        Labels used for pooling; an absent label is the empty string.
+    """
+
+    group: tuple[str, ...]
+    zone: tuple[str, ...]
+    category: tuple[str, ...]
+    subcategory: tuple[str, ...]
+    brand: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def take(self, index: Ints) -> Series:
+        """Return the series at `index` (any order, int64 of any length)."""
+        picked = [int(i) for i in index]
+        return Series(*(tuple(getattr(self, f.name)[i] for i in picked) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Units and prices by series and period, as observed.
+
+    Attributes
+    ----------
+    series
+        N series.
+    periods
+        datetime64[D] [T]; first day of each period, ascending without gaps.
+    days
+        int64 [T]; days of the period that the data cover (a first or last week may be partial).
+    units
+        float64 [N, T]; units sold of retail merchandise, 0 where nothing sold.
+    on_sale
+        bool [N, T]; the product was in the assortment (between launch and exit, or first and last
+        sale where those are unknown). Where False, units are meaningless and never fitted.
+    offered, regular
+        float64 [N, T]; gross shelf and regular unit price in minor units (units-weighted mean, so
+        possibly a fraction); NaN where no price was recorded. See :func:`simulators.panel.carried`.
+    feature, display
+        float64 [N, T]; share (0-1) of the zone's sales that the promotion covered, 0 where none.
+    in_stock
+        float64 [N, T]; share of the group's units in stock; 1 where no inventory table exists.
+    traffic
+        float64 [T]; shop visits (or orders where no traffic table exists) of the whole shop.
+    currency
+        ISO 4217 code of the prices.
+    """
+
+    series: Series
+    periods: Dates
+    days: Ints
+    units: Floats
+    on_sale: Bools
+    offered: Floats
+    regular: Floats
+    feature: Floats
+    display: Floats
+    in_stock: Floats
+    traffic: Floats
+    currency: str
+
+    def take(self, index: Ints) -> Panel:
+        """Return the panel of the series at `index`."""
+        return replace(
+            self,
+            series=self.series.take(index),
+            **{name: getattr(self, name)[index] for name in _BY_SERIES},
+        )
+
+    def between(self, start: int, stop: int) -> Panel:
+        """Return the periods ``start <= t < stop``."""
+        return replace(
+            self,
+            **{name: getattr(self, name)[start:stop] for name in ("periods", "days", "traffic")},
+            **{name: getattr(self, name)[:, start:stop] for name in _BY_SERIES},
+        )
+
+    def position(self, day: np.datetime64) -> int:
+        """Return the number of periods that start before `day` (a half-open boundary)."""
+        return int(np.searchsorted(self.periods, day, side="left"))
+
+
+_BY_SERIES = ("units", "on_sale", "offered", "regular", "feature", "display", "in_stock")

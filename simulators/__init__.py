@@ -1,0 +1,1 @@
+"""Tables in, demand models and markets out: reading, checking, fitting, worlds, validation."""
