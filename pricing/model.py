@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from pricing.archive import pack, unpack
 from pricing.arrays import Codes, Floats, Ints
+from pricing.errors import UnknownProduct
 from pricing.panel import Series
+from pricing.randomness import label_hash, normals
 
 __all__ = ["COEFFICIENTS", "DemandModel"]
 
@@ -90,17 +92,40 @@ class DemandModel:
     def draws(self, count: int, *, first: int = 0) -> Floats:
         """Return posterior draws ``first .. first + count`` as float64 [D, N, C].
 
-        Draw d is the same whatever else is asked for, so held-out worlds are just other numbers.
+        Draw d of a series is the same whatever else is asked for: other draws, other series, another
+        order. Held-out worlds are just other numbers.
         """
-        size = self.mean.shape
-        z = np.stack(
-            [
-                np.random.Generator(np.random.Philox(key=[self.seed, first + d])).standard_normal(size)
-                for d in range(count)
-            ]
-        )
+        names = zip(self.series.group, self.series.zone, strict=True)
+        keys = np.array([label_hash(group, zone) for group, zone in names], dtype=np.uint64)
+        z = normals(keys, np.arange(first, first + count), len(COEFFICIENTS), self.seed)
         offsets: Floats = np.einsum("nij,dnj->dni", self.factor, z)
         return self.mean + offsets
+
+    def rows(self, series: Series) -> Ints:
+        """Return the rows of this model that belong to `series`, int64 [len(series)].
+
+        Raises
+        ------
+        UnknownProduct
+            If one of them was not fitted.
+        """
+        place = {pair: i for i, pair in enumerate(zip(self.series.group, self.series.zone, strict=True))}
+        pairs = list(zip(series.group, series.zone, strict=True))
+        missing = [pair for pair in pairs if pair not in place]
+        if missing:
+            raise UnknownProduct(
+                f"{len(missing)} series were not fitted; the first is {missing[0][0]} in {missing[0][1]}.",
+                todo="Fit again with data that hold their sales, or leave them out.",
+            )
+        return np.array([place[pair] for pair in pairs], dtype=np.int64)
+
+    def take(self, index: Ints) -> DemandModel:
+        """Return the model of the series at `index`; population facts stay."""
+        by_series = (
+            "mean factor dispersion reference_price support_low support_high depth_low identified_by category"
+        )
+        picked: dict[str, Any] = {name: getattr(self, name)[index] for name in by_series.split()}
+        return replace(self, series=self.series.take(index), **picked)
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same model gives the same bytes."""

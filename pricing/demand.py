@@ -1,0 +1,132 @@
+"""Expected demand: the one place where a price becomes units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.arrays import Floats
+from pricing.catalogue import Catalogue
+from pricing.model import COEFFICIENTS, DemandModel
+
+__all__ = ["Conditions", "DemandParameters", "log_units"]
+
+
+@dataclass(frozen=True, slots=True)
+class DemandParameters:
+    """One demand curve for every series; every array is float64 [..., N] (leading axes: worlds or draws).
+
+    Attributes
+    ----------
+    level
+        Log units of a period at the reference price, without promotion.
+    regular, depth, lag
+        Elasticities to regular price, to discount depth and to the last shelf price.
+    feature, display, traffic
+        Effects on log units of promotion shares and of log traffic.
+    gain, loss
+        Extra elasticity to a shelf price below and above the reference (remembered) price; 0 where the
+        data say nothing of it (Kalyanaram and Winer, Marketing Science 1995).
+    dispersion
+        Size r of the negative binomial: variance = mu + mu**2 / r.
+    log_reference
+        Log of the reference price R0, as a shelf price.
+    """
+
+    level: Floats
+    regular: Floats
+    depth: Floats
+    lag: Floats
+    feature: Floats
+    display: Floats
+    traffic: Floats
+    gain: Floats
+    loss: Floats
+    dispersion: Floats
+    log_reference: Floats
+
+    @staticmethod
+    def of(coefficients: Floats, model: DemandModel, catalogue: Catalogue) -> DemandParameters:
+        """Read coefficients [..., N, C] of `model` for the shelf prices of `catalogue` (same N series).
+
+        `catalogue` and `model` hold the same series in the same order; see :meth:`DemandModel.rows`.
+        """
+        named = {name: coefficients[..., i] for i, name in enumerate(COEFFICIENTS)}
+        nothing = np.zeros_like(named["level"])
+        return DemandParameters(
+            **named,
+            gain=nothing,
+            loss=nothing,
+            dispersion=np.broadcast_to(model.dispersion, nothing.shape),
+            log_reference=np.broadcast_to(
+                np.log(model.reference_price / catalogue.gross_share), nothing.shape
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the shop and the calendar add to a period; every array is float64, broadcast against [..., N].
+
+    Attributes
+    ----------
+    depth
+        Planned log(shelf / regular price), <= 0.
+    feature, display
+        Planned promotion shares, 0-1.
+    traffic
+        Log of expected shop traffic over its training mean.
+    """
+
+    depth: Floats
+    feature: Floats
+    display: Floats
+    traffic: Floats
+
+    @staticmethod
+    def plain(series: int) -> Conditions:
+        """Return a period without promotions and with mean traffic for N series."""
+        nothing = np.zeros(series)
+        return Conditions(nothing, nothing, nothing, nothing)
+
+
+def log_units(
+    parameters: DemandParameters,
+    log_price: Floats,
+    lag: Floats,
+    reference: Floats,
+    conditions: Conditions,
+) -> Floats:
+    """Return the log of expected units of a period.
+
+    Parameters
+    ----------
+    parameters
+        float64 [..., N] each.
+    log_price
+        float64 [..., N]; log regular shelf price of the period.
+    lag
+        float64 [..., N]; log shelf price of the period before.
+    reference
+        float64 [..., N]; log of the price that shoppers remember.
+    conditions
+        Promotions and traffic of the period.
+    """
+    d = parameters
+    gap = log_price + conditions.depth - reference
+    base = (
+        d.level
+        + d.lag * (lag - d.log_reference)
+        + d.depth * conditions.depth
+        + d.feature * conditions.feature
+        + d.display * conditions.display
+        + d.traffic * conditions.traffic
+    )
+    out: Floats = (
+        base
+        + d.regular * (log_price - d.log_reference)
+        + d.loss * np.maximum(gap, 0.0)
+        + d.gain * np.minimum(gap, 0.0)
+    )
+    return out

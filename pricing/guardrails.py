@@ -1,0 +1,337 @@
+"""Guardrails: every rule filters the rounded ladder, before the choice and never after it.
+
+A rejection is a bit. The order of :class:`Rule` is the order of precedence, so the rule that a rejection
+is attributed to is its lowest bit, and the binding rule of a choice is the lowest bit of the price that
+would have been chosen without any rule: the bits of that price are the smallest set whose removal
+restores it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from pricing.arrays import Bits, Bools, Codes, Floats, Ints
+from pricing.catalogue import Catalogue
+from pricing.errors import SettingsError
+from pricing.evidence import Identification
+from pricing.menu import Endings, Menu
+from pricing.transition import State
+
+__all__ = [
+    "HARD",
+    "Admission",
+    "GuardrailSettings",
+    "Guardrails",
+    "Rule",
+    "RuleClass",
+    "Status",
+    "first_rule",
+]
+
+
+class RuleClass(IntEnum):
+    """Classes of rules, in falling precedence."""
+
+    LEGAL = 0
+    NEVER_LOSE_MONEY = 1
+    RELATIONS = 2
+    STABILITY = 3
+    COMMERCIAL = 4
+    ROUNDING = 5
+
+
+class Rule(IntEnum):
+    """Rules in falling precedence; the value is the bit. See `docs/guardrails.md`."""
+
+    KILL_SWITCH = 0
+    FIXED_PRICE = 1
+    MAX_PRICE = 2
+    MAP_PRICE = 3
+    BELOW_COST = 4
+    OUTSIDE_SUPPORT = 5
+    NOT_IDENTIFIED = 6
+    VARIANT_EQUALITY = 7
+    MAX_CHANGE = 8
+    COOL_DOWN = 9
+    SHARE_MOVED = 10
+    PRICE_BOUNDS = 11
+    MARGIN_FLOOR = 12
+    PRICE_ENDING = 13
+
+    @property
+    def kind(self) -> RuleClass:
+        """The class that decides precedence."""
+        return _CLASS[self]
+
+    @property
+    def hard(self) -> bool:
+        """A hard rule is never relaxed."""
+        return self.kind <= RuleClass.NEVER_LOSE_MONEY
+
+    @property
+    def bit(self) -> np.uint32:
+        """The rule as a bit of a rejection."""
+        return np.uint32(1 << self.value)
+
+    @property
+    def label(self) -> str:
+        """The code written to output tables."""
+        return self.name.lower()
+
+
+_CLASS = {
+    Rule.KILL_SWITCH: RuleClass.LEGAL,
+    Rule.FIXED_PRICE: RuleClass.LEGAL,
+    Rule.MAX_PRICE: RuleClass.LEGAL,
+    Rule.MAP_PRICE: RuleClass.LEGAL,
+    Rule.BELOW_COST: RuleClass.NEVER_LOSE_MONEY,
+    Rule.OUTSIDE_SUPPORT: RuleClass.NEVER_LOSE_MONEY,
+    Rule.NOT_IDENTIFIED: RuleClass.NEVER_LOSE_MONEY,
+    Rule.VARIANT_EQUALITY: RuleClass.RELATIONS,
+    Rule.MAX_CHANGE: RuleClass.STABILITY,
+    Rule.COOL_DOWN: RuleClass.STABILITY,
+    Rule.SHARE_MOVED: RuleClass.STABILITY,
+    Rule.PRICE_BOUNDS: RuleClass.COMMERCIAL,
+    Rule.MARGIN_FLOOR: RuleClass.COMMERCIAL,
+    Rule.PRICE_ENDING: RuleClass.ROUNDING,
+}
+
+
+def _bits(*rules: Rule) -> np.uint32:
+    return np.uint32(sum(1 << rule.value for rule in rules))
+
+
+HARD = _bits(*(rule for rule in Rule if rule.hard))
+_ABOUT_MOVING = _bits(
+    Rule.KILL_SWITCH,
+    Rule.OUTSIDE_SUPPORT,
+    Rule.NOT_IDENTIFIED,
+    Rule.MAX_CHANGE,
+    Rule.COOL_DOWN,
+    Rule.SHARE_MOVED,
+    Rule.PRICE_ENDING,
+)
+"""Rules that forbid a move; to keep the price in force breaks none of them."""
+
+
+class Status(IntEnum):
+    """What became of the allowed set of one series."""
+
+    OPEN = 0
+    NO_CHANGE = 1
+    RELAXED = 2
+    BLOCKED = 3
+
+    @property
+    def label(self) -> str:
+        """The word written to output tables."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailSettings:
+    """The shop's corridor; every field is documented in `docs/guardrails.md`.
+
+    Attributes
+    ----------
+    margin_floor
+        Least net profit a unit, as a share of the net price (0.1 is ten percent).
+    max_change
+        Largest relative move of the regular price in one step.
+    cool_down
+        Least number of whole periods between two moves.
+    max_share_moved
+        Largest share of the catalogue that one run may move.
+    endings
+        Sellable endings.
+    kill_switch
+        Nothing moves.
+    act_on_prior
+        Move prices also where only the population of similar products, not the product's own history,
+        tells its response.
+    """
+
+    margin_floor: float = 0.0
+    max_change: float = 0.1
+    cool_down: int = 0
+    max_share_moved: float = 1.0
+    endings: Endings = field(default_factory=Endings)
+    kill_switch: bool = False
+    act_on_prior: bool = False
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("margin_floor", -1.0, 1.0),
+            ("max_change", 0.0, 1.0),
+            ("max_share_moved", 0.0, 1.0),
+        ):
+            value = float(getattr(self, name))
+            if not low <= value <= high:
+                raise SettingsError(f"guardrails.{name} = {value} is outside {low} to {high}.")
+        if self.cool_down < 0:
+            raise SettingsError(f"guardrails.cool_down = {self.cool_down} is negative.")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which rungs may be chosen, and why the others may not.
+
+    Attributes
+    ----------
+    rejections
+        uint32 [B, N, K]; bit of every rule that a rung breaks (0 also on rungs that do not exist).
+    allowed
+        bool [B, N, K]; what the choice is made from, after relaxation.
+    current
+        int64 [B, N]; rung of the price in force, -1 where it is no rung.
+    status
+        int8 [B, N]; :class:`Status`.
+    relaxed
+        uint32 [B, N]; bits of the soft rules that were relaxed.
+    shadow_price
+        float64 [B]; expected profit (minor units) that one more move would bring; 0 where the share of
+        the catalogue did not bind.
+    """
+
+    rejections: Bits
+    allowed: Bools
+    current: Ints
+    status: Codes
+    relaxed: Bits
+    shadow_price: Floats
+
+
+def first_rule(bits: Bits) -> Ints:
+    """Return the rule of highest precedence among bits [...], -1 where there is none."""
+    lowest = bits & (~bits + np.uint32(1))
+    exponent = np.frexp(lowest.astype(np.float64))[1].astype(np.int64) - 1
+    return np.where(bits == 0, -1, exponent)
+
+
+class Guardrails:
+    """The rules of one catalogue and menu; what does not depend on the state is computed once.
+
+    Parameters
+    ----------
+    catalogue
+        N series.
+    menu
+        Ladders [N, K].
+    settings
+        The shop's corridor.
+    """
+
+    def __init__(self, catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -> None:
+        self.catalogue = catalogue
+        self.menu = menu
+        self.settings = settings
+        self._fixed_rules = _state_free(catalogue, menu, settings)
+        self._single = bool(np.unique(catalogue.variant_of).size == len(catalogue))
+
+    def admit(self, state: State) -> Admission:
+        """Apply every rule of one series, then variant equality, then relax where nothing is left.
+
+        The share of the catalogue that may move is a question about the whole run: see
+        :func:`pricing.joint.limit_moves`.
+        """
+        keep = (self.menu.price == state.price[..., None]) & self.menu.valid
+        rejections = self._reject(state, keep)
+        if not self._single:
+            rejections = _variants_agree(rejections, self.menu, self.catalogue.variant_of)
+        return _settle(rejections, self.menu.valid, keep)
+
+    def _reject(self, state: State, keep: Bools) -> Bits:
+        settings = self.settings
+        price, now = self.menu.price, state.price[..., None]
+        step = np.floor(state.price * settings.max_change + 1e-9).astype(np.int64)[..., None]
+        bits = np.where(np.abs(price - now) > step, Rule.MAX_CHANGE.bit, np.uint32(0))
+        waiting = state.since_change < settings.cool_down
+        if waiting.any():
+            bits |= np.where(waiting, Rule.COOL_DOWN.bit, np.uint32(0))[..., None]
+        bits |= self._fixed_rules
+        np.bitwise_and(bits, ~_ABOUT_MOVING, out=bits, where=keep)
+        bits[..., ~self.menu.valid] = 0
+        return bits
+
+
+def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -> Bits:
+    price = menu.price
+    shelf = price.astype(np.float64)
+    profit = catalogue.unit_profit(shelf.T).T
+    net = catalogue.net_share[:, None] * shelf * (1.0 - catalogue.return_rate[:, None])
+    fixed = catalogue.fixed_price[:, None]
+    may_act = catalogue.identified_by <= Identification.PROMO_CONTROLLED
+    if settings.act_on_prior:
+        may_act = catalogue.identified_by <= Identification.PRIOR
+    broken = {
+        Rule.KILL_SWITCH: np.full(price.shape, settings.kill_switch),
+        Rule.FIXED_PRICE: (fixed > 0) & (price != fixed),
+        Rule.MAX_PRICE: price > catalogue.max_price[:, None],
+        Rule.MAP_PRICE: price < catalogue.map_price[:, None],
+        Rule.BELOW_COST: profit < 0.0,
+        Rule.OUTSIDE_SUPPORT: (price < catalogue.support_low[:, None])
+        | (price > catalogue.support_high[:, None]),
+        Rule.NOT_IDENTIFIED: np.broadcast_to(~may_act[:, None], price.shape),
+        Rule.PRICE_BOUNDS: (price < catalogue.floor_price[:, None])
+        | (price > catalogue.ceiling_price[:, None]),
+        Rule.MARGIN_FLOOR: profit < settings.margin_floor * net,
+        Rule.PRICE_ENDING: ~settings.endings.sellable(price),
+    }
+    bits = np.zeros(price.shape, dtype=np.uint32)
+    for rule, hit in broken.items():
+        bits |= np.where(hit, rule.bit, np.uint32(0))
+    return bits
+
+
+def _outside(price: Ints, low: Ints, high: Ints) -> Bools:
+    return np.less(price, low[:, None]) | np.greater(price, high[:, None])
+
+
+def _variants_agree(rejections: Bits, menu: Menu, variant_of: Ints) -> Bits:
+    """Reject a rung for all variants where it breaks a rule for one; they share one ladder."""
+    order = np.argsort(variant_of, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(variant_of[order]) != 0])
+    group = np.empty(len(variant_of), dtype=np.int64)
+    group[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(variant_of)]))
+    broken = (rejections != 0) | ~menu.valid
+    any_broken = np.logical_or.reduceat(broken[..., order, :], starts, axis=-2)[..., group, :]
+    others = any_broken & ~broken
+    return rejections | np.where(others, Rule.VARIANT_EQUALITY.bit, np.uint32(0))
+
+
+def _settle(rejections: Bits, valid: Bools, keep: Bools) -> Admission:
+    """Form the allowed set; where it is empty keep the price in force, else relax soft rules, else block."""
+    allowed = (rejections == 0) & valid
+    current = np.where(keep.any(axis=-1), np.argmax(keep, axis=-1), -1)
+    status = np.zeros(current.shape, dtype=np.int8)
+    relaxed = np.zeros(current.shape, dtype=np.uint32)
+    empty = ~allowed.any(axis=-1)
+    if empty.any():
+        hard_free = ((rejections & HARD) == 0) & valid
+        stay = empty & (hard_free & keep).any(axis=-1)
+        allowed |= keep & stay[..., None]
+        status[stay] = Status.NO_CHANGE
+        own = np.where(keep, rejections, np.uint32(0)).max(axis=-1)
+        relaxed = np.where(stay, own, relaxed)
+        _relax(rejections, hard_free, empty & ~stay, allowed, status, relaxed)
+    return Admission(rejections, allowed, current, status, relaxed, np.zeros(current.shape[:1]))
+
+
+def _relax(
+    rejections: Bits, hard_free: Bools, need: Bools, allowed: Bools, status: Codes, relaxed: Bits
+) -> None:
+    """Give up soft rules class by class, the lowest precedence first, until some rung is left (in place)."""
+    given_up = np.uint32(0)
+    for kind in sorted({rule.kind for rule in Rule if not rule.hard}, reverse=True):
+        given_up |= _bits(*(rule for rule in Rule if rule.kind == kind))
+        free = hard_free & ((rejections & ~given_up) == 0) & need[..., None]
+        now = free.any(axis=-1)
+        allowed |= free
+        status[now] = Status.RELAXED
+        used = np.bitwise_or.reduce(np.where(free, rejections, np.uint32(0)), axis=-1)
+        relaxed |= np.where(now, used, np.uint32(0))
+        need = need & ~now
+    status[need] = Status.BLOCKED

@@ -1,0 +1,179 @@
+"""Candidates: a sorted ladder of at most K sellable prices for every series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.arrays import Bools, Floats, Ints
+from pricing.catalogue import NO_LIMIT, Catalogue
+from pricing.errors import SettingsError
+
+__all__ = ["Endings", "Menu", "candidates", "nearest_allowed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endings:
+    """Price endings that the shop sells at.
+
+    Attributes
+    ----------
+    last
+        Allowed remainders in minor units, ascending; empty allows every price.
+    modulus
+        What the remainders refer to: 100 with ``(49, 99)`` gives x.49 and x.99; 10 with ``(5, 9)``
+        gives every price that ends in 5 or 9.
+    """
+
+    last: tuple[int, ...] = ()
+    modulus: int = 100
+
+    def __post_init__(self) -> None:
+        if self.modulus <= 0 or any(not 0 <= r < self.modulus for r in self.last):
+            raise SettingsError(
+                f"Price endings {self.last} do not fit modulus {self.modulus}.",
+                todo="Give remainders from 0 to modulus - 1.",
+            )
+        if tuple(sorted(set(self.last))) != self.last:
+            raise SettingsError(f"Price endings {self.last} must be ascending and distinct.")
+
+    def sellable(self, price: Ints) -> Bools:
+        """Return whether each price [...] has an allowed ending."""
+        if not self.last:
+            return np.ones(price.shape, dtype=np.bool_)
+        return np.isin(price % self.modulus, np.array(self.last, dtype=np.int64))
+
+    def nearest(self, price: Floats) -> Ints:
+        """Return the sellable price nearest to each `price` [...] (the lower one of two equally near)."""
+        if not self.last:
+            return np.maximum(np.ceil(price - 0.5), 1).astype(np.int64)
+        base = np.floor(price / self.modulus).astype(np.int64)[..., None] * self.modulus
+        ends = np.array(self.last, dtype=np.int64)
+        around = np.concatenate(
+            [base - self.modulus + ends[-1:], base + ends, base + self.modulus + ends[:1]], -1
+        )
+        distance = np.where(around > 0, np.abs(around - price[..., None]), np.inf)
+        return np.take_along_axis(around, np.argmin(distance, axis=-1)[..., None], axis=-1)[..., 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """Ladders of candidate shelf prices.
+
+    Attributes
+    ----------
+    price
+        int64 [N, K]; ascending in each row; a row shorter than K repeats its last price.
+    valid
+        bool [N, K]; False on the repeats.
+    log_price
+        float64 [N, K].
+    """
+
+    price: Ints
+    valid: Bools
+    log_price: Floats
+
+    @staticmethod
+    def of(price: Ints, valid: Bools) -> Menu:
+        """Build a menu from ladders [N, K]."""
+        return Menu(price, valid, np.log(price.astype(np.float64)))
+
+    def index_of(self, price: Ints) -> Ints:
+        """Return the rung of each price [..., N] on its ladder, or -1 where it is not a rung."""
+        hit = (self.price == price[..., None]) & self.valid
+        return np.where(hit.any(axis=-1), np.argmax(hit, axis=-1), -1)
+
+
+def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> Menu:
+    """Lay a ladder for every series: sellable prices, evenly spaced in log price.
+
+    It reaches from `reach` below to `reach` above the price in force and over everything ever seen, on
+    purpose further than the guardrails allow: what a rule costs is only visible beyond it. The price in
+    force and a price fixed by law are always rungs, whatever their ending. Series of one
+    `variant_of` get one ladder.
+
+    Parameters
+    ----------
+    catalogue
+        N series.
+    endings
+        Sellable endings.
+    size
+        K, at least 3.
+    reach
+        Relative half-width, for instance 0.3.
+    """
+    if size < 3:
+        raise SettingsError(
+            f"A ladder of {size} prices leaves no choice.", todo="Set ladder_size to 3 or more."
+        )
+    low = np.minimum(catalogue.support_low, catalogue.price * (1.0 - reach))
+    high = np.maximum(catalogue.support_high, catalogue.price * (1.0 + reach))
+    low, high = _shared(np.maximum(low, 1.0), high, catalogue.variant_of)
+    forced = _forced(catalogue)
+    free = size - forced.shape[1]
+    if free < 1:
+        raise SettingsError(
+            f"ladder_size = {size} is too small: some variants have {forced.shape[1]} different prices.",
+            todo="Raise ladder_size or bring the variants to one price first.",
+        )
+    steps = np.linspace(0.0, 1.0, free)
+    spread = np.exp(np.log(low)[:, None] * (1.0 - steps) + np.log(high)[:, None] * steps)
+    return _sorted_distinct(np.concatenate([endings.nearest(spread), forced], axis=1))
+
+
+def nearest_allowed(menu: Menu, allowed: Bools, target: Floats) -> Ints:
+    """Return the allowed rung nearest to a log price; the map from a latent action to a ladder price.
+
+    Parameters
+    ----------
+    menu
+        N ladders of K.
+    allowed
+        bool [..., N, K]; rows without any allowed rung give -1.
+    target
+        float64 [..., N]; log shelf price wanted.
+    """
+    distance = np.abs(menu.log_price - target[..., None])
+    np.copyto(distance, np.inf, where=~allowed)
+    index = np.argmin(distance, axis=-1)
+    best = np.take_along_axis(distance, index[..., None], axis=-1)[..., 0]
+    return np.where(np.isfinite(best), index, -1)
+
+
+def _shared(low: Floats, high: Floats, variant_of: Ints) -> tuple[Floats, Floats]:
+    _, group = np.unique(variant_of, return_inverse=True)
+    widest_low, widest_high = np.full(group.max(initial=0) + 1, np.inf), np.zeros(group.max(initial=0) + 1)
+    np.minimum.at(widest_low, group, low)
+    np.maximum.at(widest_high, group, high)
+    return widest_low[group], widest_high[group]
+
+
+def _forced(catalogue: Catalogue) -> Ints:
+    """Return rungs every ladder must hold: [N, M] prices in force and fixed prices of all variants."""
+    own = np.where(catalogue.fixed_price > 0, catalogue.fixed_price, catalogue.price)
+    pair = np.stack([catalogue.price, own], axis=1)
+    _, group, counts = np.unique(catalogue.variant_of, return_inverse=True, return_counts=True)
+    if counts.max(initial=1) == 1:
+        return pair if (catalogue.fixed_price > 0).any() else pair[:, :1]
+    distinct = [np.unique(pair[group == g]) for g in range(len(counts))]
+    widest = max(len(d) for d in distinct)
+    padded = np.stack([np.concatenate([d, np.repeat(d[-1:], widest - len(d))]) for d in distinct])
+    return padded[group]
+
+
+def _sorted_distinct(rungs: Ints) -> Menu:
+    ordered: Ints = np.sort(rungs, axis=1)
+    fresh: Bools = np.concatenate(
+        [np.ones((len(ordered), 1), np.bool_), ordered[:, 1:] != ordered[:, :-1]], axis=1
+    )
+    order = np.argsort(~fresh, axis=1, kind="stable")
+    compact = np.take_along_axis(ordered, order, axis=1)
+    count: Ints = np.sum(fresh, axis=1, dtype=np.int64)
+    valid: Bools = np.less(np.arange(rungs.shape[1]), count[:, None])
+    last = np.take_along_axis(compact, (count - 1)[:, None], axis=1)
+    price = np.where(valid, compact, last)
+    assert price.max(initial=0) < NO_LIMIT  # noqa: S101 - an overflow here would be ours
+    return Menu.of(price, valid)
