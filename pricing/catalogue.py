@@ -103,7 +103,7 @@ class Catalogue:
 
     def __post_init__(self) -> None:
         count = len(self.series)
-        for name in self._arrays():
+        for name in self.arrays():
             rows = len(getattr(self, name))
             if rows != count:
                 raise DataError(f"Catalogue.{name} has {rows} rows for {count} series.")
@@ -135,12 +135,12 @@ class Catalogue:
 
     def take(self, index: Ints) -> Catalogue:
         """Return the catalogue of the series at `index`."""
-        arrays: dict[str, Any] = {name: getattr(self, name)[index] for name in self._arrays()}
+        arrays: dict[str, Any] = {name: getattr(self, name)[index] for name in self.arrays()}
         return replace(self, series=self.series.take(index), **arrays)
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same catalogue gives the same bytes."""
-        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in self._arrays()}
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in self.arrays()}
         meta: dict[str, object] = {n: getattr(self, n) for n in ("currency", "exponent", "basis", "as_of")}
         meta["series"] = {f.name: list(getattr(self.series, f.name)) for f in fields(self.series)}
         return pack(_KIND, _VERSION, arrays, meta)
@@ -153,5 +153,6 @@ class Catalogue:
         values: dict[str, Any] = {**arrays, **meta}
         return Catalogue(series=series, **values)
 
-    def _arrays(self) -> list[str]:
+    def arrays(self) -> list[str]:
+        """Return the names of the attributes that are arrays, in their order."""
         return [f.name for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)]

@@ -272,11 +272,9 @@ def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -
         Rule.MAX_PRICE: price > catalogue.max_price[:, None],
         Rule.MAP_PRICE: price < catalogue.map_price[:, None],
         Rule.BELOW_COST: profit < 0.0,
-        Rule.OUTSIDE_SUPPORT: (price < catalogue.support_low[:, None])
-        | (price > catalogue.support_high[:, None]),
+        Rule.OUTSIDE_SUPPORT: _outside(price, catalogue.support_low, catalogue.support_high),
         Rule.NOT_IDENTIFIED: np.broadcast_to(~may_act[:, None], price.shape),
-        Rule.PRICE_BOUNDS: (price < catalogue.floor_price[:, None])
-        | (price > catalogue.ceiling_price[:, None]),
+        Rule.PRICE_BOUNDS: _outside(price, catalogue.floor_price, catalogue.ceiling_price),
         Rule.MARGIN_FLOOR: profit < settings.margin_floor * net,
         Rule.PRICE_ENDING: ~settings.endings.sellable(price),
     }

@@ -17,7 +17,7 @@ def allowance(series: int, share: float) -> int:
     return int(np.floor(series * share + 1e-9))
 
 
-def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int) -> Admission:
+def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, variant_of: Ints) -> Admission:
     """Let the `most` most profitable moves of each run happen and keep every other price.
 
     A series whose price in force breaks a hard rule has to move; such moves come first and are never
@@ -34,18 +34,25 @@ def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int) -> 
         bool [B, N]; the policy may move this series.
     most
         Moves a run may make; see :func:`allowance`.
+    variant_of
+        int64 [N]; series of one number move together or not at all, and each counts as a move.
     """
+    if most >= gain.shape[-1]:
+        return admission
+    gain, wants = _together(gain, variant_of), _together(wants, variant_of) > 0
     keepable = _may_keep(admission)
     asking = wants & keepable
     room = np.maximum(most - (wants & ~keepable).sum(axis=1), 0)
     if bool((asking.sum(axis=1) <= room).all()):
         return admission
     order = np.argsort(np.where(asking, -gain, np.inf), axis=1, kind="stable")
-    rank = np.empty(order.shape, dtype=np.int64)
-    np.put_along_axis(rank, order, np.tile(np.arange(order.shape[1]), (order.shape[0], 1)), axis=1)
+    places: Ints = np.arange(gain.shape[-1], dtype=np.int64)
+    rank: Ints = np.empty(gain.shape, dtype=np.int64)
+    np.put_along_axis(rank, order, np.broadcast_to(places, gain.shape), axis=1)
     refused = asking & np.greater_equal(rank, room[:, None])
+    refused = asking & (_together(refused, variant_of) > 0)
     first_out = asking & np.equal(rank, room[:, None])
-    rungs = np.arange(admission.allowed.shape[-1])
+    rungs: Ints = np.arange(admission.allowed.shape[-1], dtype=np.int64)
     here = np.equal(rungs, admission.current[..., None])
     barred = refused[..., None] & ~here & admission.allowed
     own_broken = refused & ~(here & admission.allowed).any(axis=-1)
@@ -68,7 +75,12 @@ def agree(probabilities: Floats, variant_of: Ints) -> Floats:
     return np.asarray(mean[:, group], dtype=np.float64)
 
 
+def _together(values: Floats | Bools, variant_of: Ints) -> Floats:
+    """Return [B, N] values averaged over the series that move together."""
+    return agree(values[..., None].astype(np.float64), variant_of)[..., 0]
+
+
 def _may_keep(admission: Admission) -> Bools:
     index = np.maximum(admission.current, 0)
     own = np.take_along_axis(admission.rejections, index[..., None], axis=-1)[..., 0]
-    return np.equal(own & HARD, 0) & np.greater_equal(admission.current, 0)
+    return np.asarray(np.equal(own & HARD, 0) & np.greater_equal(admission.current, 0), dtype=np.bool_)

@@ -166,13 +166,13 @@ def _forced(catalogue: Catalogue) -> Ints:
 
 def _sorted_distinct(rungs: Ints) -> Menu:
     ordered: Ints = np.sort(rungs, axis=1)
-    fresh: Bools = np.concatenate(
-        [np.ones((len(ordered), 1), np.bool_), ordered[:, 1:] != ordered[:, :-1]], axis=1
-    )
+    fresh: Bools = np.ones(ordered.shape, dtype=np.bool_)
+    fresh[:, 1:] = np.diff(ordered, axis=1) != 0
     order = np.argsort(~fresh, axis=1, kind="stable")
     compact = np.take_along_axis(ordered, order, axis=1)
-    count: Ints = np.sum(fresh, axis=1, dtype=np.int64)
-    valid: Bools = np.less(np.arange(rungs.shape[1]), count[:, None])
+    count = np.asarray(fresh.sum(axis=1), dtype=np.int64)
+    places: Ints = np.arange(rungs.shape[-1], dtype=np.int64)
+    valid: Bools = np.less(places, count[:, None])
     last = np.take_along_axis(compact, (count - 1)[:, None], axis=1)
     price = np.where(valid, compact, last)
     assert price.max(initial=0) < NO_LIMIT  # noqa: S101 - an overflow here would be ours

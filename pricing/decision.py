@@ -1,0 +1,327 @@
+"""The waist: one decision code for training, simulation, off-policy evaluation and serving.
+
+candidates -> guardrails -> joint step -> features -> policy -> draw -> Decision
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pricing.arrays import Bools, Floats, Ints, Words
+from pricing.features import FEATURES, observe
+from pricing.guardrails import Admission, Guardrails, Rule, Status, first_rule
+from pricing.joint import agree, allowance, limit_moves
+from pricing.policy import Choice, Policy, one_hot
+from pricing.randomness import decision_keys, uniforms
+from pricing.situation import Situation
+
+__all__ = ["SCHEMA", "Decision", "Decisions", "decide", "settle"]
+
+SCHEMA = 1
+"""Version of the decision record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision as it is recorded. Prices are shelf prices in minor units.
+
+    Attributes
+    ----------
+    decision_id
+        32 hexadecimal digits: series (16), first day of the period (8), run (8). The draw follows from
+        it and the seed.
+    group, zone, period, run
+        Who, where, when (days since 1970-01-01) and in which run (32-bit number).
+    current_price, price
+        Price in force and price decided; None where the series is blocked.
+    menu, allowed, rejections
+        Ladder, rungs that could be chosen, bits of :class:`pricing.guardrails.Rule` by rung.
+    status, relaxed, binding
+        What became of the allowed set; the soft rules given up; the rule that kept the unconstrained
+        choice from happening, None where none did.
+    features
+        Values of :data:`pricing.features.FEATURES`.
+    probabilities, propensity, draw
+        Over the ladder; of the price decided; the stored draw used, None where the policy has none.
+    policy, policy_version, model_fingerprint
+        What decided, on what.
+    context_hash
+        SHA-256 of everything that the decision was made from.
+    personalised
+        Whether a feature that was read is personal data: the disclosure flag.
+    schema
+        Version of this record.
+    """
+
+    decision_id: str
+    group: str
+    zone: str
+    period: int
+    run: int
+    current_price: int
+    price: int | None
+    menu: tuple[int, ...]
+    allowed: tuple[bool, ...]
+    rejections: tuple[int, ...]
+    status: Status
+    relaxed: int
+    binding: Rule | None
+    features: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    propensity: float
+    draw: int | None
+    policy: str
+    policy_version: str
+    model_fingerprint: str
+    context_hash: str
+    personalised: bool
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """B runs over N series, decided.
+
+    Attributes
+    ----------
+    situation, admission
+        What was known; what was allowed, the joint step included.
+    features
+        float64 [B, N, F].
+    probabilities
+        float64 [B, N, K].
+    index
+        int64 [B, N]; rung decided, -1 where blocked.
+    price
+        int64 [B, N]; price decided; the price in force where blocked (nothing is published then).
+    propensity
+        float64 [B, N]; probability of the rung decided, NaN where blocked.
+    draw
+        int64 [B, N]; stored draw used, -1 where the policy has none.
+    wanted
+        int64 [B, N]; likeliest rung if no rule existed.
+    binding
+        int64 [B, N]; :class:`pricing.guardrails.Rule`, -1 where none binds.
+    keys
+        uint64 [B, N, 4]; decision ids.
+    policy, version, fingerprint, personalised
+        Of the policy and of the model.
+    """
+
+    situation: Situation
+    admission: Admission
+    features: Floats
+    probabilities: Floats
+    index: Ints
+    price: Ints
+    propensity: Floats
+    draw: Ints
+    wanted: Ints
+    binding: Ints
+    keys: Words
+    policy: str
+    version: str
+    fingerprint: str
+    personalised: bool
+
+    def record(self, run: int, series: int) -> Decision:
+        """Return the decision of one run (row of the batch) and series as it is recorded."""
+        at = (run, series)
+        s, valid = self.situation, self.situation.menu.valid[series]
+        words = [int(word) for word in self.keys[at]]
+        blocked, draw, binding = int(self.index[at]) < 0, int(self.draw[at]), int(self.binding[at])
+        return Decision(
+            decision_id="".join(f"{word:08x}" for word in words),
+            group=s.catalogue.series.group[series],
+            zone=s.catalogue.series.zone[series],
+            period=s.period,
+            run=words[3],
+            current_price=int(s.state.price[at]),
+            price=None if blocked else int(self.price[at]),
+            menu=tuple(int(p) for p in s.menu.price[series][valid]),
+            allowed=tuple(bool(a) for a in self.admission.allowed[at][valid]),
+            rejections=tuple(int(r) for r in self.admission.rejections[at][valid]),
+            status=Status(int(self.admission.status[at])),
+            relaxed=int(self.admission.relaxed[at]),
+            binding=None if binding < 0 else Rule(binding),
+            features=tuple(float(x) for x in self.features[at]),
+            probabilities=tuple(float(p) for p in self.probabilities[at][valid]),
+            propensity=float(self.propensity[at]),
+            draw=None if draw < 0 else draw,
+            policy=self.policy,
+            policy_version=self.version,
+            model_fingerprint=self.fingerprint,
+            context_hash=_context_hash(self, run, series),
+            personalised=self.personalised,
+        )
+
+
+def decide(
+    situation: Situation,
+    guardrails: Guardrails,
+    policy: Policy,
+    *,
+    seed: int,
+    runs: Ints,
+    fingerprint: str,
+) -> Decisions:
+    """Decide the coming period's price of every series in every run.
+
+    Parameters
+    ----------
+    situation
+        Everything known, batch B.
+    guardrails
+        The rules for its catalogue and menu.
+    policy
+        What chooses.
+    seed
+        With a decision's id it gives the draw, whatever the batch.
+    runs
+        int64 [B]; 32-bit number of each run.
+    fingerprint
+        Digest of the demand model that the beliefs come from.
+    """
+    rungs = situation.menu.price.shape[1]
+    opened = guardrails.admit(situation.state)
+    features = observe(situation, opened.allowed)
+    admission, choice = settle(situation, guardrails, policy, opened)
+    keys = _keys(situation, runs)
+    index, draw = _draw(choice, uniforms(keys, seed), rungs)
+    probabilities = choice.over(rungs)
+    everything = np.broadcast_to(situation.menu.valid, opened.allowed.shape)
+    wanted = policy.choose(situation, everything).mode()
+    own = np.take_along_axis(admission.rejections, np.maximum(wanted, 0)[..., None], axis=-1)[..., 0]
+    personal = {feature.name for feature in FEATURES if feature.personal}
+    return Decisions(
+        situation=situation,
+        admission=admission,
+        features=features,
+        probabilities=probabilities,
+        index=index,
+        price=_price(situation, index),
+        propensity=_at(probabilities, index),
+        draw=draw,
+        wanted=wanted,
+        binding=np.where(wanted == index, -1, first_rule(own)),
+        keys=decision_keys(situation.catalogue.keys, np.asarray(situation.period), runs),
+        policy=policy.name,
+        version=policy.version,
+        fingerprint=fingerprint,
+        personalised=bool(personal & set(policy.reads)),
+    )
+
+
+def settle(
+    situation: Situation, guardrails: Guardrails, policy: Policy, opened: Admission
+) -> tuple[Admission, Choice]:
+    """Return what is allowed and what the policy would choose once the rules over all series hold.
+
+    Environments call this with the agent's action as a policy; there is no other way to a price.
+    """
+    variant_of = situation.catalogue.variant_of
+    choice = _agreed(policy.choose(situation, opened.allowed), opened, variant_of)
+    most = allowance(len(situation.catalogue), guardrails.settings.max_share_moved)
+    if most >= len(situation.catalogue):
+        return opened, choice
+    gain, wants = _ask(situation, choice, opened.current)
+    admission = limit_moves(opened, gain, wants, most, variant_of)
+    return admission, _kept(choice, opened, admission)
+
+
+def _ask(situation: Situation, choice: Choice, current: Ints) -> tuple[Floats, Bools]:
+    """Return the expected gain of a choice over keeping the price [B, N], and whether it may move."""
+    stay = situation.profit_of(current)
+    if choice.index is not None:
+        return situation.profit_of(choice.index) - stay, (choice.index != current) & (choice.index >= 0)
+    chances = choice.over(0)
+    mean = (chances * situation.expected_profit(situation.beliefs)).sum(axis=-1)
+    held = np.nan_to_num(_at(chances, current))
+    return mean - stay, chances.any(axis=-1) & (held < 1.0)
+
+
+def _kept(choice: Choice, before: Admission, after: Admission) -> Choice:
+    """Put all weight on the price in force where the joint step refused to move it."""
+    refused = (before.allowed != after.allowed).any(axis=-1)
+    if not refused.any():
+        return choice
+    current = after.current
+    if choice.index is not None:
+        return replace(choice, index=np.where(refused, current, choice.index))
+    chances = choice.over(0)
+    parts = choice.components
+    return replace(
+        choice,
+        probabilities=np.where(refused[..., None], one_hot(current, chances.shape[-1]), chances),
+        components=None if parts is None else np.where(refused[..., None], current[..., None], parts),
+    )
+
+
+def _agreed(choice: Choice, opened: Admission, variant_of: Ints) -> Choice:
+    """Make variants choose alike; a deterministic policy stays deterministic."""
+    if np.unique(variant_of).size == variant_of.size:
+        return choice
+    mean = agree(choice.over(opened.allowed.shape[-1]), variant_of)
+    if choice.index is None:
+        return Choice(probabilities=mean)
+    return Choice(index=np.where(mean.any(axis=-1), np.argmax(mean, axis=-1), -1))
+
+
+def _draw(choice: Choice, u: Floats, rungs: int) -> tuple[Ints, Ints]:
+    """Return the rung drawn and the stored draw used (-1 without), int64 [B, N] each."""
+    none = np.full(u.shape, -1, dtype=np.int64)
+    if choice.index is not None:
+        return choice.index, none
+    chances = choice.over(rungs)
+    open_ = chances.any(axis=-1)
+    if choice.components is not None:
+        count = choice.components.shape[-1]
+        used = np.minimum((u * count).astype(np.int64), count - 1)
+        rung = np.take_along_axis(choice.components, used[..., None], axis=-1)[..., 0]
+        return np.where(open_, rung, -1), np.where(open_, used, -1)
+    below = np.cumsum(chances, axis=-1)
+    rung = (below <= u[..., None] * below[..., -1:]).sum(axis=-1)
+    last = rungs - 1 - np.argmax((chances > 0.0)[..., ::-1], axis=-1)
+    return np.where(open_, np.minimum(rung, last), -1), none
+
+
+def _keys(situation: Situation, runs: Ints) -> Words:
+    """Return what the draw follows from: the decision id, or that of the first of the variants."""
+    catalogue = situation.catalogue
+    _, first, group = np.unique(catalogue.variant_of, return_index=True, return_inverse=True)
+    return decision_keys(catalogue.keys[first][group], np.asarray(situation.period), runs)
+
+
+def _price(situation: Situation, index: Ints) -> Ints:
+    rows = np.arange(len(situation.catalogue))
+    return np.where(index < 0, situation.state.price, situation.menu.price[rows, np.maximum(index, 0)])
+
+
+def _at(values: Floats, index: Ints) -> Floats:
+    """Return values [B, N, K] at rung `index` [B, N], NaN at -1."""
+    picked = np.take_along_axis(values, np.maximum(index, 0)[..., None], axis=-1)[..., 0]
+    return np.where(index < 0, np.nan, picked)
+
+
+def _context_hash(decisions: Decisions, run: int, series: int) -> str:
+    s, state = decisions.situation, decisions.situation.state
+    mean = s.beliefs
+    parts = (
+        s.menu.price[series],
+        *(getattr(s.catalogue, name)[series] for name in s.catalogue.arrays()),
+        *(getattr(state, name)[run, series] for name in type(state).__dataclass_fields__),
+        *(np.asarray(getattr(mean, name))[..., series] for name in type(mean).__dataclass_fields__),
+        *(
+            np.broadcast_to(getattr(s.conditions, name), state.price.shape)[run, series]
+            for name in type(s.conditions).__dataclass_fields__
+        ),
+        np.array([s.period, s.periods_left, s.horizon], dtype=np.int64),
+        np.array([s.elasticity_sd[series], s.myopic[series]]),
+    )
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,196 @@
+"""What a decision is worth, with honest intervals, and why it is what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from pricing.arrays import Bools, Floats, Ints
+from pricing.decision import Decisions
+from pricing.demand import DemandParameters
+from pricing.evidence import Identification
+from pricing.guardrails import Rule, Status
+
+__all__ = ["LIMIT_SHARE", "Assessment", "Curve", "Reason", "assess", "curve", "reasons"]
+
+LIMIT_SHARE = 0.3
+"""Above this share of recommendations at a bound a run is marked "driven by limits, not by data"."""
+
+_LOWER, _UPPER = 0.05, 0.95
+
+
+class Reason(Enum):
+    """Why a price is what it is. Codes only: their texts, in the reader's language, live at the edge."""
+
+    PRICE_RAISED = "price_raised"
+    PRICE_LOWERED = "price_lowered"
+    PRICE_KEPT = "price_kept"
+    KEPT_NOT_IDENTIFIED = "kept_not_identified"
+    PRICE_TEST_PROPOSED = "price_test_proposed"
+    ACTED_ON_PRIOR = "acted_on_prior"
+    STEP_TOWARDS_OPTIMUM = "step_towards_optimum"
+    LIMITED_BY_RULE = "limited_by_rule"
+    RULES_RELAXED = "rules_relaxed"
+    NO_PRICE_ALLOWED = "no_price_allowed"
+    COST_ASSUMED = "cost_assumed"
+    CHANGE_UNCERTAIN = "change_uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Consequences of one run's N decisions over the coming period; all float64 [N] unless said.
+
+    Money is in minor units. Intervals are 90 % of the posterior of the *mean* (not of sales).
+
+    Attributes
+    ----------
+    expected_units, expected_profit
+        At the price decided.
+    profit_change, profit_change_lower, profit_change_upper
+        Against keeping the price in force; 0 where it is kept.
+    probability_of_loss
+        Posterior probability that the change loses money against keeping; 0 where it is kept.
+    probability_up
+        Posterior probability that the ladder's best price lies above the price in force.
+    probability_outside
+        Posterior probability that it lies outside what was ever observed.
+    at_bound
+        bool [N]; the decision sits on the edge of its allowed set because a rule ends it there.
+    """
+
+    expected_units: Floats
+    expected_profit: Floats
+    profit_change: Floats
+    profit_change_lower: Floats
+    profit_change_upper: Floats
+    probability_of_loss: Floats
+    probability_up: Floats
+    probability_outside: Floats
+    at_bound: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Demand and profit of one series along its ladder; float64 [K] unless said, intervals of 90 %.
+
+    Attributes
+    ----------
+    price
+        int64 [K]; shelf prices, minor units.
+    units, units_lower, units_upper
+        Expected units of the period.
+    profit, profit_lower, profit_upper
+        Expected net profit of the period, minor units.
+    supported
+        bool [K]; the price lies within what was observed.
+    """
+
+    price: Ints
+    units: Floats
+    units_lower: Floats
+    units_upper: Floats
+    profit: Floats
+    profit_lower: Floats
+    profit_upper: Floats
+    supported: Bools
+
+
+def assess(decisions: Decisions, draws: DemandParameters, run: int = 0) -> Assessment:
+    """Judge the decisions of one run by posterior draws.
+
+    Parameters
+    ----------
+    decisions
+        Any batch.
+    draws
+        Demand with arrays [D, N].
+    run
+        Row of the batch.
+    """
+    s = decisions.situation
+    units = np.exp(s.log_units_at(draws))[:, run]
+    profit = np.minimum(units, s.state.stock[run][:, None]) * _profit_by_rung(decisions, run)
+    rows = np.arange(len(s.catalogue))
+    now = np.maximum(decisions.admission.current[run], 0)
+    decided: Ints = decisions.index[run]
+    index: Ints = np.where(np.less(decided, 0), now, decided)
+    change = profit[:, rows, index] - profit[:, rows, now]
+    best = np.argmax(np.where(s.menu.valid, profit, -np.inf), axis=-1)
+    best_price = s.menu.price[rows, best]
+    price = s.state.price[run]
+    lower, upper = np.quantile(change, [_LOWER, _UPPER], axis=0)
+    outside = (best_price < s.catalogue.support_low) | (best_price > s.catalogue.support_high)
+    return Assessment(
+        expected_units=units[:, rows, index].mean(axis=0),
+        expected_profit=profit[:, rows, index].mean(axis=0),
+        profit_change=change.mean(axis=0),
+        profit_change_lower=lower,
+        profit_change_upper=upper,
+        probability_of_loss=np.less(change, 0.0).mean(axis=0),
+        probability_up=np.greater(best_price, price).mean(axis=0),
+        probability_outside=outside.mean(axis=0),
+        at_bound=_at_bound(decisions, run),
+    )
+
+
+def curve(decisions: Decisions, draws: DemandParameters, series: int, run: int = 0) -> Curve:
+    """Return the demand and profit curves that one decision was made on; arguments as :func:`assess`."""
+    s = decisions.situation
+    valid = s.menu.valid[series]
+    units = np.exp(s.log_units_at(draws))[:, run, series][:, valid]
+    profit = np.minimum(units, s.state.stock[run, series]) * _profit_by_rung(decisions, run)[series][valid]
+    price = s.menu.price[series][valid]
+    low, high = s.catalogue.support_low[series], s.catalogue.support_high[series]
+    units_lower, units_upper = np.quantile(units, [_LOWER, _UPPER], axis=0)
+    profit_lower, profit_upper = np.quantile(profit, [_LOWER, _UPPER], axis=0)
+    return Curve(
+        price=price,
+        units=units.mean(axis=0),
+        units_lower=units_lower,
+        units_upper=units_upper,
+        profit=profit.mean(axis=0),
+        profit_lower=profit_lower,
+        profit_upper=profit_upper,
+        supported=np.greater_equal(price, low) & np.less_equal(price, high),
+    )
+
+
+def reasons(decisions: Decisions, assessment: Assessment, series: int, run: int = 0) -> tuple[Reason, ...]:
+    """Return the reason codes of one decision, the most important first."""
+    at = (run, series)
+    catalogue = decisions.situation.catalogue
+    evidence = Identification(int(catalogue.identified_by[series]))
+    binding, status = int(decisions.binding[at]), Status(int(decisions.admission.status[at]))
+    move = int(np.sign(decisions.price[at] - decisions.situation.state.price[at]))
+    untold = binding == Rule.NOT_IDENTIFIED
+    found = (
+        (Reason.NO_PRICE_ALLOWED, status == Status.BLOCKED),
+        (Reason.KEPT_NOT_IDENTIFIED, untold),
+        (Reason.PRICE_TEST_PROPOSED, untold),
+        (Reason.PRICE_RAISED, move > 0),
+        (Reason.PRICE_LOWERED, move < 0),
+        (Reason.PRICE_KEPT, move == 0 and not untold and status != Status.BLOCKED),
+        (Reason.LIMITED_BY_RULE, binding >= 0 and not untold),
+        (Reason.STEP_TOWARDS_OPTIMUM, move != 0 and float(assessment.probability_outside[series]) >= _LOWER),
+        (Reason.ACTED_ON_PRIOR, move != 0 and evidence >= Identification.PRIOR),
+        (Reason.CHANGE_UNCERTAIN, move != 0 and float(assessment.profit_change_lower[series]) < 0.0),
+        (Reason.RULES_RELAXED, int(decisions.admission.relaxed[at]) != 0),
+        (Reason.COST_ASSUMED, bool(catalogue.cost_assumed[series])),
+    )
+    return tuple(reason for reason, holds in found if holds)
+
+
+def _profit_by_rung(decisions: Decisions, run: int) -> Floats:
+    profit = decisions.situation.unit_profit()
+    return profit[run] if profit.ndim == 3 else profit
+
+
+def _at_bound(decisions: Decisions, run: int) -> Bools:
+    """Return where the likeliest choice without rules was refused and the decision is the nearest edge."""
+    allowed, index = decisions.admission.allowed[run], decisions.index[run]
+    first = np.argmax(allowed, axis=-1)
+    last = allowed.shape[-1] - 1 - np.argmax(allowed[:, ::-1], axis=-1)
+    edge = np.equal(index, first) | np.equal(index, last)
+    return np.asarray(edge & (decisions.binding[run] >= 0) & (index >= 0), dtype=np.bool_)
