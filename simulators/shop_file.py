@@ -1,0 +1,344 @@
+"""``shop.toml``: everything that a shop must say about itself once, in one documented file."""
+
+from __future__ import annotations
+
+import tomllib
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pricing.errors import DataError, SettingsError
+from pricing.guardrails import GuardrailSettings
+from pricing.menu import Endings
+from pricing.money import Currency
+from pricing.schema import CONTRACT_VERSION, TABLES
+from simulators.settings import Says, Setting, parse, render, settings_of
+
+__all__ = [
+    "SHOP_FILE",
+    "CostAssumption",
+    "Fees",
+    "GuardrailSection",
+    "MonthlyTotals",
+    "PriceBounds",
+    "Returns",
+    "ShopFile",
+    "Zone",
+    "parse_shop_file",
+    "read_shop_file",
+    "render_shop_file",
+    "shop_settings",
+]
+
+SHOP_FILE = "shop.toml"
+"""Name of the settings file inside a data folder."""
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingsError(f"{name} = {value} is outside {low} to {high}.", todo="Correct shop.toml.")
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A price zone: where one product has one price and one tax."""
+
+    id: Annotated[str, Says("Name of the zone, as in the zone column of the tables.")]
+    country: Annotated[str, Says("Country, two letters of ISO 3166.")]
+    tax_rate: Annotated[
+        float, Says("Sales or value-added tax as a share of the net price: 0.21 is 21 percent.")
+    ]
+    prices_include_tax: Annotated[bool, Says("Whether the shelf shows prices with tax.")]
+
+    def __post_init__(self) -> None:
+        _within(f"zones ({self.id}): tax_rate", self.tax_rate, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CostAssumption:
+    """Unit costs where none are recorded; everything that rests on them says so."""
+
+    default: Annotated[
+        float, Says("Unit cost as a share of the net regular price (0.7 leaves a margin of 30 %).")
+    ]
+    by: Annotated[str, Says("Column of products that `shares` refers to.")] = "category"
+    shares: Annotated[
+        Mapping[str, float], Says("Share by value of that column, where it is not the default.")
+    ] = field(default_factory=dict[str, float])
+
+    def __post_init__(self) -> None:
+        for name, share in (("default", self.default), *self.shares.items()):
+            _within(f"cost_assumption: {name}", share, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What a sale costs besides the goods: payment, commission, shipping that the shop bears."""
+
+    share: Annotated[float, Says("Fees as a share of the gross price: 0.014 is 1.4 percent.")] = 0.0
+    per_unit: Annotated[int, Says("Fees for each unit.", money=True)] = 0
+
+    def __post_init__(self) -> None:
+        _within("fees.share", self.share, 0.0, 1.0)
+        _within("fees.per_unit", self.per_unit, 0, 2**53)
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """Goods that come back, where the returns table does not tell."""
+
+    expected_share: Annotated[float, Says("Share of units expected back without a returns table.")] = 0.0
+    by_category: Annotated[Mapping[str, float], Says("The same by category, where it is not that.")] = field(
+        default_factory=dict[str, float]
+    )
+    window_days: Annotated[int, Says("Days after a sale within which goods may come back.")] = 30
+
+    def __post_init__(self) -> None:
+        for name, share in (("expected_share", self.expected_share), *self.by_category.items()):
+            _within(f"returns: {name}", share, 0.0, 0.99)
+        _within("returns.window_days", self.window_days, 0, 3650)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBounds:
+    """The shop's own lowest and highest shelf price in one category."""
+
+    category: Annotated[str, Says("Category.")]
+    min_price: Annotated[int, Says("Lowest shelf price.", money=True)] = 0
+    max_price: Annotated[int | None, Says("Highest shelf price.", money=True)] = None
+
+    def __post_init__(self) -> None:
+        if self.max_price is not None and self.max_price < self.min_price:
+            raise SettingsError(f"guardrails.bounds ({self.category}): max_price lies below min_price.")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailSection:
+    """The corridor within which prices may move."""
+
+    margin_floor: Annotated[float, Says("Least net profit on a unit as a share of the net price.")] = 0.0
+    max_change: Annotated[float, Says("Largest relative move of the regular price in one step.")] = 0.1
+    cool_down_periods: Annotated[int, Says("Least number of whole periods between two moves.")] = 0
+    max_share_moved: Annotated[float, Says("Largest share of the catalogue that one run may move.")] = 1.0
+    kill_switch: Annotated[bool, Says("Nothing moves.")] = False
+    act_on_prior: Annotated[
+        bool,
+        Says(
+            "Move prices also where only similar products, not the product's own history, tell the response."
+        ),
+    ] = False
+    variant_equality: Annotated[bool, Says("Variants of one parent product carry one price.")] = True
+    ladder_size: Annotated[int, Says("Most candidate prices of one product (at least 3).")] = 15
+    ladder_reach: Annotated[float, Says("Relative half-width of the ladder around the price in force.")] = 0.3
+    bounds: Annotated[tuple[PriceBounds, ...], Says("Lowest and highest shelf price by category.")] = ()
+
+    def __post_init__(self) -> None:
+        _within("guardrails.ladder_size", self.ladder_size, 3, 200)
+        _within("guardrails.ladder_reach", self.ladder_reach, 0.01, 0.95)
+        GuardrailSettings(self.margin_floor, self.max_change, self.cool_down_periods, self.max_share_moved)
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyTotals:
+    """What the shop's own books say of one month, to reconcile with."""
+
+    month: Annotated[str, Says("Month of the shop's local calendar, like 2025-03.")]
+    gross: Annotated[
+        int | None, Says("Shelf price times quantity of all paid lines, tax included.", money=True)
+    ] = None
+    discounts: Annotated[int | None, Says("Taken off below the shelf price, tax included.", money=True)] = (
+        None
+    )
+    returns: Annotated[int | None, Says("Paid back, tax included.", money=True)] = None
+    tax: Annotated[int | None, Says("Tax inside gross - discounts - returns.", money=True)] = None
+    net: Annotated[int | None, Says("gross - discounts - returns - tax.", money=True)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShopFile:
+    """All settings of one shop; every field is documented in ``docs/shop-file.md``."""
+
+    contract: Annotated[int, Says("Version of the data contract that the tables follow.")]
+    currency: Annotated[str, Says("Currency of all amounts, ISO 4217.")]
+    time_zone: Annotated[str, Says("Time zone of the shop (IANA name); naive times are read in it.")]
+    exponent: Annotated[
+        int | None, Says("Decimals of the currency's minor unit; follows from the currency.")
+    ] = None
+    week_start: Annotated[Weekday, Says("First day of a week.")] = "monday"
+    grain: Annotated[Literal["week", "day"], Says("Length of a period.")] = "week"
+    date_format: Annotated[
+        str, Says("How dates in text look, like %d/%m/%Y; empty: recognised, or asked.")
+    ] = ""
+    price_endings: Annotated[
+        tuple[str, ...],
+        Says('Last digits of sellable prices, like [".49", ".99"] or ["5", "9"]; empty: every price.'),
+    ] = ()
+    quarantine_share: Annotated[float, Says("Largest share of bad rows in a table before a run stops.")] = (
+        0.02
+    )
+    promotion_calendar_set_in_advance: Annotated[
+        bool,
+        Says(
+            "Your declaration that promotions are planned before demand is known. Only with it does a "
+            "promotions table identify the effect of price."
+        ),
+    ] = False
+    business_price_lists: Annotated[
+        tuple[str, ...], Says("Price lists of business customers, set apart.")
+    ] = ()
+    own_seller_ids: Annotated[tuple[str, ...], Says("Values of seller_id that mean the shop itself.")] = ()
+    reconciliation_tolerance: Annotated[
+        float, Says("Relative difference from typed-in totals that is fine.")
+    ] = 0.005
+    zones: Annotated[tuple[Zone, ...], Says("Price zones; the first is meant where a table names none.")] = ()
+    cost_assumption: Annotated[CostAssumption | None, Says("Unit costs where the costs table has none.")] = (
+        None
+    )
+    fees: Annotated[Fees, Says("Fees of a sale.")] = Fees()
+    returns: Annotated[Returns, Says("Goods that come back.")] = Returns()
+    guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
+    attributes: Annotated[Mapping[str, tuple[str, ...]], Says("Further columns by table, read as text.")] = (
+        field(default_factory=dict[str, tuple[str, ...]])
+    )
+    columns: Annotated[
+        Mapping[str, Mapping[str, str]], Says("Your own column names by table and column.")
+    ] = field(default_factory=dict[str, Mapping[str, str]])
+    constants: Annotated[
+        Mapping[str, Mapping[str, str]], Says("Values of columns that a table does not have.")
+    ] = field(default_factory=dict[str, Mapping[str, str]])
+    totals: Annotated[
+        tuple[MonthlyTotals, ...], Says("Monthly totals of your books, to reconcile with.")
+    ] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.contract <= CONTRACT_VERSION:
+            raise SettingsError(
+                f"contract = {self.contract}; this Tarifa reads versions up to {CONTRACT_VERSION}.",
+                todo="Update Tarifa.",
+            )
+        if self.exponent is not None and self.exponent != self.money.exponent:
+            raise SettingsError(f"exponent = {self.exponent}; ISO 4217 says {self.money.exponent}.")
+        if self.time_zone not in zoneinfo.available_timezones():
+            raise SettingsError(
+                f"time_zone = {self.time_zone!r} is not a known time zone.",
+                todo="Write it like Europe/Madrid.",
+            )
+        _within("quarantine_share", self.quarantine_share, 0.0, 1.0)
+        _within("reconciliation_tolerance", self.reconciliation_tolerance, 0.0, 1.0)
+        self._check_zones()
+        self._check_columns()
+        _ = self.endings
+
+    @property
+    def money(self) -> Currency:
+        """The currency with its exponent."""
+        return Currency.of(self.currency)
+
+    @property
+    def period_days(self) -> int:
+        """Days of a period: 7 or 1."""
+        return 7 if self.grain == "week" else 1
+
+    @property
+    def endings(self) -> Endings:
+        """Sellable endings as remainders in minor units."""
+        digits = [text.replace(".", "") for text in self.price_endings]
+        if any(not (part.isascii() and part.isdigit()) for part in digits) or len(set(map(len, digits))) > 1:
+            raise SettingsError(
+                f"price_endings = {list(self.price_endings)} are not last digits of equal number.",
+                todo='Write them like [".49", ".99"].',
+            )
+        if not digits:
+            return Endings()
+        return Endings(tuple(sorted({int(part) for part in digits})), int(10 ** len(digits[0])))
+
+    @property
+    def corridor(self) -> GuardrailSettings:
+        """The guardrail settings of the kernel."""
+        g = self.guardrails
+        return GuardrailSettings(
+            margin_floor=g.margin_floor,
+            max_change=g.max_change,
+            cool_down=g.cool_down_periods,
+            max_share_moved=g.max_share_moved,
+            endings=self.endings,
+            kill_switch=g.kill_switch,
+            act_on_prior=g.act_on_prior,
+        )
+
+    def _check_zones(self) -> None:
+        names = [zone.id for zone in self.zones]
+        if not names:
+            raise SettingsError(
+                "shop.toml names no zone.",
+                why="Without a tax rate nobody knows what a price leaves.",
+                todo="Add [[zones]] with id, country, tax_rate and prices_include_tax.",
+            )
+        if len(set(names)) != len(names):
+            raise SettingsError(f"zones: {', '.join(names)} are not distinct.")
+
+    def _check_columns(self) -> None:
+        known = {table.name: table for table in TABLES}
+        for section, by_table in (("columns", self.columns), ("constants", self.constants)):
+            for name, entries in by_table.items():
+                if name not in known:
+                    raise SettingsError(f"{section}.{name} is not a table of the data contract.")
+                declared = self.attributes.get(name, ())
+                for column in entries:
+                    if column not in known[name].names and column not in declared:
+                        raise SettingsError(f"{section}.{name}.{column} is not a column of {name}.")
+        for name, declared in self.attributes.items():
+            if name not in known or not known[name].declared:
+                raise SettingsError(f"attributes.{name}: that table takes no further columns.")
+            if set(declared) & set(known[name].names):
+                raise SettingsError(f"attributes.{name} repeats a column of the contract.")
+
+
+def parse_shop_file(text: str) -> ShopFile:
+    """Read the text of a shop file.
+
+    Raises
+    ------
+    SettingsError
+        If it is not TOML, names an unknown setting, lacks one, or says something impossible.
+    """
+    try:
+        values = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"shop.toml is not valid TOML: {error}.", todo="Correct it there.") from error
+    try:
+        currency = Currency.of(str(values.get("currency", "")))
+    except DataError as error:
+        raise SettingsError(f"currency: {error.what}", todo=error.todo) from error
+    return parse(ShopFile, values, currency)
+
+
+def read_shop_file(path: Path) -> ShopFile:
+    """Read a shop file from disk; errors are those of :func:`parse_shop_file`, naming the file."""
+    try:
+        return parse_shop_file(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"There is no {path}.",
+            why="A shop must say its currency, time zone and tax once.",
+            todo="Import the data, or write the file by hand: docs/shop-file.md shows how.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text.", todo="Save it as UTF-8.") from error
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.what}", why=error.why, todo=error.todo) from error
+
+
+def render_shop_file(shop: ShopFile) -> str:
+    """Write a shop file with every setting explained; :func:`parse_shop_file` reads it back as it was."""
+    return "# Settings of this shop. docs/shop-file.md explains them.\n\n" + render(shop, shop.money)
+
+
+def shop_settings() -> tuple[Setting, ...]:
+    """Return every setting of ``shop.toml``."""
+    return settings_of(ShopFile, Currency.of("EUR"))
