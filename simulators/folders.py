@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pricing.errors import ArtifactError, BusyError, UsageError
+from pricing.marker import MARKER, Marker
 
 __all__ = ["MARKER", "Content", "Folder", "claim", "lock", "read_folder", "write_file", "write_folder"]
-
-MARKER = "tarifa.json"
-"""Name of the marker file inside every folder that Tarifa writes."""
 
 Content = bytes | Callable[[Path], None]
 """Bytes to write, or a callable that writes the file at the path it is given."""
@@ -160,20 +158,12 @@ def read_folder(path: Path, kind: str, *, version: int = 1) -> Folder:
     if not final.exists() and _beside(final, "old").exists():
         with lock(final):
             _sweep(final)
-    folder = _marker(final)
-    if folder.kind != kind:
-        raise ArtifactError(
-            f"{path} is a {folder.kind} folder; a {kind} folder is needed here.",
-            todo=f"Give the path of a {kind} folder.",
-        )
-    if folder.version > version:
-        raise ArtifactError(
-            f"{path} has schema {folder.version}; this Tarifa reads {kind} folders up to {version}.",
-            todo="Update Tarifa.",
-        )
-    for name, written in folder.digests:
-        _verify(final / name, None if name in folder.editable else written)
-    return folder
+    marker = _marker(final)
+    marker.require(kind, version, str(path))
+    for name, _ in marker.digests:
+        file = final / name
+        marker.judge(name, _digest(file) if file.is_file() else None, str(path))
+    return Folder(final, marker.kind, marker.version, marker.digests, marker.editable)
 
 
 def write_file(target: Path, content: Content) -> None:
@@ -219,22 +209,6 @@ def lock(target: Path) -> Generator[None, None, None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-
-
-def _verify(path: Path, written: str | None) -> None:
-    """Refuse a file that is gone or whose bytes are not those that were written (None: may change)."""
-    if not path.is_file():
-        raise ArtifactError(
-            f"{path} is missing.",
-            why="The folder is incomplete.",
-            todo="Make the folder again with the command that writes it.",
-        )
-    if written is not None and _digest(path) != written:
-        raise ArtifactError(
-            f"{path} has changed since Tarifa wrote it.",
-            why="Its SHA-256 differs from the one in the folder's marker, so it cannot be trusted.",
-            todo="Make the folder again with the command that writes it.",
-        )
 
 
 def _acquire(path: Path, target: Path) -> int:
@@ -314,25 +288,14 @@ def _seal(draft: Path, kind: str, version: int, editable: Collection[str]) -> No
         _sync(folder)
 
 
-def _marker(path: Path) -> Folder:
+def _marker(path: Path) -> Marker:
     if not path.is_dir():
         raise ArtifactError(f"There is no folder {path}.", todo="Check the path, or make it first.")
     try:
-        marker = json.loads((path / MARKER).read_bytes())
-        digests = {str(name): str(value) for name, value in marker["files"].items()}
-        editable = tuple(str(name) for name in marker["editable"])
-        kind, version = str(marker["kind"]), int(marker["version"])
+        content = (path / MARKER).read_bytes()
     except FileNotFoundError as error:
-        raise ArtifactError(
-            f"{path} was not written by Tarifa.", why=f"It has no {MARKER}.", todo="Check the path."
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(
-            f"{path / MARKER} is damaged.",
-            why=f"{type(error).__name__}: {error}.",
-            todo="Make the folder again with the command that writes it.",
-        ) from error
-    return Folder(path, kind, version, tuple(sorted(digests.items())), editable)
+        raise Marker.absent(str(path)) from error
+    return Marker.parse(content, str(path))
 
 
 def _names(folder: Path) -> list[str]:
