@@ -1,0 +1,412 @@
+"""Fit: a panel becomes a demand model, with a posterior for every series that ever sold.
+
+One negative-binomial regression over all series, partially pooled. Hyperparameters (the population of
+coefficients, shared shocks, sizes, drift) are learned by empirical Bayes on series with enough evidence;
+then every series gets its posterior, thin ones close to the population. Yearly season is not modelled: one
+year cannot tell it from anything else that happened once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pricing.arrays import Bools, Floats, Ints
+from pricing.errors import DataError
+from pricing.evidence import Identification, PriceKind
+from pricing.model import COEFFICIENTS, DemandModel
+from pricing.panel import Panel
+from simulators.anchor import Anchor, pooled_anchor
+from simulators.design import design, log_traffic, observed
+from simulators.dispersion import SizePopulation, shrink_sizes, size_population
+from simulators.drift import drift
+from simulators.identification import Support, identify, support
+from simulators.population import Population, first_population, update_level, update_population
+from simulators.posterior import Evidence, Parameters, sized, summarise, sweep
+from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
+
+__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit"]
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share that is done, 0-1."""
+
+_RICH_SERIES = 3000
+_ENOUGH_PERIODS = 10
+_LEAST_RICH = 30
+_ROUNDS = 40
+_SIZE_ROUNDS = (4, 10, 20)
+_SETTLED = 2e-3
+_INFORMING_SERIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationRow:
+    """One coefficient over the shop: its mean, that mean's standard error, and its spread over series."""
+
+    name: str
+    mean: float
+    standard_error: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a fit found.
+
+    Attributes
+    ----------
+    series, periods
+        Size of what was fitted.
+    without_sales
+        Series set aside because nothing sold in training; the model does not know them.
+    rich_series
+        Series whose evidence taught the population.
+    rounds
+        Rounds of expectation-maximisation; `settled` says whether they converged.
+    population
+        One row a coefficient.
+    size_mean, size_sd
+        Of log negative-binomial size over series.
+    drift_sd, period_shock_sd
+        Standard deviations of the drifting log level and of the shop's shared log shock.
+    negative_regular, negative_depth
+        Share of series whose posterior mean response is below zero; nothing constrains its sign.
+    identified
+        (kind, what identifies it, number of series).
+    anchor
+        Pooled statsmodels regression of a sample, for comparison; None where it cannot be estimated.
+    """
+
+    series: int
+    periods: int
+    without_sales: int
+    rich_series: int
+    rounds: int
+    settled: bool
+    population: tuple[PopulationRow, ...]
+    size_mean: float
+    size_sd: float
+    drift_sd: float
+    period_shock_sd: float
+    negative_regular: float
+    negative_depth: float
+    identified: tuple[tuple[str, str, int], ...]
+    anchor: Anchor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A demand model and the report of its making."""
+
+    model: DemandModel
+    report: FitReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    parameters: Parameters
+    sizes: SizePopulation
+    rounds: int
+    settled: bool
+
+
+def fit(
+    panel: Panel,
+    *,
+    until: str,
+    fingerprint: str,
+    seed: int,
+    calendar_in_advance: bool,
+    progress: Progress = lambda _what, _share: None,
+) -> Fit:
+    """Fit demand to a training panel.
+
+    Parameters
+    ----------
+    panel
+        Periods before `until` only; nothing later may be in it, `on_sale` included.
+    until
+        ISO date, the first day that the fit does not see.
+    fingerprint
+        Of the data that the panel was made from.
+    seed
+        Posterior draws of the model follow from it; the fit itself draws nothing.
+    calendar_in_advance
+        A promotions table was given *and* the shop file declares that the promotion calendar is set in
+        advance of demand.
+    progress
+        Told what is being done.
+
+    Raises
+    ------
+    DataError
+        If no series has a sale with a price, or the panel holds impossible numbers.
+    """
+    period_days = _period_days(panel)
+    usable = _usable(panel)
+    kept = panel.take(usable)
+    seen = support(kept)
+    reference = np.nanmedian(np.fmax(kept.regular, kept.offered), axis=1)
+    names = sorted(set(kept.series.category))
+    category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
+    evidence = _evidence(kept, reference, category, period_days)
+    rich = _rich(evidence, seen)
+    learned = _learn(evidence, rich, len(names), log_traffic(kept), progress)
+    settled = _spread(evidence, rich, learned, progress)
+    progress("posterior", 0.9)
+    model = _model(
+        kept,
+        evidence,
+        settled,
+        seen,
+        reference,
+        until,
+        fingerprint,
+        seed,
+        calendar_in_advance=calendar_in_advance,
+    )
+    progress("anchor", 0.95)
+    anchor = pooled_anchor(kept, evidence, settled.size)
+    report = _report(model, settled, learned, len(panel.series) - len(usable), len(rich), anchor)
+    progress("fitted", 1.0)
+    return Fit(model, report)
+
+
+def _evidence(panel: Panel, reference: Floats, category: Ints, period_days: int) -> Evidence:
+    made = design(panel, reference, log_traffic(panel), period_days)
+    basis = drift(len(panel.periods), period_days)
+    return Evidence(panel.units, observed(panel), made.X, made.offset, category, basis)
+
+
+def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:
+    """Empirical Bayes on the rich series."""
+    some = evidence.take(rich)
+    level = _rough_level(some)
+    population = first_population(level, categories)
+    mode = np.zeros((len(rich), some.X.shape[2] + some.drift.basis.shape[1]))
+    mode[:, : some.X.shape[2]] = population.mean
+    mode[:, 0] = level
+    sizes = SizePopulation(0.7, 1.0)
+    now = Parameters(mode, np.full(len(rich), 2.0), population, first_shocks(categories, len(traffic)), 0.04)
+    done, settled = 0, False
+    while done < _ROUNDS and not settled:
+        progress("population", 0.05 + 0.6 * done / _ROUNDS)
+        if done in _SIZE_ROUNDS:
+            likelihood = sized(some, now)
+            sizes = size_population(likelihood)
+            now = replace(now, size=shrink_sizes(likelihood, sizes))
+        before = now.population
+        now = _round(some, now, traffic)
+        done += 1
+        settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
+    return _Learned(now, sizes, done, settled)
+
+
+def _round(some: Evidence, now: Parameters, traffic: Floats) -> Parameters:
+    found = sweep(some, now, steps=2)
+    C = some.X.shape[2]
+    population = update_population(found.mode[:, :C], found.covariance, some.category, now.population)
+    shocks, slope = split_traffic(update_shocks(found.score, found.weight, now.shocks), traffic)
+    mode = found.mode.copy()
+    mode[:, C - 1] += slope
+    return replace(
+        now,
+        mode=mode,
+        population=_shifted(population, C - 1, slope),
+        shocks=shocks,
+        drift_variance=max(found.drift_moment, 1e-4),
+    )
+
+
+def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> Parameters:
+    """Carry what was learned to every series, re-learning only what thin series tell of themselves."""
+    old = learned.parameters
+    n, C = len(evidence.units), evidence.X.shape[2]
+    mode = np.zeros((n, old.mode.shape[1]))
+    mode[:, :C] = old.population.category_mean[evidence.category]
+    mode[:, 0] = _rough_level(evidence)
+    mode[rich] = old.mode
+    size = np.full(n, np.exp(learned.sizes.mean))
+    size[rich] = old.size
+    now = replace(old, mode=mode, size=size)
+    now = replace(now, population=_level_of(evidence, now))
+    for done in range(4):
+        progress("all series", 0.65 + 0.06 * done)
+        found = sweep(evidence, now, steps=5)
+        now = replace(now, mode=found.mode)
+        population = update_level(
+            found.mode[:, 0], found.covariance[:, 0, 0], evidence.category, now.population
+        )
+        if done < 2:
+            likelihood = sized(evidence, now)
+            now = replace(now, size=shrink_sizes(likelihood, size_population(likelihood)))
+        now = replace(now, population=population, shocks=update_shocks(found.score, found.weight, now.shocks))
+    found = sweep(evidence, now, steps=25)
+    return replace(now, mode=found.mode)
+
+
+def _level_of(evidence: Evidence, now: Parameters) -> Population:
+    level = now.mode[:, 0]
+    population = now.population
+    for _ in range(20):
+        population = update_level(level, np.full(len(level), 0.1), evidence.category, population)
+    return population
+
+
+def _model(
+    panel: Panel,
+    evidence: Evidence,
+    found: Parameters,
+    seen: Support,
+    reference: Floats,
+    until: str,
+    fingerprint: str,
+    seed: int,
+    *,
+    calendar_in_advance: bool,
+) -> DemandModel:
+    mean, covariance = summarise(evidence, found)
+    shocks, lift = centred(found.shocks)
+    mean[:, 0] += lift[evidence.category]
+    prior = found.population.prior_covariance[evidence.category]
+    traffic = evidence.X[0, :, -1]
+    slope = float(found.population.mean[-1])
+    newcomer = found.population.mean.copy()
+    newcomer[0] += float(lift.mean())
+    identified = identify(
+        covariance,
+        prior,
+        seen.levels,
+        calendar_in_advance=calendar_in_advance,
+        population_informed=_informed(seen),
+    )
+    return DemandModel(
+        series=panel.series,
+        mean=mean,
+        factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
+        dispersion=found.size,
+        reference_price=reference,
+        support_low=seen.low,
+        support_high=seen.high,
+        depth_low=seen.depth_low,
+        identified_by=identified,
+        category=evidence.category,
+        category_shock_sd=np.sqrt(shocks.category_variance),
+        # Traffic of a period to come is not known; what it moves belongs to the shock that all share.
+        period_shock_sd=float(np.sqrt(shocks.period_variance + slope**2 * traffic.var())),
+        prior_mean=newcomer,
+        prior_covariance=found.population.newcomer_covariance,
+        period_days=_period_days(panel),
+        until=until,
+        fingerprint=fingerprint,
+        seed=seed,
+    )
+
+
+def _report(
+    model: DemandModel,
+    found: Parameters,
+    learned: _Learned,
+    without_sales: int,
+    rich: int,
+    anchor: Anchor | None,
+) -> FitReport:
+    population = found.population
+    spread = np.sqrt(np.diag(population.covariance) + population.between)
+    error = np.sqrt(population.mean_variance)
+    rows = tuple(
+        PopulationRow(name, float(population.mean[i]), float(error[i]), float(spread[i]))
+        for i, name in enumerate(COEFFICIENTS)
+    )
+    identified = tuple(
+        (kind.label, how.label, int((model.identified_by[:, kind] == how).sum()))
+        for kind in PriceKind
+        for how in Identification
+    )
+    return FitReport(
+        series=len(model.series),
+        periods=len(found.shocks.period),
+        without_sales=without_sales,
+        rich_series=rich,
+        rounds=learned.rounds,
+        settled=learned.settled,
+        population=rows,
+        size_mean=learned.sizes.mean,
+        size_sd=learned.sizes.sd,
+        drift_sd=float(np.sqrt(found.drift_variance)),
+        period_shock_sd=model.period_shock_sd,
+        negative_regular=float((model.mean[:, COEFFICIENTS.index("regular")] < 0.0).mean()),
+        negative_depth=float((model.mean[:, COEFFICIENTS.index("depth")] < 0.0).mean()),
+        identified=identified,
+        anchor=anchor,
+    )
+
+
+def _period_days(panel: Panel) -> int:
+    if len(panel.periods) < 2:
+        raise DataError(
+            f"The panel has {len(panel.periods)} period(s) before the end of training; a fit needs two.",
+            todo="Give a longer history or a later --until.",
+        )
+    return int((panel.periods[1] - panel.periods[0]) / np.timedelta64(1, "D"))
+
+
+def _usable(panel: Panel) -> Ints:
+    """Return the series that sold at a known price; raises where numbers are impossible or none is left."""
+    watched = panel.on_sale & (panel.in_stock > 0.0) & (panel.days > 0)
+    bad = watched & ~(np.isfinite(panel.units) & (panel.units >= 0.0))
+    bad |= np.isfinite(panel.offered) & (panel.offered <= 0.0)
+    if bad.any():
+        i, t = (int(v[0]) for v in np.nonzero(bad))
+        raise DataError(
+            f"{panel.series.group[i]} in {panel.periods[t]}: "
+            f"units {panel.units[i, t]}, price {panel.offered[i, t]}.",
+            why="Units must be numbers that are not negative, prices positive.",
+            todo="Run the checks on the data; such rows belong in quarantine.",
+        )
+    sold = np.where(watched, panel.units, 0.0).sum(axis=1) > 0.0
+    usable = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
+    if not len(usable):
+        raise DataError(
+            "No product has a sale with a price before the end of training.",
+            todo="Check the dates of the orders and --until.",
+        )
+    return usable
+
+
+def _rough_level(evidence: Evidence) -> Floats:
+    """Return log units a period at mean conditions, float64 [N], half a sale added to each."""
+    exposure = np.where(evidence.observed, np.exp(evidence.offset), 0.0).sum(axis=1)
+    units = np.where(evidence.observed, evidence.units, 0.0).sum(axis=1)
+    out: Floats = np.log((units + 0.5) / exposure)
+    return out
+
+
+def _rich(evidence: Evidence, seen: Support) -> Ints:
+    """Return series with enough evidence to teach the population, evenly thinned to a bounded number."""
+    selling = (evidence.observed & (evidence.units > 0.0)).sum(axis=1)
+    rich = np.flatnonzero((selling >= _ENOUGH_PERIODS) & (seen.levels.max(axis=1) >= 2))
+    if len(rich) < _LEAST_RICH:
+        rich = np.arange(len(selling))
+    picked = np.unique(np.linspace(0, len(rich) - 1, min(len(rich), _RICH_SERIES)).round().astype(np.int64))
+    return rich[picked]
+
+
+def _informed(seen: Support) -> Bools:
+    out: Bools = (seen.levels >= 2).sum(axis=0) >= _INFORMING_SERIES
+    return out
+
+
+def _distance(before: Population, after: Population) -> float:
+    mean = np.abs(after.mean - before.mean).max()
+    spread = np.abs(np.sqrt(np.diag(after.covariance)) - np.sqrt(np.diag(before.covariance))).max()
+    return float(max(mean, spread))
+
+
+def _shifted(population: Population, column: int, by: float) -> Population:
+    mean, category_mean = population.mean.copy(), population.category_mean.copy()
+    mean[column] += by
+    category_mean[:, column] += by
+    return replace(population, mean=mean, category_mean=category_mean)

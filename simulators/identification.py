@@ -1,0 +1,131 @@
+"""What the prices of a shop let us know: the range they covered, and what identifies their effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.arrays import Bools, Codes, Floats, Ints
+from pricing.evidence import Identification, PriceKind
+from pricing.model import COEFFICIENTS
+from pricing.panel import Panel
+
+__all__ = ["Support", "identify", "support"]
+
+_COMPANY = 0.10
+"""Two prices within 10 % of each other vouch for each other."""
+_LEVEL_GAP = 0.02
+"""Prices less than 2 % apart are one price level (weekly means of one price differ by roundings)."""
+_INFORMED = 0.9
+"""A series' own data inform a coefficient if its posterior sd is at most this share of the prior's."""
+_COLUMN = {PriceKind.REGULAR: COEFFICIENTS.index("regular"), PriceKind.DISCOUNT: COEFFICIENTS.index("depth")}
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Prices seen, one-off outliers set aside.
+
+    A recorded price counts if another period of the same series recorded one within 10 % of it; where a
+    series has fewer than three records all count. So a typing error or one clearance week widens nothing.
+
+    Attributes
+    ----------
+    low, high
+        int64 [N]; lowest and highest regular price, gross minor units, rounded to the nearest.
+    depth_low
+        float64 [N]; deepest log(offered / regular), <= 0.
+    levels
+        int64 [N, 2]; distinct price levels at least 2 % apart, each seen in two periods, by
+        :class:`pricing.evidence.PriceKind` (for the discount: of its depth, none included).
+    """
+
+    low: Ints
+    high: Ints
+    depth_low: Floats
+    levels: Ints
+
+
+def support(panel: Panel) -> Support:
+    """Return the support of every series of a training panel, from recorded prices only."""
+    seen = np.isfinite(panel.offered)
+    regular = np.where(seen, np.fmax(panel.regular, panel.offered), np.nan)
+    log_regular = np.log(regular)
+    depth = np.where(seen, np.log(panel.offered) - log_regular, np.nan)
+    vouched = _vouched(log_regular)
+    low = np.where(vouched, regular, np.inf).min(axis=1)
+    high = np.where(vouched, regular, -np.inf).max(axis=1)
+    deepest = np.where(_vouched(depth), depth, 0.0).min(axis=1)
+    return Support(
+        np.rint(low).astype(np.int64),
+        np.rint(high).astype(np.int64),
+        np.minimum(deepest, 0.0),
+        np.stack([_levels(log_regular), _levels(depth)], axis=1),
+    )
+
+
+def identify(
+    covariance: Floats,
+    prior_covariance: Floats,
+    levels: Ints,
+    *,
+    calendar_in_advance: bool,
+    population_informed: Bools,
+) -> Codes:
+    """Say what identifies each price effect, int8 [N, 2].
+
+    Experiments and instruments, once read, will take precedence over what is decided here.
+
+    Parameters
+    ----------
+    covariance, prior_covariance
+        float64 [N, C, C]; posterior, and the prior that the posterior started from.
+    levels
+        int64 [N, 2]; see :class:`Support`.
+    calendar_in_advance
+        A promotions table was given and the shop declares that the promotion calendar is set in advance
+        of demand: then, given promotions, price is taken to move for reasons other than demand.
+    population_informed
+        bool [2]; some series' data do inform the effect, so that pooling has something to lend.
+    """
+    out = np.full(levels.shape, int(Identification.NOT_IDENTIFIED), dtype=np.int8)
+    for kind, column in _COLUMN.items():
+        moved = levels[:, kind] >= 2
+        posterior = covariance[:, column, column]
+        informed = posterior <= _INFORMED**2 * prior_covariance[:, column, column]
+        if population_informed[kind]:
+            out[moved, kind] = int(Identification.PRIOR)
+        if calendar_in_advance:
+            out[moved & informed, kind] = int(Identification.PROMO_CONTROLLED)
+    return out
+
+
+def _vouched(log_price: Floats) -> Bools:
+    """Return which recorded values have company within 10 %, bool [N, T]."""
+    known = np.isfinite(log_price)
+    order = np.argsort(np.where(known, log_price, np.inf), axis=1, kind="stable")
+    ranked = np.take_along_axis(np.where(known, log_price, np.inf), order, axis=1)
+    with np.errstate(invalid="ignore"):
+        gap = np.diff(ranked, axis=1)
+    near = np.isfinite(gap) & (gap <= np.log1p(_COMPANY))
+    edge = np.zeros((len(near), 1), dtype=np.bool_)
+    company = np.concatenate([near, edge], axis=1) | np.concatenate([edge, near], axis=1)
+    out = np.zeros_like(known)
+    np.put_along_axis(out, order, company, axis=1)
+    few = known.sum(axis=1) < 3
+    return np.where(few[:, None], known, out)
+
+
+def _levels(log_price: Floats) -> Ints:
+    """Count levels at least 2 % apart that hold two records each, int64 [N]."""
+    ranked = np.sort(np.where(np.isfinite(log_price), log_price, np.inf), axis=1)
+    count = np.zeros(len(ranked), dtype=np.int64)
+    start = np.full(len(ranked), -np.inf)
+    inside = np.zeros(len(ranked), dtype=np.int64)
+    for column in ranked.T:
+        real = np.isfinite(column)
+        fresh = real & (column > start + _LEVEL_GAP)
+        start = np.where(fresh, column, start)
+        inside = np.where(fresh, 1, inside + real)
+        count += real & (inside == 2)
+    return count
