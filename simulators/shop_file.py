@@ -174,6 +174,9 @@ class ShopFile:
     date_format: Annotated[
         str, Says("How dates in text look, like %d/%m/%Y; empty: recognised, or asked.")
     ] = ""
+    decimal_separator: Annotated[
+        Literal["auto", ".", ","], Says("Decimal mark of numbers in text; auto: recognised, or asked.")
+    ] = "auto"
     price_endings: Annotated[
         tuple[str, ...],
         Says('Last digits of sellable prices, like [".49", ".99"] or ["5", "9"]; empty: every price.'),
@@ -334,9 +337,18 @@ def read_shop_file(path: Path) -> ShopFile:
         raise SettingsError(f"{path}: {error.what}", why=error.why, todo=error.todo) from error
 
 
-def render_shop_file(shop: ShopFile) -> str:
-    """Write a shop file with every setting explained; :func:`parse_shop_file` reads it back as it was."""
-    return "# Settings of this shop. docs/shop-file.md explains them.\n\n" + render(shop, shop.money)
+def render_shop_file(shop: ShopFile, preface: str = "") -> str:
+    """Write a shop file with every setting explained; :func:`parse_shop_file` reads it back as it was.
+
+    Parameters
+    ----------
+    shop
+        The settings.
+    preface
+        What a reader should know first; becomes comment lines at the top.
+    """
+    lines = ["Settings of this shop. docs/shop-file.md explains them.", *preface.splitlines()]
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + "\n" + render(shop, shop.money)
 
 
 def shop_settings() -> tuple[Setting, ...]:

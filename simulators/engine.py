@@ -1,0 +1,106 @@
+"""One DuckDB session behind typed functions: bounded memory, two threads, its own folder to spill into."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Engine", "literal", "open_engine", "quoted"]
+
+Scalar = str | int | float | bool | None
+
+
+class Engine:
+    """A session whose tables live in a temporary file, compressed, so that no table need fit in memory.
+
+    Parameters
+    ----------
+    connection
+        An open DuckDB connection.
+    folder
+        Where temporary files may go; gone after the session.
+    """
+
+    def __init__(self, connection: Any, folder: Path) -> None:
+        self._connection = connection
+        self.folder = folder
+
+    def run(self, sql: str, parameters: Sequence[Scalar] = ()) -> None:
+        """Execute one statement."""
+        self._connection.execute(sql, list(parameters))
+
+    def rows(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query; for small results."""
+        return cast("list[tuple[Any, ...]]", self._connection.execute(sql, list(parameters)).fetchall())
+
+    def row(self, sql: str, parameters: Sequence[Scalar] = ()) -> tuple[Any, ...]:
+        """Return the only row of a query."""
+        (found,) = self.rows(sql, parameters)
+        return found
+
+    def count(self, sql: str, parameters: Sequence[Scalar] = ()) -> int:
+        """Return the only number of a query as an integer, 0 for NULL."""
+        return int(self.row(sql, parameters)[0] or 0)
+
+    def columns(self, sql: str) -> list[tuple[str, str]]:
+        """Return (name, type) of each column of a query without running it."""
+        return [(str(row[0]), str(row[1])) for row in self.rows(f"DESCRIBE {sql}")]
+
+    def arrays(self, sql: str) -> dict[str, NDArray[Any]]:
+        """Return a query's columns as arrays; NULL becomes NaN in numbers and None in text."""
+        found = cast("dict[str, Any]", self._connection.execute(sql).fetchnumpy())
+        return {name: _filled(values) for name, values in found.items()}
+
+
+@contextmanager
+def open_engine(*, memory: str = "1GB", threads: int = 2) -> Generator[Engine, None, None]:
+    """Open a session and remove everything it wrote at the end.
+
+    Parameters
+    ----------
+    memory
+        Most memory that tables and queries may take; beyond it DuckDB writes to the session's folder.
+    threads
+        Number of threads. Queries whose order matters say so, so results do not depend on it.
+    """
+    with tempfile.TemporaryDirectory(prefix="tarifa-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        config = {
+            "memory_limit": memory,
+            "threads": str(threads),
+            "temp_directory": str(folder / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        connection = duckdb.connect(str(folder / "session.duckdb"), config=cast("Any", config))
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield Engine(connection, folder)
+        finally:
+            connection.close()
+
+
+def quoted(name: str) -> str:
+    """Return an identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """Return a text literal for SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _filled(values: Any) -> NDArray[Any]:
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    array = cast("Any", values)
+    if array.dtype.kind in "iufb":
+        return np.asarray(array.astype(np.float64).filled(np.nan))
+    return np.asarray(array.filled(None))

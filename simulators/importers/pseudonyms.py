@@ -1,0 +1,59 @@
+"""Keyed pseudonyms: who a customer is cannot be told from the data folder, only with the key beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from pricing.errors import UsageError
+from simulators.folders import write_file
+
+__all__ = ["pseudonym", "pseudonyms", "read_key"]
+
+_BYTES = 32
+
+
+def read_key(path: Path, data: Path) -> bytes:
+    """Read the key of a shop's pseudonyms, made at random the first time.
+
+    Parameters
+    ----------
+    path
+        File of the key, readable by its owner only.
+    data
+        The data folder, in which the key must not lie.
+
+    Raises
+    ------
+    UsageError
+        If the key lies inside the data folder or is too short.
+    """
+    if path.resolve().is_relative_to(data.resolve()):
+        raise UsageError(
+            f"The key {path} lies inside the data folder {data}.",
+            why="Whoever has the data would have the key to its customers too.",
+            todo="Give a path outside of it.",
+        )
+    if not path.exists():
+        write_file(path, secrets.token_bytes(_BYTES))
+        path.chmod(0o600)
+    key = path.read_bytes()
+    if len(key) < _BYTES:
+        raise UsageError(
+            f"The key {path} has {len(key)} bytes; it needs {_BYTES}.",
+            todo="Give the file that held the key.",
+        )
+    return key
+
+
+def pseudonym(key: bytes, identity: str) -> str:
+    """Return the pseudonym of one identity: 128 bits of HMAC-SHA256 (RFC 2104) in hexadecimal."""
+    return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def pseudonyms(key: bytes, identities: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return (identity, pseudonym) for each identity, in the order given."""
+    return tuple((identity, pseudonym(key, identity)) for identity in identities)
