@@ -1,0 +1,157 @@
+"""The scenario: everything about a run that is decided before it starts and that policies may know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pricing.arrays import Floats
+from pricing.catalogue import Catalogue
+from pricing.demand import Conditions, DemandParameters
+from pricing.errors import DataError, UsageError
+from pricing.guardrails import Guardrails
+from pricing.menu import Menu
+from pricing.model import COEFFICIENTS, DemandModel
+from pricing.situation import Situation, myopic_log_price
+from pricing.transition import State
+
+__all__ = ["MEMORY", "Scenario"]
+
+MEMORY = 0.8
+"""Share of the remembered price that survives a period unless told otherwise.
+
+Hardie, Johnson and Fader (Marketing Science 1993) estimate .83 by purchase occasion, Briesch et al.
+(Journal of Consumer Research 1997) .6 to .8. Without reference effects it changes no demand.
+"""
+
+_REGULAR = COEFFICIENTS.index("regular")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A pricing problem over a fixed horizon of T periods for N series.
+
+    It holds beliefs, not the truth: the posterior mean of the demand model. Which world is real is a
+    matter of the market.
+
+    Attributes
+    ----------
+    guardrails
+        The rules, with the catalogue and the menu that they were made for.
+    beliefs
+        Posterior mean demand, float64 [N] each.
+    elasticity_sd
+        float64 [N]; posterior sd of the regular-price elasticity.
+    conditions
+        Promotions and traffic of each of the T periods.
+    receipts
+        float64 [T, N]; units that arrive at the end of each period.
+    first_day
+        First day of the first period, days since 1970-01-01.
+    period_days
+        7 for weeks, 1 for days.
+    memory
+        Share of the remembered price that survives a period, 0-1.
+    """
+
+    guardrails: Guardrails
+    beliefs: DemandParameters
+    elasticity_sd: Floats
+    conditions: tuple[Conditions, ...]
+    receipts: Floats
+    first_day: int
+    period_days: int = 7
+    memory: float = MEMORY
+
+    def __post_init__(self) -> None:
+        if not self.conditions:
+            raise UsageError("A scenario without periods decides nothing.", todo="Ask for a horizon >= 1.")
+        expected = (len(self.conditions), len(self.catalogue))
+        if self.receipts.shape != expected:
+            raise DataError(f"Scenario.receipts has shape {self.receipts.shape}, not {expected}.")
+        if not 0.0 <= self.memory <= 1.0:
+            raise UsageError(f"memory = {self.memory} is not a share between 0 and 1.")
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The N series."""
+        return self.guardrails.catalogue
+
+    @property
+    def menu(self) -> Menu:
+        """Their ladders [N, K]."""
+        return self.guardrails.menu
+
+    @property
+    def horizon(self) -> int:
+        """Number of periods T."""
+        return len(self.conditions)
+
+    @cached_property
+    def myopic(self) -> Floats:
+        """float64 [N]; see :func:`pricing.situation.myopic_log_price`."""
+        return myopic_log_price(self.beliefs, self.catalogue)
+
+    @staticmethod
+    def of(
+        model: DemandModel,
+        guardrails: Guardrails,
+        *,
+        horizon: int,
+        first_day: int,
+        conditions: Sequence[Conditions] | None = None,
+        receipts: Floats | None = None,
+        memory: float = MEMORY,
+    ) -> Scenario:
+        """Build a scenario from a fitted model; its series may be more than those of the catalogue.
+
+        Parameters
+        ----------
+        model
+            Posterior over at least the series of the catalogue.
+        guardrails
+            The rules for a catalogue and its menu.
+        horizon
+            Periods T, at least 1.
+        first_day
+            First day of the first period, days since 1970-01-01.
+        conditions
+            T plans; None means no promotions and mean traffic.
+        receipts
+            float64 [T, N]; None means that nothing arrives.
+        memory
+            See :class:`Scenario`.
+        """
+        catalogue = guardrails.catalogue
+        own = model.take(model.rows(catalogue.series))
+        plan = (Conditions.plain(len(catalogue)),) * horizon if conditions is None else tuple(conditions)
+        if len(plan) != horizon:
+            raise UsageError(f"{len(plan)} plans of promotions were given for {horizon} periods.")
+        return Scenario(
+            guardrails=guardrails,
+            beliefs=DemandParameters.of(own.mean, own, catalogue),
+            elasticity_sd=np.sqrt((own.factor[:, _REGULAR, :] ** 2).sum(axis=-1)),
+            conditions=plan,
+            receipts=np.zeros((horizon, len(catalogue))) if receipts is None else receipts,
+            first_day=first_day,
+            period_days=model.period_days,
+            memory=memory,
+        )
+
+    def situation(self, state: State, period: int) -> Situation:
+        """Return what is known before prices of period `period` (0 to T - 1) are set, for a batch."""
+        return Situation(
+            catalogue=self.catalogue,
+            menu=self.menu,
+            state=state,
+            conditions=self.conditions[period],
+            beliefs=self.beliefs,
+            elasticity_sd=self.elasticity_sd,
+            myopic=self.myopic,
+            period=self.first_day + period * self.period_days,
+            periods_left=self.horizon - period,
+            horizon=self.horizon,
+        )

@@ -1,0 +1,263 @@
+"""The market: sampled worlds and their noise around the kernel's expected demand and transition.
+
+Randomness follows from (seed, stream, period) and from nothing else. A stream is one run of the market:
+copies with equal streams meet the same shocks whatever their prices, so policies are compared in pairs,
+and the noise of a stream does not depend on the other copies of the batch, on their number or on the
+length of the horizon (its first periods are the same in a longer one).
+
+A period's units of a series are negative binomial, drawn as Poisson units around a gamma-distributed
+mean: the gamma factor and the shared shocks do not depend on the price, and the Poisson count is the
+quantile at a normal score that does not depend on it either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+
+from pricing.arrays import Floats, Ints, Words
+from pricing.catalogue import Catalogue
+from pricing.demand import Conditions, DemandParameters
+from pricing.errors import DataError
+from pricing.model import DemandModel
+from pricing.scenario import MEMORY
+from pricing.transition import State, reward, step
+from simulators.counts import poisson_quantile
+
+__all__ = ["Market", "Noise", "Sale", "Worlds", "sample_worlds"]
+
+_NORMALS, _GAMMAS = np.uint64(0), np.uint64(1)
+_PARAMETERS = tuple(field.name for field in fields(DemandParameters))
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """W sampled truths over N series and G categories.
+
+    Attributes
+    ----------
+    parameters
+        Demand, float64 [W, N] each.
+    period_shock_sd
+        float64 [W]; sd of the log shock that the whole shop shares in a period.
+    category_shock_sd
+        float64 [W, G]; sd of the log shock that a category shares in a period.
+    category
+        int64 [N]; index into the G axis.
+    memory
+        Share of the remembered price that survives a period, 0-1.
+    """
+
+    parameters: DemandParameters
+    period_shock_sd: Floats
+    category_shock_sd: Floats
+    category: Ints
+    memory: float = MEMORY
+
+    def __post_init__(self) -> None:
+        size = self.parameters.dispersion
+        if not (np.isfinite(size) & (size > 0.0)).all():
+            raise DataError(
+                "A sampled world has a dispersion that is not a positive number.",
+                why="The negative binomial has no such size r.",
+                todo="Fit the demand model again.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.period_shock_sd)
+
+    def take(self, index: Ints) -> Worlds:
+        """Return the worlds at `index`, in its order and as often as it names them."""
+        d = self.parameters
+        return replace(
+            self,
+            parameters=DemandParameters(*(getattr(d, name)[index] for name in _PARAMETERS)),
+            period_shock_sd=self.period_shock_sd[index],
+            category_shock_sd=self.category_shock_sd[index],
+        )
+
+
+def sample_worlds(
+    model: DemandModel,
+    catalogue: Catalogue,
+    count: int,
+    *,
+    first: int = 0,
+    memory: float = MEMORY,
+    gain: float = 0.0,
+    loss: float = 0.0,
+) -> Worlds:
+    """Return `count` worlds drawn from the posterior, for the series of the catalogue.
+
+    Parameters
+    ----------
+    model
+        Posterior over at least the series of the catalogue.
+    catalogue
+        N series.
+    count, first
+        World w is posterior draw ``first + w``; held-out worlds are other numbers.
+    memory
+        See :class:`Worlds`.
+    gain, loss
+        Reference effects assumed for every series; the fit does not say, so 0 unless given.
+    """
+    own = model.take(model.rows(catalogue.series))
+    d = DemandParameters.of(own.draws(count, first=first), own, catalogue)
+    return Worlds(
+        parameters=replace(d, gain=np.full_like(d.gain, gain), loss=np.full_like(d.loss, loss)),
+        period_shock_sd=np.full(count, own.period_shock_sd),
+        category_shock_sd=np.repeat(own.category_shock_sd[None], count, axis=0),
+        category=own.category,
+        memory=memory,
+    )
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What chance does to B copies over T periods, whatever the prices.
+
+    Attributes
+    ----------
+    factor
+        float64 [T, B, N]; mean-one factor on expected units: shop shock, category shock, gamma.
+    score
+        float64 [T, B, N]; standard normal; its Phi is the probability of the Poisson quantile.
+    """
+
+    factor: Floats
+    score: Floats
+
+    def at(self, period: int) -> Noise:
+        """Return the noise of one period, arrays [B, N]."""
+        return Noise(self.factor[period], self.score[period])
+
+
+@dataclass(frozen=True)
+class Sale:
+    """What a period brought; arrays [B, N].
+
+    Attributes
+    ----------
+    demanded, sold
+        float64; units wanted and units sold (whole numbers, or expectations without noise).
+    profit
+        float64; net profit, minor units.
+    shelf
+        int64; shelf price after the planned discount, minor units.
+    state
+        Where the copies stand before the next period.
+    """
+
+    demanded: Floats
+    sold: Floats
+    profit: Floats
+    shelf: Ints
+    state: State
+
+
+@dataclass(frozen=True)
+class Market:
+    """B copies of a shop, each in one of the sampled worlds.
+
+    Attributes
+    ----------
+    catalogue
+        N series.
+    worlds
+        W worlds over the same series.
+    world
+        int64 [B]; the world of each copy.
+    """
+
+    catalogue: Catalogue
+    worlds: Worlds
+    world: Ints
+
+    @cached_property
+    def parameters(self) -> DemandParameters:
+        """Demand of every copy, float64 [B, N] each."""
+        return self.worlds.take(self.world).parameters
+
+    def open(self) -> State:
+        """Return where every copy stands before the first period: where the catalogue stands."""
+        return State.start(self.catalogue, len(self.world))
+
+    def noise(self, seed: int, streams: Words | Ints, periods: int) -> Noise:
+        """Draw the noise of each copy's run.
+
+        Parameters
+        ----------
+        seed
+            Any integer; its low 64 bits count.
+        streams
+            Integers [B]; number of each copy's run, 63 bits.
+        periods
+            T.
+        """
+        own = self.worlds.take(self.world)
+        shape = (periods, len(self.world), len(self.catalogue))
+        factor, score = np.empty(shape), np.empty(shape)
+        shops = 1 + own.category_shock_sd.shape[1]
+        sd = np.concatenate([own.period_shock_sd[:, None], own.category_shock_sd], axis=1)
+        for copy, stream in enumerate(np.asarray(streams).astype(np.uint64)):
+            z = _generator(seed, stream, _NORMALS).standard_normal((periods, shops + shape[2]))
+            shock = np.exp(z[:, :shops] * sd[copy] - 0.5 * sd[copy] ** 2)
+            size = self.parameters.dispersion[copy]
+            gamma = _generator(seed, stream, _GAMMAS).standard_gamma(size, (periods, shape[2])) / size
+            factor[:, copy] = gamma * shock[:, :1] * shock[:, 1 + own.category]
+            score[:, copy] = z[:, shops:]
+        return Noise(factor, score)
+
+    def sell(
+        self,
+        state: State,
+        price: Ints,
+        conditions: Conditions,
+        noise: Noise | None = None,
+        received: Floats | float = 0.0,
+    ) -> Sale:
+        """Sell one period.
+
+        Parameters
+        ----------
+        state
+            Where the copies stand, arrays [B, N].
+        price
+            int64 [B, N]; regular shelf price of the period.
+        conditions
+            Promotions and traffic of the period.
+        noise
+            Of this period, arrays [B, N] (:meth:`Noise.at`); None sells expected units (the fluid
+            approximation, for planners and their tests).
+        received
+            Units that arrive at the end of the period, [B, N] or [N] or a number.
+        """
+        logs = np.log(price.astype(np.float64))
+        moved = step(
+            self.parameters,
+            self.catalogue,
+            logs,
+            state.stock,
+            state.reference,
+            state.lag,
+            conditions,
+            self.worlds.memory,
+        )
+        demanded, sold, profit = moved.units, moved.sold, moved.profit
+        if noise is not None:
+            demanded = poisson_quantile(moved.units * noise.factor, noise.score)
+            sold = np.minimum(demanded, np.floor(state.stock))
+            profit = reward(self.catalogue, moved.shelf, sold)
+        shelf = np.rint(moved.shelf).astype(np.int64)
+        arrived = np.asarray(received, dtype=np.float64)
+        return Sale(demanded, sold, profit, shelf, state.next(moved, price, shelf, sold, arrived))
+
+
+def _generator(seed: int, stream: np.uint64, kind: np.uint64) -> np.random.Generator:
+    key = np.array(
+        [seed & 0xFFFFFFFFFFFFFFFF, (int(stream) << 1 | int(kind)) & 0xFFFFFFFFFFFFFFFF], np.uint64
+    )
+    return np.random.Generator(np.random.Philox(key=key))
