@@ -1,0 +1,245 @@
+"""From tables to the panel, aggregated where they lie: no order is ever loaded into Python."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from pricing.arrays import Bools, Dates, Floats, Ints
+from pricing.errors import DataError
+from pricing.panel import Panel, Series
+from simulators.engine import Engine, literal
+from simulators.order_lines import day_window, define_order_lines, gross_factor, period_start
+from simulators.shop_file import ShopFile
+from simulators.tables import Source
+
+__all__ = ["build_panel", "carried"]
+
+
+def build_panel(source: Source) -> Panel:
+    """Aggregate a shop's tables to price group x zone x period.
+
+    Units and prices are those of paid retail lines of merchandise with a posted unit price. Prices are
+    gross; where a period has no sale they come from the prices table if there is one (mean over the time
+    that each stood), and are NaN otherwise. A series is on sale from the launch to the exit of its
+    products, or from its first to its last sale where those are unknown. Promotion shares are means over
+    the group's products and the days that the data cover. Stock is carried forward from the last count.
+
+    Raises
+    ------
+    TooManyBadRows
+        If a table has more bad rows than the shop file allows.
+    DataError
+        If there is no demand at all, or a traffic table misses a period.
+    """
+    source.require_clean()
+    define_order_lines(source)
+    engine, shop = source.engine, source.shop
+    if engine.count("SELECT count(*) FROM (SELECT 1 FROM order_lines WHERE apart IS NULL LIMIT 1)") == 0:
+        raise DataError(
+            "No order line is paid retail demand for merchandise with a posted price.",
+            todo="See `tarifa check`: it counts what was set apart and why.",
+        )
+    periods, days = _calendar(engine, shop)
+    series = _series(engine)
+    shape = (len(series), len(periods))
+    units, offered, regular = _sales(engine, shape)
+    if source.has("prices"):
+        posted_offered, posted_regular = _posted(engine, shop, shape)
+        offered = np.where(np.isnan(offered), posted_offered, offered)
+        regular = np.where(np.isnan(regular), posted_regular, regular)
+    return Panel(
+        series=series,
+        periods=periods,
+        days=days,
+        units=units,
+        on_sale=_on_sale(engine, units, periods, shop.period_days),
+        offered=offered,
+        regular=regular,
+        feature=_promoted(engine, "feature", shape),
+        display=_promoted(engine, "display", shape),
+        in_stock=_in_stock(engine, shop, shape),
+        traffic=_traffic(source, periods),
+        currency=shop.currency,
+    )
+
+
+def carried(panel: Panel) -> tuple[Floats, Floats]:
+    """Return offered and regular prices without gaps, [N, T] each, gross minor units.
+
+    The last recorded price is carried forward, so no cell depends on a later record; only the gap before
+    a series' first record is filled backward from that record, because nothing earlier is known. A series
+    without any record stays NaN.
+    """
+    return _forward(panel.offered), _forward(panel.regular)
+
+
+def _forward(price: Floats) -> Floats:
+    known = np.isfinite(price)
+    place = np.arange(price.shape[1], dtype=np.int64)
+    last = np.maximum.accumulate(np.where(known, place, -1), axis=1)
+    first = np.argmax(known, axis=1)[:, None]
+    filled: Floats = np.take_along_axis(price, np.where(last < 0, first, last), axis=1)
+    return filled
+
+
+def _calendar(engine: Engine, shop: ShopFile) -> tuple[Dates, Ints]:
+    """Lay the periods from the first to the last day with a paid order; create ``periods`` and ``window``."""
+    first, end = day_window(engine)
+    step, start = shop.period_days, period_start(f"DATE '{first}'", shop)
+    engine.run(
+        f"CREATE OR REPLACE TABLE periods AS SELECT row_number() OVER (ORDER BY start) - 1 AS t, start, "
+        f"greatest(start, DATE '{first}') AS covered_from, least(start + {step}, DATE '{end}') AS covered_to "
+        f"FROM (SELECT unnest(generate_series({start}::TIMESTAMP, "
+        f"DATE '{end}'::TIMESTAMP - INTERVAL 1 DAY, INTERVAL {step} DAY))::DATE AS start)"
+    )
+    rows = engine.rows("SELECT start::VARCHAR, covered_to - covered_from FROM periods ORDER BY t")
+    starts = np.array([row[0] for row in rows], dtype="datetime64[D]")
+    return starts, np.array([row[1] for row in rows], dtype=np.int64)
+
+
+def _series(engine: Engine) -> Series:
+    """Create the tables ``series``, numbered in ascending (group, zone) order, and ``members``."""
+    engine.run(
+        "CREATE OR REPLACE TABLE series AS SELECT row_number() OVER (ORDER BY price_group, zone) - 1 AS n, * "
+        "FROM (SELECT DISTINCT price_group, zone FROM order_lines WHERE apart IS NULL)"
+    )
+    engine.run(
+        "CREATE OR REPLACE TABLE members AS SELECT n, zone, p.*, count(*) OVER (PARTITION BY n) AS size "
+        "FROM series JOIN products AS p ON coalesce(p.price_group, p.product_id) = series.price_group "
+        "WHERE p.kind = 'merchandise'"
+    )
+    rows = engine.rows(
+        "SELECT s.price_group, s.zone, min_by(m.category, m.product_id), "
+        "coalesce(min_by(m.subcategory, m.product_id), ''), coalesce(min_by(m.brand, m.product_id), '') "
+        "FROM series AS s JOIN members AS m USING (n) GROUP BY s.n, s.price_group, s.zone ORDER BY s.n"
+    )
+    return Series(*(tuple(str(row[i]) for row in rows) for i in range(5)))
+
+
+def _sales(engine: Engine, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
+    found = engine.arrays(
+        "SELECT n, t, sum(quantity ORDER BY _row) AS units, "
+        "sum(offered_price * gross * quantity ORDER BY _row) / sum(quantity ORDER BY _row) AS offered, "
+        "sum(coalesce(regular_price, offered_price) * gross * quantity ORDER BY _row) "
+        "/ sum(quantity ORDER BY _row) AS regular "
+        "FROM order_lines JOIN series USING (price_group, zone) JOIN periods ON period = start "
+        "WHERE apart IS NULL GROUP BY n, t"
+    )
+    cell = found["n"].astype(np.int64), found["t"].astype(np.int64)
+    units = np.zeros(shape)
+    offered, regular = np.full(shape, np.nan), np.full(shape, np.nan)
+    units[cell], offered[cell], regular[cell] = found["units"], found["offered"], found["regular"]
+    return units, offered, regular
+
+
+def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    lists = ", ".join(literal(name) for name in ("", *shop.business_price_lists))
+    found = engine.arrays(
+        f"""
+        WITH posted AS (
+            SELECT product_id, zone, valid_from, regular_price, offered_price,
+                CASE price_basis WHEN 'net' THEN 1 + rate ELSE 1 END AS gross,
+                least(coalesce(valid_to, TIMESTAMP '9999-01-01'), coalesce(lead(valid_from) OVER (
+                    PARTITION BY product_id, zone, channel, price_list ORDER BY valid_from
+                ), TIMESTAMP '9999-01-01')) AS until
+            FROM prices JOIN {gross_factor(shop)} AS z USING (zone)
+            WHERE coalesce(price_list, ' ') NOT IN ({lists})
+        ), overlaps AS (
+            SELECT n, t, offered_price * gross AS offered, regular_price * gross AS regular, epoch(
+                least(until, covered_to::TIMESTAMP) - greatest(valid_from, covered_from::TIMESTAMP)) AS stood
+            FROM posted JOIN members USING (product_id, zone)
+                JOIN periods ON valid_from < covered_to::TIMESTAMP AND until > covered_from::TIMESTAMP
+        )
+        SELECT n, t, sum(offered * stood ORDER BY offered, stood) / sum(stood) AS offered,
+            sum(regular * stood ORDER BY regular, stood) / sum(stood) AS regular
+        FROM overlaps GROUP BY n, t
+        """
+    )
+    cell = found["n"].astype(np.int64), found["t"].astype(np.int64)
+    offered, regular = np.full(shape, np.nan), np.full(shape, np.nan)
+    offered[cell], regular[cell] = found["offered"], found["regular"]
+    return offered, regular
+
+
+def _on_sale(engine: Engine, units: Floats, periods: Dates, step: int) -> Bools:
+    sold = units > 0
+    first = periods[np.argmax(sold, axis=1)]
+    end = periods[units.shape[1] - 1 - np.argmax(sold[:, ::-1], axis=1)] + np.timedelta64(step, "D")
+    rows = engine.rows(
+        "SELECT n, CASE WHEN bool_and(launch_at IS NOT NULL) THEN min(launch_at)::DATE::VARCHAR END, "
+        "CASE WHEN bool_and(exit_at IS NOT NULL) THEN max(exit_at)::DATE::VARCHAR END FROM members "
+        "WHERE launch_at IS NOT NULL OR exit_at IS NOT NULL GROUP BY n ORDER BY n"
+    )
+    for n, launch, leave in rows:
+        first[n] = np.datetime64(launch) if launch else first[n]
+        end[n] = np.datetime64(leave) if leave else end[n]
+    inside: Bools = (periods + np.timedelta64(step, "D") > first[:, None]) & (periods < end[:, None])
+    return inside | sold
+
+
+def _promoted(engine: Engine, kind: str, shape: tuple[int, int]) -> Floats:
+    found = engine.arrays(
+        f"""
+        SELECT n, t, least(sum(share ORDER BY product_id) / any_value(size), 1) AS share FROM (
+            SELECT n, t, m.product_id, any_value(size) AS size,
+                least(sum(coalesce(share, 1) * epoch(least(ends_at, covered_to::TIMESTAMP)
+                    - greatest(starts_at, covered_from::TIMESTAMP)) / (86400 * (covered_to - covered_from))
+                    ORDER BY starts_at, ends_at), 1) AS share
+            FROM promotions JOIN members AS m USING (product_id, zone)
+                JOIN periods ON starts_at < covered_to::TIMESTAMP AND ends_at > covered_from::TIMESTAMP
+            WHERE promotions.kind = '{kind}' GROUP BY n, t, m.product_id
+        ) GROUP BY n, t
+        """
+    )
+    share = np.zeros(shape)
+    share[found["n"].astype(np.int64), found["t"].astype(np.int64)] = found["share"]
+    return share
+
+
+def _in_stock(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> Floats:
+    """Return the share of a group's products in stock; a product never counted is taken to be in stock."""
+    found = engine.arrays(
+        f"""
+        SELECT m.n, m.product_id, any_value(size)::BIGINT AS size, t,
+            avg(CASE WHEN coalesce(stocked_out, on_hand <= 0) THEN 0 ELSE 1 END) AS share
+        FROM inventory JOIN members AS m USING (product_id, zone)
+            JOIN periods ON {period_start('"at"::DATE', shop)} = start
+        GROUP BY m.n, m.product_id, t ORDER BY m.n, m.product_id, t
+        """
+    )
+    stock = np.ones(shape)
+    n, t, size, share = (found[name] for name in ("n", "t", "size", "share"))
+    keys = list(zip(n, found["product_id"], strict=True))
+    starts = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]]
+    for start, stop in itertools.pairwise([*starts, len(keys)]):
+        row = np.full((1, shape[1]), np.nan)
+        row[0, t[start:stop].astype(np.int64)] = share[start:stop]
+        stock[int(n[start])] -= (1.0 - _forward(row)[0]) / int(size[start])
+    return np.clip(stock, 0.0, 1.0)
+
+
+def _traffic(source: Source, periods: Dates) -> Floats:
+    if not source.has("traffic"):
+        found = source.engine.arrays(
+            "SELECT t, count(DISTINCT order_id) AS value FROM order_lines JOIN periods ON period = start "
+            "WHERE status = 'paid' GROUP BY t"
+        )
+    else:
+        start = period_start('"at"::DATE', source.shop)
+        found = source.engine.arrays(
+            f"SELECT t, sum(value ORDER BY _row) AS value FROM traffic "
+            f"JOIN periods ON {start} = periods.start "
+            "WHERE product_id IS NULL AND coalesce(name, 'visits') = 'visits' GROUP BY t"
+        )
+    traffic = np.zeros(len(periods))
+    traffic[found["t"].astype(np.int64)] = found["value"]
+    missing = np.flatnonzero(traffic <= 0)
+    if missing.size and source.has("traffic"):
+        raise DataError(
+            f"traffic has no visits for the period from {periods[int(missing[0])]}.",
+            why="Every period with orders had visits.",
+            todo="Complete the table, or leave it out: orders are counted then.",
+        )
+    return traffic
