@@ -14,8 +14,9 @@ import numpy as np
 from pricing.arrays import Bools, Floats
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
+from simulators.panel import carried
 
-__all__ = ["Design", "KnownPrices", "carry_forward", "design", "known_prices", "log_traffic", "observed"]
+__all__ = ["Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed"]
 
 
 _FEWEST_TO_SPARE = 4
@@ -54,23 +55,13 @@ class Design:
     offset: Floats
 
 
-def carry_forward(values: Floats) -> Floats:
-    """Fill NaN in [N, T] with the last value before it, and a leading gap with the first value after it."""
-    known = np.isfinite(values)
-    place = np.arange(values.shape[1], dtype=np.int64)
-    at = np.where(known, place, -1)
-    last = np.maximum.accumulate(at, axis=1)
-    first = known.argmax(axis=1)
-    return np.take_along_axis(values, np.where(last < 0, first[:, None], last), axis=1)
-
-
 def known_prices(panel: Panel) -> KnownPrices:
     """Return the prices of `panel` [N, T] without gaps.
 
     A regular price below the shelf price is read as equal to it: nobody is offered a negative discount.
     """
-    offered = carry_forward(panel.offered)
-    regular = np.fmax(carry_forward(panel.regular), offered)
+    offered, posted = carried(panel)
+    regular = np.fmax(posted, offered)
     before = np.concatenate([offered[:, :1], offered[:, :-1]], axis=1)
     return KnownPrices(offered, regular, before)
 

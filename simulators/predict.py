@@ -11,7 +11,7 @@ from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError, OutsideSupport, UnknownProduct
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel, Series
-from simulators.design import carry_forward, known_prices
+from simulators.design import known_prices
 from simulators.forecast import Forecast, forecast
 
 __all__ = ["LastKnown", "Scenario", "last_known", "predict"]
@@ -75,8 +75,8 @@ def last_known(panel: Panel) -> LastKnown:
         panel.series,
         prices.offered[:, -1],
         prices.regular[:, -1],
-        carry_forward(panel.feature)[:, -1],
-        carry_forward(panel.display)[:, -1],
+        panel.feature[:, -1],
+        panel.display[:, -1],
     )
 
 

@@ -1,0 +1,347 @@
+"""The run folder: a fitted model with the panel it saw, its holdout, its report and where it came from.
+
+Journey 1 in one function, :func:`fit_run`: checked tables -> panel -> training part -> fit -> run. A run
+names its data folder and its fingerprint, never a path, so the same data give the same bytes anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pricing.archive import digest, pack, unpack
+from pricing.arrays import Bools, Ints
+from pricing.errors import ArtifactError, DataError, FingerprintError
+from pricing.model import DemandModel
+from pricing.money import Currency
+from pricing.panel import Panel, Series
+from simulators.anchor import Anchor
+from simulators.fit import FitReport, PopulationRow, Progress, fit
+from simulators.folders import Content, Folder, read_folder, write_folder
+from simulators.panel import build_panel
+from simulators.tables import Source
+from simulators.validate import Validation, validate
+
+__all__ = [
+    "Origin",
+    "Run",
+    "fit_run",
+    "load_run",
+    "panel_from_bytes",
+    "panel_to_bytes",
+    "save_run",
+    "split",
+    "training_panel",
+    "validate_run",
+]
+
+_KIND, _VERSION = "run", 1
+_PANEL_KIND, _PANEL_VERSION = "panel", 1
+_OWN_HOLDOUT = 0.2
+_VERSIONED = ("tarifa", "numpy", "scipy", "statsmodels")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a run came from.
+
+    Attributes
+    ----------
+    data_name
+        Name of the data folder, without its path.
+    fingerprint
+        Of the data.
+    until
+        ISO date; first day that the fit did not see.
+    seed
+        Of the model's draws.
+    currency, exponent
+        ISO 4217 code of all prices, and decimals of its minor unit.
+    calendar_in_advance
+        A promotions table was given and declared set in advance of demand.
+    versions
+        (package, version) of what computed it.
+    """
+
+    data_name: str
+    fingerprint: str
+    until: str
+    seed: int
+    currency: str
+    exponent: int
+    calendar_in_advance: bool
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A fitted model and all that predictions, validation and simulation need beside it.
+
+    Attributes
+    ----------
+    model
+        Demand of N series.
+    panel
+        All periods of all series of the data, those after `origin.until` included.
+    report
+        Of the fit.
+    origin
+        Where it came from.
+    """
+
+    model: DemandModel
+    panel: Panel
+    report: FitReport
+    origin: Origin
+
+    @property
+    def identifier(self) -> str:
+        """Twelve hexadecimal digits that follow from the model's bytes; the `run_id` of output tables."""
+        return digest(self.model.to_bytes())[:12]
+
+    @property
+    def training(self) -> Panel:
+        """The panel that the fit saw, its N series in the model's order."""
+        return _lined(
+            training_panel(self.panel, self.panel.position(np.datetime64(self.origin.until))), self.model
+        )
+
+    @property
+    def holdout(self) -> int:
+        """Number of periods after `origin.until`."""
+        return len(self.panel.periods) - self.panel.position(np.datetime64(self.origin.until))
+
+
+def fit_run(
+    source: Source,
+    *,
+    seed: int,
+    until: str | None = None,
+    progress: Progress = lambda _what, _share: None,
+) -> Run:
+    """Fit a shop's demand: journey 1.
+
+    Parameters
+    ----------
+    source
+        The shop's tables, open; :func:`simulators.tables.open_source`.
+    seed
+        Posterior draws follow from it.
+    until
+        ISO date, exclusive; periods that end later are kept as holdout. None: fit on everything.
+    progress
+        Told what is being done and the share done, 0-1.
+
+    Raises
+    ------
+    DataError
+        If the tables break the contract, or no demand lies before `until`.
+    """
+    progress("panel", 0.0)
+    panel = build_panel(source)
+    start = split(panel, until)
+    origin = Origin(
+        data_name=source.folder.resolve().name,
+        fingerprint=source.fingerprint,
+        until=_first_unseen(panel, start),
+        seed=seed,
+        currency=panel.currency,
+        exponent=Currency.of(panel.currency).exponent,
+        calendar_in_advance=source.has("promotions") and source.shop.promotion_calendar_set_in_advance,
+        versions=tuple((name, version(name)) for name in _VERSIONED),
+    )
+    return _fitted(panel, training_panel(panel, start), origin, progress)
+
+
+def validate_run(run: Run, progress: Progress = lambda _what, _share: None) -> Validation:
+    """Validate a run on the periods after its `until`; without any, on a holdout of its own.
+
+    Its own holdout is the last fifth of the periods: a model of the earlier ones is fitted for the
+    purpose, and the report says that it was that model which was validated.
+    """
+    if run.holdout:
+        return validate(run.model, run.panel)
+    start = round(len(run.panel.periods) * (1.0 - _OWN_HOLDOUT))
+    origin = replace(run.origin, until=_first_unseen(run.panel, start))
+    earlier = _fitted(run.panel, training_panel(run.panel, start), origin, progress)
+    return validate(earlier.model, run.panel, own_holdout=True)
+
+
+def split(panel: Panel, until: str | None) -> int:
+    """Return the number of periods that end on or before `until` (all of them for None).
+
+    Raises
+    ------
+    DataError
+        If none does, or `until` is no ISO date.
+    """
+    if until is None:
+        return len(panel.periods)
+    try:
+        day = np.datetime64(until, "D")
+    except ValueError as error:
+        raise DataError(f"{until!r} is no date.", todo="Write it like 2025-11-03.") from error
+    step = panel.periods[1] - panel.periods[0] if len(panel.periods) > 1 else np.timedelta64(1, "D")
+    start = int(np.searchsorted(panel.periods + step, day, side="right"))
+    if start == 0:
+        raise DataError(
+            f"No period ends before {until}; the data begin on {panel.periods[0]}.",
+            todo="Give a later --until.",
+        )
+    return start
+
+
+def training_panel(panel: Panel, start: int) -> Panel:
+    """Return the first `start` periods as they were known then.
+
+    Without a known exit a series counts as on sale until its last sale, and at the time nobody knew
+    whether a sale was the last. So after its last sale *within training* a series stays on sale for as
+    long as the longest gap that it had shown before, whatever came later.
+    """
+    early = panel.between(0, start)
+    sold = early.units > 0.0
+    period = np.arange(start, dtype=np.int64)
+    last = np.where(sold.any(axis=1), start - 1 - sold[:, ::-1].argmax(axis=1), -1)
+    trailing = period - last[:, None]
+    known = np.where(trailing > 0, trailing <= _longest_gap(sold)[:, None], early.on_sale)
+    return replace(early, on_sale=known & (last >= 0)[:, None])
+
+
+def save_run(target: Path, run: Run, files: Mapping[str, Content] | None = None) -> Folder:
+    """Write a run folder whole or not at all.
+
+    Parameters
+    ----------
+    target
+        Where it shall lie.
+    run
+        What to write: ``model.npz``, ``panel.npz``, ``report.json``, ``run.json``.
+    files
+        More files to keep with it, by name, for example the catalogue.
+    """
+    content: dict[str, Content] = {
+        "model.npz": run.model.to_bytes(),
+        "panel.npz": panel_to_bytes(run.panel),
+        "report.json": _json(asdict(run.report)),
+        "run.json": _json({**asdict(run.origin), "run_id": run.identifier}),
+    }
+    return write_folder(target, _KIND, {**content, **(files or {})}, version=_VERSION)
+
+
+def load_run(path: Path, *, fingerprint: str | None = None) -> Run:
+    """Read a run folder, every digest verified.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    fingerprint
+        Of the data it is about to be used with; None where no data are at hand.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder is missing, foreign, changed or of a newer schema.
+    FingerprintError
+        If it was fitted on other data.
+    """
+    folder = read_folder(path, _KIND, version=_VERSION)
+    model = DemandModel.from_bytes(folder.read("model.npz"))
+    try:
+        origin = _origin(json.loads(folder.read("run.json")))
+        report = _report(json.loads(folder.read("report.json")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path} is not a readable run.",
+            why=f"{type(error).__name__}: {error}.",
+            todo="Fit again with `tarifa fit`.",
+        ) from error
+    run = Run(model, panel_from_bytes(folder.read("panel.npz")), report, origin)
+    if origin.fingerprint != model.fingerprint or fingerprint not in (None, origin.fingerprint):
+        raise FingerprintError(
+            f"{path} was fitted on other data ({origin.data_name}, {origin.fingerprint[:12]}).",
+            why=f"These have the fingerprint {(fingerprint or model.fingerprint)[:12]}.",
+            todo="Use the data it was fitted on, or fit again.",
+        )
+    return run
+
+
+def panel_to_bytes(panel: Panel) -> bytes:
+    """Serialise a panel without pickle; the same panel gives the same bytes."""
+    arrays = {name: getattr(panel, name) for name in _PANEL_ARRAYS}
+    series = {f.name: list(getattr(panel.series, f.name)) for f in fields(Series)}
+    return pack(_PANEL_KIND, _PANEL_VERSION, arrays, {"series": series, "currency": panel.currency})
+
+
+def panel_from_bytes(content: bytes) -> Panel:
+    """Read what :func:`panel_to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+    arrays, meta = unpack(_PANEL_KIND, _PANEL_VERSION, content)
+    series = Series(**{name: tuple(values) for name, values in meta["series"].items()})
+    return Panel(series=series, currency=str(meta["currency"]), **arrays)
+
+
+_PANEL_ARRAYS = tuple(f.name for f in fields(Panel) if f.name not in ("series", "currency"))
+
+
+def _fitted(panel: Panel, training: Panel, origin: Origin, progress: Progress) -> Run:
+    found = fit(
+        training,
+        until=origin.until,
+        fingerprint=origin.fingerprint,
+        seed=origin.seed,
+        calendar_in_advance=origin.calendar_in_advance,
+        progress=progress,
+    )
+    return Run(found.model, panel, found.report, origin)
+
+
+def _lined(panel: Panel, model: DemandModel) -> Panel:
+    place = {pair: i for i, pair in enumerate(zip(panel.series.group, panel.series.zone, strict=True))}
+    pairs = zip(model.series.group, model.series.zone, strict=True)
+    return panel.take(np.array([place[pair] for pair in pairs], dtype=np.int64))
+
+
+def _first_unseen(panel: Panel, start: int) -> str:
+    if start < len(panel.periods):
+        return str(panel.periods[start])
+    step = panel.periods[1] - panel.periods[0] if len(panel.periods) > 1 else np.timedelta64(1, "D")
+    return str(panel.periods[-1] + step)
+
+
+def _longest_gap(sold: Bools) -> Ints:
+    """Return the most periods in a row without a sale between two sales, int64 [N]."""
+    longest = np.zeros(len(sold), dtype=np.int64)
+    waiting = np.zeros(len(sold), dtype=np.int64)
+    begun = np.zeros(len(sold), dtype=np.bool_)
+    for column in sold.T:
+        longest = np.where(column & begun, np.maximum(longest, waiting), longest)
+        waiting = np.where(column, 0, waiting + 1)
+        begun |= column
+    return longest
+
+
+def _json(values: Mapping[str, object]) -> bytes:
+    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _origin(values: dict[str, Any]) -> Origin:
+    versions = tuple((str(name), str(number)) for name, number in values["versions"])
+    named = {f.name: values[f.name] for f in fields(Origin) if f.name != "versions"}
+    return Origin(versions=versions, **named)
+
+
+def _report(values: dict[str, Any]) -> FitReport:
+    anchor = values["anchor"]
+    made = None
+    if anchor is not None:
+        made = Anchor(**{k: tuple(v) if isinstance(v, list) else v for k, v in anchor.items()})
+    population = tuple(PopulationRow(**row) for row in values["population"])
+    identified = tuple((str(a), str(b), int(c)) for a, b, c in values["identified"])
+    rest = {k: v for k, v in values.items() if k not in ("anchor", "population", "identified")}
+    return FitReport(anchor=made, population=population, identified=identified, **rest)
