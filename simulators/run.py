@@ -337,10 +337,11 @@ def _origin(values: dict[str, Any]) -> Origin:
 
 
 def _report(values: dict[str, Any]) -> FitReport:
-    anchor = values["anchor"]
-    made = None
-    if anchor is not None:
-        made = Anchor(**{k: tuple(v) if isinstance(v, list) else v for k, v in anchor.items()})
+    found = values["anchor"]
+    made: Anchor | None = None
+    if found is not None:
+        lists: dict[str, Any] = {name: tuple(found[name]) for name in ("names", "estimate", "standard_error")}
+        made = Anchor(**{**found, **lists})
     population = tuple(PopulationRow(**row) for row in values["population"])
     identified = tuple((str(a), str(b), int(c)) for a, b, c in values["identified"])
     rest = {k: v for k, v in values.items() if k not in ("anchor", "population", "identified")}
