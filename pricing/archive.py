@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,19 @@ __all__ = ["digest", "pack", "unpack"]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MANIFEST = "manifest.json"
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading damaged or foreign bytes raises (RuntimeError: an encrypted archive)."""
 
 
 def digest(content: bytes) -> str:
@@ -67,7 +81,7 @@ def unpack(kind: str, version: int, content: bytes) -> tuple[dict[str, NDArray[A
                 if name != _MANIFEST
             }
         found, written, meta = str(head["kind"]), int(head["version"]), dict(head["meta"])
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except _DAMAGE as error:
         raise ArtifactError(
             f"This is not a readable Tarifa {kind} archive.",
             why=f"{type(error).__name__}: {error}.",

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pricing.archive import pack, unpack
 from pricing.arrays import Bools, Codes, Floats, Ints, Words
 from pricing.errors import DataError
-from pricing.panel import Series
+from pricing.panel import Series, rebuild
 from pricing.randomness import label_hash
+from pricing.variants import Variants
 
 __all__ = ["NO_LIMIT", "Catalogue"]
 
@@ -107,13 +108,15 @@ class Catalogue:
             rows = len(getattr(self, name))
             if rows != count:
                 raise DataError(f"Catalogue.{name} has {rows} rows for {count} series.")
-        bad = np.flatnonzero(self.price <= 0)
-        if bad.size:
-            raise DataError(
-                f"{self.series.group[int(bad[0])]} has a price of {int(self.price[bad[0]])} minor units.",
-                why="A price in force is positive.",
-                todo="Correct it in the prices or orders table.",
-            )
+        for name, fine, rule in _ranges(self):
+            bad = np.flatnonzero(~fine)
+            if bad.size:
+                row = int(bad[0])
+                raise DataError(
+                    f"{self.series.group[row]} has {name} = {getattr(self, name)[row]} in the catalogue.",
+                    why=f"It must be {rule}: guardrails cannot compare with anything else.",
+                    todo="Correct it in the tables or settings that it comes from.",
+                )
 
     def __len__(self) -> int:
         return len(self.series)
@@ -123,6 +126,11 @@ class Catalogue:
         """uint64 [N]; hash of group and zone, the series' part of a decision id."""
         pairs = zip(self.series.group, self.series.zone, strict=True)
         return np.array([label_hash(group, zone) for group, zone in pairs], dtype=np.uint64)
+
+    @cached_property
+    def variants(self) -> Variants:
+        """The groups of series that must carry one price."""
+        return Variants.of(self.variant_of)
 
     def unit_profit(self, price: Floats) -> Floats:
         """Return net profit of one unit sold at shelf price `price` [..., N], in minor units.
@@ -148,11 +156,30 @@ class Catalogue:
     @staticmethod
     def from_bytes(content: bytes) -> Catalogue:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-        arrays, meta = unpack(_KIND, _VERSION, content)
-        series = Series(**{name: tuple(values) for name, values in meta.pop("series").items()})
-        values: dict[str, Any] = {**arrays, **meta}
-        return Catalogue(series=series, **values)
+        return rebuild(Catalogue, _KIND, *unpack(_KIND, _VERSION, content))
 
     def arrays(self) -> list[str]:
         """Return the names of the attributes that are arrays, in their order."""
         return [f.name for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)]
+
+
+def _ranges(c: Catalogue) -> tuple[tuple[str, Bools, str], ...]:
+    """Return name, bool [N] and wording of what every number must satisfy; NaN satisfies nothing."""
+
+    def within(values: NDArray[Any], low: float, high: float, *, open_low: bool = False) -> Bools:
+        enough = np.greater(values, low) if open_low else np.greater_equal(values, low)
+        return np.asarray(enough & np.less(values, high), dtype=np.bool_)
+
+    kept = c.net_share - c.fee_share * c.gross_share
+    lowest = np.asarray(c.recent.min(axis=1, initial=NO_LIMIT), dtype=np.int64)
+    return (
+        ("price", within(c.price, 0, float(NO_LIMIT), open_low=True), "positive"),
+        ("net_share", within(c.net_share, 0.0, np.inf, open_low=True), "positive"),
+        ("gross_share", within(c.gross_share, 0.0, np.inf, open_low=True), "positive"),
+        ("fee_share", within(c.fee_share, 0.0, 1.0) & np.greater(kept, 0.0), "less than the net price"),
+        ("return_rate", within(c.return_rate, 0.0, 1.0), "at least 0 and less than 1"),
+        ("unit_cost", within(c.unit_cost, 0, float(NO_LIMIT)), "zero or more"),
+        ("fee_unit", within(c.fee_unit, 0, float(NO_LIMIT)), "zero or more"),
+        ("stock", np.greater_equal(c.stock, 0.0), "zero or more"),
+        ("recent", np.greater(lowest, 0), "positive"),
+    )

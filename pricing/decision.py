@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints, Words
+from pricing.errors import ArtifactError, UsageError
 from pricing.features import FEATURES, observe
 from pricing.guardrails import Admission, Guardrails, Rule, Status, first_rule
-from pricing.joint import agree, allowance, limit_moves
+from pricing.joint import allowance, limit_moves
 from pricing.policy import Choice, Policy, one_hot
 from pricing.randomness import decision_keys, uniforms
 from pricing.situation import Situation
+from pricing.variants import Variants
 
-__all__ = ["SCHEMA", "Decision", "Decisions", "decide", "settle"]
+__all__ = ["SCHEMA", "Decision", "Decisions", "decide", "price_at", "settle"]
 
 SCHEMA = 1
 """Version of the decision record."""
@@ -49,7 +51,8 @@ class Decision:
     policy, policy_version, model_fingerprint
         What decided, on what.
     context_hash
-        SHA-256 of everything that the decision was made from.
+        SHA-256 of everything that the policy decided from: catalogue, ladder, state, beliefs, conditions and
+        what the rules left of the ladder.
     personalised
         Whether a feature that was read is personal data: the disclosure flag.
     schema
@@ -102,9 +105,10 @@ class Decisions:
     draw
         int64 [B, N]; stored draw used, -1 where the policy has none.
     wanted
-        int64 [B, N]; likeliest rung if no rule existed.
+        int64 [B, N]; likeliest rung if no rule existed (the one that variants agree on).
     binding
-        int64 [B, N]; :class:`pricing.guardrails.Rule`, -1 where none binds.
+        int64 [B, N]; :class:`pricing.guardrails.Rule` of highest precedence that `wanted` breaks, -1 where it
+        was allowed.
     keys
         uint64 [B, N, 4]; decision ids.
     policy, version, fingerprint, personalised
@@ -185,6 +189,7 @@ def decide(
     fingerprint
         Digest of the demand model that the beliefs come from.
     """
+    _check_runs(runs, situation)
     rungs = situation.menu.price.shape[1]
     opened = guardrails.admit(situation.state)
     features = observe(situation, opened.allowed)
@@ -192,9 +197,8 @@ def decide(
     keys = _keys(situation, runs)
     index, draw = _draw(choice, uniforms(keys, seed), rungs)
     probabilities = choice.over(rungs)
-    everything = np.broadcast_to(situation.menu.valid, opened.allowed.shape)
-    wanted = policy.choose(situation, everything).mode()
-    own = np.take_along_axis(admission.rejections, np.maximum(wanted, 0)[..., None], axis=-1)[..., 0]
+    _check_choice(probabilities, admission.allowed, policy.name)
+    wanted, binding = _unconstrained(situation, admission, policy)
     personal = {feature.name for feature in FEATURES if feature.personal}
     return Decisions(
         situation=situation,
@@ -202,17 +206,55 @@ def decide(
         features=features,
         probabilities=probabilities,
         index=index,
-        price=_price(situation, index),
+        price=price_at(situation, index),
         propensity=_at(probabilities, index),
         draw=draw,
         wanted=wanted,
-        binding=np.where(wanted == index, -1, first_rule(own)),
+        binding=binding,
         keys=decision_keys(situation.catalogue.keys, np.asarray(situation.period), runs),
         policy=policy.name,
         version=policy.version,
         fingerprint=fingerprint,
         personalised=bool(personal & set(policy.reads)),
     )
+
+
+def _unconstrained(situation: Situation, admission: Admission, policy: Policy) -> tuple[Ints, Ints]:
+    """Return the likeliest rung if no rule existed and the rule that forbids it (-1: none), int64 [B, N]."""
+    everything = np.broadcast_to(situation.menu.valid, admission.allowed.shape)
+    choice = policy.choose(situation, everything)
+    wanted = _agreed(choice, everything, situation.catalogue.variants).mode()
+    place = np.maximum(wanted, 0)[..., None]
+    broken = np.take_along_axis(admission.rejections, place, axis=-1)[..., 0]
+    may = np.take_along_axis(admission.allowed, place, axis=-1)[..., 0]
+    return wanted, np.where(may, -1, first_rule(broken))
+
+
+def _check_runs(runs: Ints, situation: Situation) -> None:
+    """Refuse run numbers that do not fit the batch or their 32 bits: two decisions would share an id."""
+    if runs.shape != situation.state.price.shape[:1] or (runs < 0).any() or (runs >= 2**32).any():
+        raise UsageError(
+            f"Run numbers of shape {runs.shape} do not fit a batch of {situation.state.price.shape[0]}.",
+            why="Each row of the batch needs a number from 0 to 2**32 - 1, which its decision ids hold.",
+        )
+
+
+def _check_choice(probabilities: Floats, allowed: Bools, policy: str) -> None:
+    """Refuse a policy that chooses what is not allowed, or chooses nothing: no rule is checked after this."""
+    total = probabilities.sum(axis=-1)
+    outside = ((probabilities != 0.0) & ~allowed).any(axis=-1)
+    wrong = (
+        outside
+        | ~np.isclose(total, allowed.any(axis=-1), rtol=0.0, atol=1e-9)
+        | (probabilities < 0.0).any(axis=-1)
+    )
+    if wrong.any():
+        run, series = (int(i) for i in np.argwhere(wrong)[0])
+        raise ArtifactError(
+            f"The policy {policy} gives series {series} in row {run} of the batch no valid probabilities.",
+            why="They must be zero outside the allowed prices and add up to one.",
+            todo="Use another policy; this one breaks the protocol of pricing.policy.",
+        )
 
 
 def settle(
@@ -222,13 +264,13 @@ def settle(
 
     Environments call this with the agent's action as a policy; there is no other way to a price.
     """
-    variant_of = situation.catalogue.variant_of
-    choice = _agreed(policy.choose(situation, opened.allowed), opened, variant_of)
+    variants = situation.catalogue.variants
+    choice = _agreed(policy.choose(situation, opened.allowed), opened.allowed, variants)
     most = allowance(len(situation.catalogue), guardrails.settings.max_share_moved)
     if most >= len(situation.catalogue):
         return opened, choice
     gain, wants = _ask(situation, choice, opened.current)
-    admission = limit_moves(opened, gain, wants, most, variant_of)
+    admission = limit_moves(opened, gain, wants, most, variants)
     return admission, _kept(choice, opened, admission)
 
 
@@ -260,14 +302,35 @@ def _kept(choice: Choice, before: Admission, after: Admission) -> Choice:
     )
 
 
-def _agreed(choice: Choice, opened: Admission, variant_of: Ints) -> Choice:
-    """Make variants choose alike; a deterministic policy stays deterministic."""
-    if np.unique(variant_of).size == variant_of.size:
+def _agreed(choice: Choice, allowed: Bools, variants: Variants) -> Choice:
+    """Make variants choose alike where they may; what was certain stays certain, draw for draw.
+
+    A rung chosen for certain, or by one stored draw, becomes what most of the variants chose (the lowest of
+    equals); probabilities become their mean. Where equality was given up each keeps its own choice.
+    """
+    linked = variants.alike(allowed) & (variants.size > 1)
+    if not linked.any():
         return choice
-    mean = agree(choice.over(opened.allowed.shape[-1]), variant_of)
-    if choice.index is None:
-        return Choice(probabilities=mean)
-    return Choice(index=np.where(mean.any(axis=-1), np.argmax(mean, axis=-1), -1))
+    rungs = allowed.shape[-1]
+    if choice.index is not None:
+        votes = variants.mean(one_hot(choice.index, rungs))
+        common = np.where(votes.any(axis=-1), np.argmax(votes, axis=-1), -1)
+        return replace(choice, index=np.where(linked, common, choice.index))
+    if choice.components is None:
+        own = choice.over(rungs)
+        return replace(choice, probabilities=np.where(linked[..., None], variants.mean(own), own))
+    several = np.flatnonzero(linked.any(axis=0))
+    few = Variants.of(variants.group[several])
+    parts, chances = choice.components.copy(), choice.over(rungs).copy()
+    votes = few.mean(np.swapaxes(one_hot(parts[:, several], rungs), 1, 2))
+    common = np.where(
+        linked[:, several, None], np.swapaxes(np.argmax(votes, axis=-1), 1, 2), parts[:, several]
+    )
+    parts[:, several] = common
+    shares = one_hot(common, rungs).mean(axis=-2)
+    open_ = linked[:, several] & allowed[:, several].any(axis=-1)
+    chances[:, several] = np.where(open_[..., None], shares, chances[:, several])
+    return replace(choice, probabilities=chances, components=parts)
 
 
 def _draw(choice: Choice, u: Floats, rungs: int) -> tuple[Ints, Ints]:
@@ -289,13 +352,15 @@ def _draw(choice: Choice, u: Floats, rungs: int) -> tuple[Ints, Ints]:
 
 
 def _keys(situation: Situation, runs: Ints) -> Words:
-    """Return what the draw follows from: the decision id, or that of the first of the variants."""
-    catalogue = situation.catalogue
-    _, first, group = np.unique(catalogue.variant_of, return_index=True, return_inverse=True)
-    return decision_keys(catalogue.keys[first][group], np.asarray(situation.period), runs)
+    """Return what the draw follows from: the decision id, or the lowest among its variants."""
+    keys, variants = situation.catalogue.keys, situation.catalogue.variants
+    if not variants.alone:
+        keys = np.minimum.reduceat(keys[variants.order], variants.starts)[variants.group]
+    return decision_keys(keys, np.asarray(situation.period), runs)
 
 
-def _price(situation: Situation, index: Ints) -> Ints:
+def price_at(situation: Situation, index: Ints) -> Ints:
+    """Return the price of rung `index`, int64 [B, N]; the price in force where it is -1 (blocked)."""
     rows = np.arange(len(situation.catalogue))
     return np.where(index < 0, situation.state.price, situation.menu.price[rows, np.maximum(index, 0)])
 
@@ -320,6 +385,8 @@ def _context_hash(decisions: Decisions, run: int, series: int) -> str:
         ),
         np.array([s.period, s.periods_left, s.horizon], dtype=np.int64),
         np.array([s.elasticity_sd[series], s.myopic[series]]),
+        decisions.admission.rejections[run, series],
+        decisions.admission.allowed[run, series],
     )
     digest = hashlib.sha256()
     for part in parts:

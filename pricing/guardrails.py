@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from fractions import Fraction
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pricing.errors import SettingsError
 from pricing.evidence import Identification
 from pricing.menu import Endings, Menu
 from pricing.transition import State
+from pricing.variants import Variants
 
 __all__ = [
     "HARD",
@@ -115,6 +117,15 @@ _ABOUT_MOVING = _bits(
     Rule.PRICE_ENDING,
 )
 """Rules that forbid a move; to keep the price in force breaks none of them."""
+
+_GIVEN_UP = (RuleClass.ROUNDING, RuleClass.COMMERCIAL, RuleClass.STABILITY, RuleClass.RELATIONS)
+"""Classes of soft rules in the order in which they are relaxed."""
+
+_FINEST = 10**6
+"""A share in the settings is read as the decimal it was written as, to a millionth."""
+
+_ROUNDING = 1e-12
+"""Relative error of profit in floating point: a price exactly at cost is not below it."""
 
 
 class Status(IntEnum):
@@ -229,7 +240,17 @@ class Guardrails:
         self.menu = menu
         self.settings = settings
         self._fixed_rules = _state_free(catalogue, menu, settings)
-        self._single = bool(np.unique(catalogue.variant_of).size == len(catalogue))
+        self._variants = catalogue.variants
+        shared = menu.price[self._variants.order[self._variants.starts]][self._variants.group]
+        if (menu.price != shared).any():
+            raise SettingsError("Variants that must carry one price have different ladders.")
+        share = Fraction(str(settings.max_change)).limit_denominator(_FINEST)
+        self._change = (share.numerator, share.denominator)
+
+    @property
+    def standing(self) -> Bools:
+        """Rungs that no rule forbids whatever the state, bool [N, K]: the corridor of a planner."""
+        return np.asarray(np.equal(self._fixed_rules, 0) & self.menu.valid, dtype=np.bool_)
 
     def admit(self, state: State) -> Admission:
         """Apply every rule of one series, then variant equality, then relax where nothing is left.
@@ -238,15 +259,19 @@ class Guardrails:
         :func:`pricing.joint.limit_moves`.
         """
         keep = (self.menu.price == state.price[..., None]) & self.menu.valid
-        rejections = self._reject(state, keep)
-        if not self._single:
-            rejections = _variants_agree(rejections, self.menu, self.catalogue.variant_of)
-        return _settle(rejections, self.menu.valid, keep)
+        own = self._reject(state, keep)
+        rejections = own
+        if not self._variants.alone:
+            broken = np.not_equal(own, 0)
+            others = np.greater(self._variants.count(broken) - broken, 0)
+            rejections = own | np.where(others, Rule.VARIANT_EQUALITY.bit, np.uint32(0))
+        return _settle(own, rejections, self.menu.valid, keep, self._variants)
 
     def _reject(self, state: State, keep: Bools) -> Bits:
         settings = self.settings
         price, now = self.menu.price, state.price[..., None]
-        step = np.floor(state.price * settings.max_change + 1e-9).astype(np.int64)[..., None]
+        part, whole = self._change
+        step = (state.price * part // whole)[..., None]
         bits = np.where(np.abs(price - now) > step, Rule.MAX_CHANGE.bit, np.uint32(0))
         waiting = state.since_change < settings.cool_down
         if waiting.any():
@@ -261,6 +286,7 @@ def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -
     price = menu.price
     shelf = price.astype(np.float64)
     profit = catalogue.unit_profit(shelf.T).T
+    slack = _ROUNDING * (shelf + (catalogue.unit_cost + catalogue.fee_unit)[:, None])
     net = catalogue.net_share[:, None] * shelf * (1.0 - catalogue.return_rate[:, None])
     fixed = catalogue.fixed_price[:, None]
     may_act = catalogue.identified_by <= Identification.PROMO_CONTROLLED
@@ -271,11 +297,11 @@ def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -
         Rule.FIXED_PRICE: (fixed > 0) & (price != fixed),
         Rule.MAX_PRICE: price > catalogue.max_price[:, None],
         Rule.MAP_PRICE: price < catalogue.map_price[:, None],
-        Rule.BELOW_COST: profit < 0.0,
+        Rule.BELOW_COST: profit < -slack,
         Rule.OUTSIDE_SUPPORT: _outside(price, catalogue.support_low, catalogue.support_high),
         Rule.NOT_IDENTIFIED: np.broadcast_to(~may_act[:, None], price.shape),
         Rule.PRICE_BOUNDS: _outside(price, catalogue.floor_price, catalogue.ceiling_price),
-        Rule.MARGIN_FLOOR: profit < settings.margin_floor * net,
+        Rule.MARGIN_FLOOR: profit < settings.margin_floor * net - slack,
         Rule.PRICE_ENDING: ~settings.endings.sellable(price),
     }
     bits = np.zeros(price.shape, dtype=np.uint32)
@@ -288,19 +314,7 @@ def _outside(price: Ints, low: Ints, high: Ints) -> Bools:
     return np.less(price, low[:, None]) | np.greater(price, high[:, None])
 
 
-def _variants_agree(rejections: Bits, menu: Menu, variant_of: Ints) -> Bits:
-    """Reject a rung for all variants where it breaks a rule for one; they share one ladder."""
-    order = np.argsort(variant_of, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(variant_of[order]) != 0])
-    group = np.empty(len(variant_of), dtype=np.int64)
-    group[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(variant_of)]))
-    broken = (rejections != 0) | ~menu.valid
-    any_broken = np.logical_or.reduceat(broken[..., order, :], starts, axis=-2)[..., group, :]
-    others = any_broken & ~broken
-    return rejections | np.where(others, Rule.VARIANT_EQUALITY.bit, np.uint32(0))
-
-
-def _settle(rejections: Bits, valid: Bools, keep: Bools) -> Admission:
+def _settle(own: Bits, rejections: Bits, valid: Bools, keep: Bools, variants: Variants) -> Admission:
     """Form the allowed set; where it is empty keep the price in force, else relax soft rules, else block."""
     allowed = (rejections == 0) & valid
     current = np.where(keep.any(axis=-1), np.argmax(keep, axis=-1), -1)
@@ -308,28 +322,48 @@ def _settle(rejections: Bits, valid: Bools, keep: Bools) -> Admission:
     relaxed = np.zeros(current.shape, dtype=np.uint32)
     empty = ~allowed.any(axis=-1)
     if empty.any():
-        hard_free = ((rejections & HARD) == 0) & valid
-        stay = empty & (hard_free & keep).any(axis=-1)
-        allowed |= keep & stay[..., None]
-        status[stay] = Status.NO_CHANGE
-        own = np.where(keep, rejections, np.uint32(0)).max(axis=-1)
-        relaxed = np.where(stay, own, relaxed)
-        _relax(rejections, hard_free, empty & ~stay, allowed, status, relaxed)
+        hard_free = ((own & HARD) == 0) & valid
+        _fill(own, hard_free, keep, empty, variants, allowed, status)
+        given_up = np.bitwise_or.reduce(np.where(allowed, own, np.uint32(0)), axis=-1)
+        apart = allowed.any(axis=-1) & ~variants.alike(allowed)
+        relaxed = given_up | np.where(apart, Rule.VARIANT_EQUALITY.bit, np.uint32(0))
     return Admission(rejections, allowed, current, status, relaxed, np.zeros(current.shape[:1]))
 
 
-def _relax(
-    rejections: Bits, hard_free: Bools, need: Bools, allowed: Bools, status: Codes, relaxed: Bits
+def _fill(
+    own: Bits,
+    hard_free: Bools,
+    keep: Bools,
+    need: Bools,
+    variants: Variants,
+    allowed: Bools,
+    status: Codes,
 ) -> None:
-    """Give up soft rules class by class, the lowest precedence first, until some rung is left (in place)."""
+    """Give every series in `need` an allowed set, or block it (`allowed` and `status` are changed in place).
+
+    Variants are one question: they keep their prices together, and soft rules are given up class by class,
+    the lowest precedence first, until one rung is free for all of them. Only then is equality itself given
+    up, and each is asked alone.
+    """
+    stays = np.asarray((hard_free & keep).any(axis=-1), dtype=np.bool_)
+    _keep(need & variants.every(stays[..., None])[..., 0], keep, allowed, status)
+    need = need & (status != Status.NO_CHANGE)
     given_up = np.uint32(0)
-    for kind in sorted({rule.kind for rule in Rule if not rule.hard}, reverse=True):
+    for kind in _GIVEN_UP:
         given_up |= _bits(*(rule for rule in Rule if rule.kind == kind))
-        free = hard_free & ((rejections & ~given_up) == 0) & need[..., None]
+        alone = kind == RuleClass.RELATIONS
+        if alone:
+            _keep(need & stays, keep, allowed, status)
+            need = need & ~stays
+        free = hard_free & ((own & ~given_up) == 0)
+        free = (free if alone else variants.every(free)) & need[..., None]
         now = free.any(axis=-1)
-        allowed |= free
+        np.logical_or(allowed, free, out=allowed)
         status[now] = Status.RELAXED
-        used = np.bitwise_or.reduce(np.where(free, rejections, np.uint32(0)), axis=-1)
-        relaxed |= np.where(now, used, np.uint32(0))
         need = need & ~now
     status[need] = Status.BLOCKED
+
+
+def _keep(stay: Bools, keep: Bools, allowed: Bools, status: Codes) -> None:
+    np.logical_or(allowed, keep & stay[..., None], out=allowed)
+    status[stay] = Status.NO_CHANGE

@@ -8,8 +8,9 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.guardrails import HARD, Admission, Rule, Status
+from pricing.variants import Variants
 
-__all__ = ["agree", "allowance", "limit_moves"]
+__all__ = ["allowance", "limit_moves"]
 
 
 def allowance(series: int, share: float) -> int:
@@ -17,11 +18,12 @@ def allowance(series: int, share: float) -> int:
     return int(np.floor(series * share + 1e-9))
 
 
-def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, variant_of: Ints) -> Admission:
+def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, variants: Variants) -> Admission:
     """Let the `most` most profitable moves of each run happen and keep every other price.
 
-    A series whose price in force breaks a hard rule has to move; such moves come first and are never
-    refused. The rest follow in falling expected gain, ties in series order. The share of the catalogue
+    A series whose price in force breaks a hard rule has to move, and so do variants whose prices in force
+    differ; such moves come first and are never refused. The rest follow in falling expected gain, ties in
+    series order; variants move together or not at all, and each of them counts. The share of the catalogue
     outranks commercial rules, so a refused series keeps its price even where that breaks one of those.
 
     Parameters
@@ -34,53 +36,77 @@ def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, var
         bool [B, N]; the policy may move this series.
     most
         Moves a run may make; see :func:`allowance`.
-    variant_of
-        int64 [N]; series of one number move together or not at all, and each counts as a move.
+    variants
+        Which series move together: those whose equality was not given up.
     """
     if most >= gain.shape[-1]:
         return admission
-    gain, wants = _together(gain, variant_of), _together(wants, variant_of) > 0
-    keepable = _may_keep(admission)
+    keepable, linked = _may_keep(admission), None
+    if not variants.alone:
+        linked = variants.alike(admission.allowed)
+        gain = np.where(linked, variants.mean(gain[..., None])[..., 0], gain)
+        keepable = np.where(linked, _all_may_keep(admission, keepable, variants), keepable)
     asking = wants & keepable
     room = np.maximum(most - (wants & ~keepable).sum(axis=1), 0)
     if bool((asking.sum(axis=1) <= room).all()):
         return admission
     order = np.argsort(np.where(asking, -gain, np.inf), axis=1, kind="stable")
-    places: Ints = np.arange(gain.shape[-1], dtype=np.int64)
-    rank: Ints = np.empty(gain.shape, dtype=np.int64)
-    np.put_along_axis(rank, order, np.broadcast_to(places, gain.shape), axis=1)
-    refused = asking & np.greater_equal(rank, room[:, None])
-    refused = asking & (_together(refused, variant_of) > 0)
-    first_out = asking & np.equal(rank, room[:, None])
+    refused = _over(order, asking, room) if linked is None else _unfit(order, asking, linked, room, variants)
+    return _refuse(admission, refused, np.where(refused, gain, 0.0).max(axis=1))
+
+
+def _over(order: Ints, asking: Bools, room: Ints) -> Bools:
+    """Return which series come after the first `room` [B] of those asking, in `order` [B, N]."""
+    places: Ints = np.arange(order.shape[-1], dtype=np.int64)
+    rank: Ints = np.empty(order.shape, dtype=np.int64)
+    np.put_along_axis(rank, order, np.broadcast_to(places, order.shape), axis=1)
+    return np.asarray(asking & np.greater_equal(rank, room[:, None]), dtype=np.bool_)
+
+
+def _unfit(order: Ints, asking: Bools, linked: Bools, room: Ints, variants: Variants) -> Bools:
+    """Return which series are left when, in `order`, every group takes its places while they last."""
+    runs: Ints = np.arange(len(order), dtype=np.int64)
+    group = np.where(linked, variants.group, np.arange(len(variants.group)) + len(variants.starts))
+    accepted = np.zeros((len(order), 2 * len(variants.group)), dtype=np.bool_)
+    seen = np.zeros_like(accepted)
+    for place in range(order.shape[1]):
+        series = order[:, place]
+        unit = group[runs, series]
+        needs = np.where(linked[runs, series], variants.size[series], 1)
+        takes = asking[runs, series] & ~seen[runs, unit] & (needs <= room)
+        seen[runs, unit] = True
+        accepted[runs, unit] |= takes
+        room = room - np.where(takes, needs, 0)
+    return np.asarray(asking & ~accepted[runs[:, None], group], dtype=np.bool_)
+
+
+def _refuse(admission: Admission, refused: Bools, shadow: Floats) -> Admission:
+    """Return the admission with `refused` [B, N] kept at their prices in force."""
     rungs: Ints = np.arange(admission.allowed.shape[-1], dtype=np.int64)
     here = np.equal(rungs, admission.current[..., None])
-    barred = refused[..., None] & ~here & admission.allowed
+    exists = admission.allowed | np.not_equal(admission.rejections, 0)
+    barred = refused[..., None] & ~here & exists
     own_broken = refused & ~(here & admission.allowed).any(axis=-1)
+    own = np.bitwise_or.reduce(np.where(here, admission.rejections, np.uint32(0)), axis=-1)
+    given_up = np.where(own_broken, own & ~Rule.VARIANT_EQUALITY.bit, np.uint32(0))
     return replace(
         admission,
         allowed=np.where(refused[..., None], here, admission.allowed),
         rejections=admission.rejections | np.where(barred, Rule.SHARE_MOVED.bit, np.uint32(0)),
         status=np.where(own_broken, np.int8(Status.NO_CHANGE), admission.status),
-        shadow_price=np.where(first_out, np.maximum(gain, 0.0), 0.0).sum(axis=1),
+        relaxed=admission.relaxed | given_up,
+        shadow_price=shadow,
     )
-
-
-def agree(probabilities: Floats, variant_of: Ints) -> Floats:
-    """Give series of one `variant_of` the same probabilities [B, N, K]: the mean of theirs."""
-    _, group, counts = np.unique(variant_of, return_inverse=True, return_counts=True)
-    if counts.max(initial=1) == 1:
-        return probabilities
-    members = np.equal(np.arange(len(counts))[:, None], group).astype(np.float64)
-    mean = np.einsum("gn,bnk->bgk", members / counts[:, None], probabilities)
-    return np.asarray(mean[:, group], dtype=np.float64)
-
-
-def _together(values: Floats | Bools, variant_of: Ints) -> Floats:
-    """Return [B, N] values averaged over the series that move together."""
-    return agree(values[..., None].astype(np.float64), variant_of)[..., 0]
 
 
 def _may_keep(admission: Admission) -> Bools:
     index = np.maximum(admission.current, 0)
     own = np.take_along_axis(admission.rejections, index[..., None], axis=-1)[..., 0]
     return np.asarray(np.equal(own & HARD, 0) & np.greater_equal(admission.current, 0), dtype=np.bool_)
+
+
+def _all_may_keep(admission: Admission, keepable: Bools, variants: Variants) -> Bools:
+    """Return bool [B, N]: every variant may keep its price in force, and it is one price."""
+    rungs: Ints = np.arange(admission.allowed.shape[-1], dtype=np.int64)
+    one_price = variants.alike(np.equal(rungs, admission.current[..., None]))
+    return one_price & variants.every(keepable[..., None])[..., 0]

@@ -9,6 +9,7 @@ import numpy as np
 from pricing.arrays import Bools, Floats, Ints
 from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.errors import SettingsError
+from pricing.variants import Variants
 
 __all__ = ["Endings", "Menu", "candidates", "nearest_allowed"]
 
@@ -111,17 +112,20 @@ def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) 
         )
     low = np.minimum(catalogue.support_low, catalogue.price * (1.0 - reach))
     high = np.maximum(catalogue.support_high, catalogue.price * (1.0 + reach))
-    low, high = _shared(np.maximum(low, 1.0), high, catalogue.variant_of)
-    forced = _forced(catalogue)
-    free = size - forced.shape[1]
-    if free < 1:
-        raise SettingsError(
-            f"ladder_size = {size} is too small: some variants have {forced.shape[1]} different prices.",
-            todo="Raise ladder_size or bring the variants to one price first.",
-        )
-    steps = np.linspace(0.0, 1.0, free)
-    spread = np.exp(np.log(low)[:, None] * (1.0 - steps) + np.log(high)[:, None] * steps)
-    return _sorted_distinct(np.concatenate([endings.nearest(spread), forced], axis=1))
+    low, high = _shared(np.maximum(low, 1.0), high, catalogue.variants)
+    rungs = np.empty((len(catalogue), size), dtype=np.int64)
+    for rows, forced in _forced(catalogue):
+        free = size - forced.shape[1]
+        if free < 2:
+            raise SettingsError(
+                f"ladder_size = {size} is too small for {catalogue.series.group[int(rows[0])]}: "
+                f"{forced.shape[1]} prices in force or set by law must be on its ladder, and two more.",
+                todo="Raise ladder_size or bring the variants to one price first.",
+            )
+        steps = np.linspace(0.0, 1.0, free)
+        spread = np.exp(np.log(low[rows, None]) * (1.0 - steps) + np.log(high[rows, None]) * steps)
+        rungs[rows] = np.concatenate([endings.nearest(spread), forced], axis=1)
+    return _sorted_distinct(rungs)
 
 
 def nearest_allowed(menu: Menu, allowed: Bools, target: Floats) -> Ints:
@@ -134,34 +138,45 @@ def nearest_allowed(menu: Menu, allowed: Bools, target: Floats) -> Ints:
     allowed
         bool [..., N, K]; rows without any allowed rung give -1.
     target
-        float64 [..., N]; log shelf price wanted.
+        float64 [..., N]; log shelf price wanted; inf asks for the highest allowed rung. NaN gives -1.
     """
-    distance = np.abs(menu.log_price - target[..., None])
+    reached = np.clip(target, menu.log_price[:, 0], menu.log_price[:, -1])
+    distance = np.abs(menu.log_price - reached[..., None])
     np.copyto(distance, np.inf, where=~allowed)
     index = np.argmin(distance, axis=-1)
     best = np.take_along_axis(distance, index[..., None], axis=-1)[..., 0]
     return np.where(np.isfinite(best), index, -1)
 
 
-def _shared(low: Floats, high: Floats, variant_of: Ints) -> tuple[Floats, Floats]:
-    _, group = np.unique(variant_of, return_inverse=True)
-    widest_low, widest_high = np.full(group.max(initial=0) + 1, np.inf), np.zeros(group.max(initial=0) + 1)
-    np.minimum.at(widest_low, group, low)
-    np.maximum.at(widest_high, group, high)
-    return widest_low[group], widest_high[group]
+def _shared(low: Floats, high: Floats, variants: Variants) -> tuple[Floats, Floats]:
+    if variants.alone:
+        return low, high
+    order, starts, group = variants.order, variants.starts, variants.group
+    return np.minimum.reduceat(low[order], starts)[group], np.maximum.reduceat(high[order], starts)[group]
 
 
-def _forced(catalogue: Catalogue) -> Ints:
-    """Return rungs every ladder must hold: [N, M] prices in force and fixed prices of all variants."""
+def _forced(catalogue: Catalogue) -> list[tuple[Ints, Ints]]:
+    """Return rungs that ladders must hold: prices in force and prices fixed by law of all variants.
+
+    Each pair is the series with M such prices, int64 [n], and those prices, int64 [n, M]. Nothing but its
+    own variants shapes a ladder, so that a series has the same one in every selection of the catalogue.
+    """
     own = np.where(catalogue.fixed_price > 0, catalogue.fixed_price, catalogue.price)
-    pair = np.stack([catalogue.price, own], axis=1)
-    _, group, counts = np.unique(catalogue.variant_of, return_inverse=True, return_counts=True)
-    if counts.max(initial=1) == 1:
-        return pair if (catalogue.fixed_price > 0).any() else pair[:, :1]
-    distinct = [np.unique(pair[group == g]) for g in range(len(counts))]
-    widest = max(len(d) for d in distinct)
-    padded = np.stack([np.concatenate([d, np.repeat(d[-1:], widest - len(d))]) for d in distinct])
-    return padded[group]
+    pair = np.sort(np.stack([catalogue.price, own], axis=1), axis=1)
+    variants = catalogue.variants
+    several = np.flatnonzero((variants.size > 1) | (pair[:, 0] != pair[:, 1]))
+    simple = np.flatnonzero((variants.size == 1) & (pair[:, 0] == pair[:, 1]))
+    held: dict[int, set[int]] = {}
+    for row in several:
+        held.setdefault(int(variants.group[row]), set()).update(int(p) for p in pair[row])
+    by_count: dict[int, list[int]] = {}
+    for row in several:
+        by_count.setdefault(len(held[int(variants.group[row])]), []).append(int(row))
+    forced = [(simple, pair[simple, :1])] if simple.size else []
+    for _, rows in sorted(by_count.items()):
+        prices = [sorted(held[int(variants.group[row])]) for row in rows]
+        forced.append((np.array(rows, dtype=np.int64), np.array(prices, dtype=np.int64)))
+    return forced
 
 
 def _sorted_distinct(rungs: Ints) -> Menu:

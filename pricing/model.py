@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pricing.archive import pack, unpack
 from pricing.arrays import Codes, Floats, Ints
 from pricing.errors import UnknownProduct
-from pricing.panel import Series
+from pricing.panel import Series, rebuild
 from pricing.randomness import label_hash, normals
 
 __all__ = ["COEFFICIENTS", "DemandModel"]
@@ -144,7 +144,4 @@ class DemandModel:
     @staticmethod
     def from_bytes(content: bytes) -> DemandModel:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-        arrays, meta = unpack(_KIND, _VERSION, content)
-        series = Series(**{name: tuple(values) for name, values in meta.pop("series").items()})
-        values: dict[str, Any] = {**arrays, **meta}
-        return DemandModel(series=series, **values)
+        return rebuild(DemandModel, _KIND, *unpack(_KIND, _VERSION, content))

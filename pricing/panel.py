@@ -6,13 +6,18 @@ calendar, half-open. Orders never pass this point; they are aggregated where the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats, Ints
+from pricing.errors import ArtifactError
 
-__all__ = ["Panel", "Series"]
+__all__ = ["Panel", "Series", "rebuild"]
+
+_Noun = TypeVar("_Noun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +112,24 @@ class Panel:
 
 
 _BY_SERIES = ("units", "on_sale", "offered", "regular", "feature", "display", "in_stock")
+
+
+def rebuild(
+    noun: Callable[..., _Noun], kind: str, arrays: Mapping[str, Any], meta: Mapping[str, Any]
+) -> _Noun:
+    """Return a noun of N series from the arrays and facts that its archive holds.
+
+    Raises
+    ------
+    ArtifactError
+        If the archive lacks a field, or has one that the noun does not know.
+    """
+    try:
+        named = {name: tuple(values) for name, values in meta["series"].items()}
+        return noun(**{**arrays, **meta, "series": Series(**named)})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"This {kind} archive does not hold what a {kind} is made of.",
+            why=f"{type(error).__name__}: {error}.",
+            todo="Make it again with the command that wrote it.",
+        ) from error

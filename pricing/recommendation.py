@@ -188,9 +188,10 @@ def _profit_by_rung(decisions: Decisions, run: int) -> Floats:
 
 
 def _at_bound(decisions: Decisions, run: int) -> Bools:
-    """Return where the likeliest choice without rules was refused and the decision is the nearest edge."""
-    allowed, index = decisions.admission.allowed[run], decisions.index[run]
+    """Return where a rule forbids what would be chosen and the decision is the edge nearest to it."""
+    allowed, index, wanted = decisions.admission.allowed[run], decisions.index[run], decisions.wanted[run]
     first = np.argmax(allowed, axis=-1)
     last = allowed.shape[-1] - 1 - np.argmax(allowed[:, ::-1], axis=-1)
-    edge = np.equal(index, first) | np.equal(index, last)
-    return np.asarray(edge & (decisions.binding[run] >= 0) & (index >= 0), dtype=np.bool_)
+    low = np.equal(index, first) & np.less(wanted, index)
+    high = np.equal(index, last) & np.greater(wanted, index)
+    return np.asarray((low | high) & (decisions.binding[run] >= 0) & (index >= 0), dtype=np.bool_)
