@@ -1,1 +1,7 @@
-"""Gymnasium skins over the simulator; no ladder, feature, reward or transition of their own."""
+"""Gymnasium environments over the simulator; importing this package registers them."""
+
+from __future__ import annotations
+
+from envs.registration import register_envs
+
+register_envs()

@@ -141,13 +141,31 @@ class Scenario:
             memory=memory,
         )
 
+    @cached_property
+    def base_profit(self) -> float:
+        """Expected net profit of the first period if every price stays, minor units: the scale of rewards.
+
+        Its absolute value, and at least one minor unit, so that a shop that loses money has a scale too.
+        """
+        situation = self.situation(State.start(self.catalogue, 1), 0)
+        keep = np.full((1, len(self.catalogue)), -1, dtype=np.int64)
+        return max(abs(float(situation.profit_of(keep).sum())), 1.0)
+
     def situation(self, state: State, period: int) -> Situation:
-        """Return what is known before prices of period `period` (0 to T - 1) are set, for a batch."""
+        """Return what is known before the prices of a period are set, for a batch.
+
+        Parameters
+        ----------
+        state
+            Where the batch stands, arrays [B, N].
+        period
+            0 to T - 1; T is the end, where no period is left and the last plan is still shown.
+        """
         return Situation(
             catalogue=self.catalogue,
             menu=self.menu,
             state=state,
-            conditions=self.conditions[period],
+            conditions=self.conditions[min(period, self.horizon - 1)],
             beliefs=self.beliefs,
             elasticity_sd=self.elasticity_sd,
             myopic=self.myopic,
