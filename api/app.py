@@ -1,0 +1,141 @@
+"""The application: feature folders, problems, access log and request identifiers put together."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from importlib import metadata
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.health.routes import router as health
+from api.prices.routes import router as prices
+from api.prices.service import Desk
+from api.problems import MEDIA_TYPE, answer_error
+from api.readiness import Readiness
+from pricing.errors import TarifaError
+
+__all__ = ["LOGGED", "AccessLog", "BodyLimit", "create_app"]
+
+LOGGED = ("request_id", "method", "route", "status", "milliseconds")
+"""Everything that the access log may hold. Paths, queries, headers and bodies are never logged."""
+
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_MOST_BYTES = 1 << 20
+
+
+class _Application(FastAPI):
+    """FastAPI whose description gives problems the media type that they are sent with."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI 3.1 description."""
+        if self.openapi_schema:
+            return self.openapi_schema
+        schema = super().openapi()
+        for path in schema["paths"].values():
+            for operation in path.values():
+                for status, response in operation["responses"].items():
+                    if status >= "400":
+                        problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+                        response["content"] = {MEDIA_TYPE: problem}
+        for name in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(name, None)
+        return schema
+
+
+def create_app(open_desk: Callable[[], Desk]) -> FastAPI:
+    """Compose the service.
+
+    Parameters
+    ----------
+    open_desk
+        Loads the run and opens the store; called in the background as the service starts.
+    """
+    readiness = Readiness(open_desk)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        readiness.start()
+        yield
+
+    app = _Application(
+        title="Tarifa",
+        version=metadata.version("tarifa"),
+        summary="Guarded price recommendations, recorded before they are answered.",
+        lifespan=lifespan,
+    )
+    app.state.readiness = readiness
+    app.include_router(prices)
+    app.include_router(health)
+    for kind in (TarifaError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer_error)
+    app.add_middleware(BodyLimit, most=_MOST_BYTES)
+    app.add_middleware(AccessLog)
+    return app
+
+
+class AccessLog:
+    """Pure ASGI: give every request an identifier, and log one line of allow-listed fields for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log = structlog.get_logger("tarifa.access")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, start, status = _request_id(scope), time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = int(message["status"])
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "")
+            took = round((time.perf_counter() - start) * 1000, 1)
+            values = (request_id, scope["method"], route, status, took)
+            self._log.info("request", **dict(zip(LOGGED, values, strict=True)))
+
+
+class BodyLimit:
+    """Pure ASGI: refuse a body that is longer than any honest request, before it fills the memory."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        left = self._most
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, f"A request body may have {self._most} bytes.")
+            return message
+
+        await self._app(scope, limited if scope["type"] == "http" else receive, send)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SAFE_ID.fullmatch(value):
+            return str(value.decode())
+    return uuid.uuid4().hex

@@ -1,0 +1,1 @@
+"""Health apart from readiness: a live process may still have nothing to serve."""

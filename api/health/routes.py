@@ -1,0 +1,44 @@
+"""Health apart from readiness: the first says that the process answers, the second that it can serve."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from api.prices.service import Desk
+from api.problems import PROBLEMS
+from api.readiness import Readiness
+
+__all__ = ["Live", "Ready", "router"]
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: str = "live"
+
+
+class Ready(BaseModel):
+    """The run is loaded, its files are what was written, decisions can be recorded."""
+
+    status: str = "ready"
+    run: str = Field(description="SHA-256 of the run that is served.")
+    policy: str = Field(description="The policy that decides where none is asked for.")
+    as_of: str = Field(description="The day on which the run knows the shop.")
+
+
+@router.get("/live", summary="Is the process alive?")
+async def live() -> Live:
+    """Answer as long as the process runs, whatever it has to serve."""
+    return Live()
+
+
+@router.get("/ready", summary="Can it serve?", responses={503: PROBLEMS[503]})
+def ready(request: Request) -> Ready:
+    """Answer once the run is loaded and verified and the store can be written; else say why not."""
+    readiness: Readiness[Desk] = request.app.state.readiness
+    desk = readiness.require()
+    desk.store.ping()
+    return Ready(run=desk.shelf.digest, policy=desk.default, as_of=desk.shelf.catalogue.as_of)

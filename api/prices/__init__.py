@@ -1,0 +1,1 @@
+"""Recommended prices over HTTP: decided by the kernel, recorded before they are answered."""

@@ -1,0 +1,84 @@
+"""Routes of recommended prices. They are plain functions: deciding and recording block, so threads do it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from api.prices.schemas import Detail, RecommendationPage, RecommendationRequest, RecommendationResponse
+from api.prices.service import Desk
+from api.problems import PROBLEMS
+from api.readiness import Readiness
+from api.store import Filter
+from api.texts import Texts, negotiate, texts
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/recommendations", tags=["prices"], responses=PROBLEMS)
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any text of your own; the same key with the same request gives the same answer.",
+    ),
+]
+Language = Annotated[str | None, Header(alias="Accept-Language", description="`en` or `es`.")]
+
+
+def desk(request: Request) -> Desk:
+    """Return the desk that serves; raises where there is none yet."""
+    readiness: Readiness[Desk] = request.app.state.readiness
+    return readiness.require()
+
+
+def reader(response: Response, accept_language: Language = None) -> Texts:
+    """Return the texts of the reader's language, and say which it is."""
+    chosen = texts(negotiate(accept_language))
+    response.headers["Content-Language"] = chosen.language
+    return chosen
+
+
+Serving = Annotated[Desk, Depends(desk)]
+Reader = Annotated[Texts, Depends(reader)]
+
+
+@router.post("", summary="Recommend prices")
+def recommend_prices(
+    asked: RecommendationRequest, serving: Serving, told: Reader, response: Response, key: Key = None
+) -> RecommendationResponse:
+    """Recommend next period's prices for some price groups, or for all.
+
+    The decision is made over the whole catalogue, because some rules are about all of it; the price groups
+    that were asked for are recorded before this answer leaves. Asking again gives the same decisions.
+    """
+    answer = serving.answer(asked.ask(), key)
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return RecommendationResponse.of(answer, told)
+
+
+@router.get("", summary="List recorded recommendations")
+def list_recommendations(
+    serving: Serving,
+    told: Reader,
+    price_group: Annotated[str | None, Query(max_length=200)] = None,
+    zone: Annotated[str | None, Query(max_length=200)] = None,
+    run: Annotated[str | None, Query(pattern="^[0-9a-f]{8}$", description="Number of a run.")] = None,
+    cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> RecommendationPage:
+    """List what was recommended, in the order in which it was recorded."""
+    return RecommendationPage.listing(serving.page(Filter(price_group, zone, run), cursor, limit), told)
+
+
+@router.get("/{decision_id}", summary="Read one recommendation")
+def read_recommendation(
+    decision_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], serving: Serving, told: Reader
+) -> Detail:
+    """Read one recommendation with its reasons, menu, refused prices and demand curve."""
+    stored, run = serving.find(decision_id)
+    return Detail.full(stored, run, serving.curve(stored), told)

@@ -1,0 +1,258 @@
+"""What goes over the wire about prices. Money is integer minor units with its currency and a decimal text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.prices.service import Answer, Ask, Page
+from api.store import Run, Stored
+from api.texts import Texts
+from pricing.guardrails import Rule
+from pricing.money import Currency
+from pricing.recommendation import Curve
+
+__all__ = [
+    "CurvePoint",
+    "Detail",
+    "Money",
+    "Recommendation",
+    "RecommendationPage",
+    "RecommendationRequest",
+    "RecommendationResponse",
+    "RunInfo",
+    "Rung",
+]
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Money(BaseModel):
+    """An amount of money."""
+
+    minor: int = Field(description="Minor units (cents).")
+    currency: str = Field(description="ISO 4217.")
+    amount: str = Field(description="The same as a decimal number.")
+
+    @staticmethod
+    def of(minor: int, currency: str) -> Money:
+        """Write minor units of a currency."""
+        return Money(minor=minor, currency=currency, amount=Currency.of(currency).decimal(minor))
+
+
+class RecommendationRequest(BaseModel):
+    """Which recommendations are wanted."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"price_groups": ["1082185"]}]})
+
+    price_groups: Annotated[list[Name], Field(min_length=1, max_length=1000)] | None = Field(
+        default=None, description="Price groups; absent: all of the run."
+    )
+    zone: Name | None = Field(default=None, description="Only this zone; absent: every zone.")
+    as_of: Day | None = Field(
+        default=None, description="The day on which things must be known; refused if it is not the run's own."
+    )
+    policy: Name | None = Field(default=None, description="Policy; absent: the one the service decides by.")
+    limit: int = Field(
+        default=100, ge=1, le=1000, description="Most recommendations in this answer if all are wanted."
+    )
+
+    def ask(self) -> Ask:
+        """Return what the service is asked."""
+        groups = None if self.price_groups is None else tuple(self.price_groups)
+        return Ask(groups, self.zone, self.as_of, self.policy, self.limit)
+
+
+class Recommendation(BaseModel):
+    """One recommended price; intervals are of 90 %."""
+
+    decision_id: str = Field(description="Identifier; read it again under it.")
+    price_group: str
+    zone: str
+    current_price: Money = Field(description="Regular shelf price in force.")
+    recommended_price: Money | None = Field(description="Null where no price is allowed.")
+    price_basis: str = Field(description="`gross` or `net`: what shelf prices are.")
+    valid_from: str = Field(description="First day of the period.")
+    valid_to: str = Field(description="First day after it.")
+    expected_units: float
+    expected_profit: Money = Field(description="Net profit of the period at the recommended price.")
+    profit_change: Money = Field(description="Against keeping the price.")
+    profit_change_lower: Money
+    profit_change_upper: Money
+    probability_of_loss: float = Field(ge=0, le=1)
+    identified_by: str = Field(description="How the response to price is known (code).")
+    binding_guardrail: str | None = Field(description="The rule that stopped the price, if one did (code).")
+    at_bound: bool = Field(description="A rule, not the optimum, ends the price where it is.")
+    reason_codes: list[str]
+    reasons: list[str] = Field(description="The same as sentences in the reader's language.")
+    status: str = Field(description="What became of the allowed prices (code).")
+    release: str = Field(description="Policy and version that decided.")
+    passport: str = Field(description="Digest of everything that the decision follows from.")
+    recorded_at: str
+
+    @staticmethod
+    def of(stored: Stored, texts: Texts) -> Recommendation:
+        """Read a recorded decision."""
+        return Recommendation(**_values(stored, texts))
+
+
+class RunInfo(BaseModel):
+    """The joint decision that recommendations belong to."""
+
+    run: str = Field(description="Number: the last eight digits of its decision identifiers.")
+    passport: str
+    data_fingerprint: str
+    policy: str
+    policy_version: str
+    as_of: str
+    series: int = Field(description="Series decided jointly.")
+    moved: int = Field(description="How many prices move.")
+    at_bound_share: float = Field(description="Share of the recommendations that sit at a bound.")
+    driven_by_limits: bool = Field(description="That share is above 30 %: limits, not data, drive the run.")
+    shadow_price: float = Field(description="Profit (minor units) that one more move would bring.")
+
+    @staticmethod
+    def of(run: Run) -> RunInfo:
+        """Read a recorded run."""
+        content: dict[str, Any] = {**run.content, "run": run.number, "passport": run.passport}
+        return RunInfo(**{name: content[name] for name in RunInfo.model_fields})
+
+
+class RecommendationPage(BaseModel):
+    """Recorded recommendations in the order in which they were recorded."""
+
+    items: list[Recommendation]
+    next: str | None = Field(description="Cursor of what follows; null at the end.")
+
+    @staticmethod
+    def listing(page: Page, texts: Texts) -> RecommendationPage:
+        """Write a page."""
+        return RecommendationPage(
+            items=[Recommendation.of(row, texts) for row in page.rows], next=page.cursor
+        )
+
+
+class RecommendationResponse(BaseModel):
+    """The answer to a request for recommendations."""
+
+    run: RunInfo
+    items: list[Recommendation]
+    next: str | None = Field(
+        description="Where all were wanted: cursor of the rest, for `GET /v1/recommendations?run=...`."
+    )
+
+    @staticmethod
+    def of(answer: Answer, texts: Texts) -> RecommendationResponse:
+        """Write an answer."""
+        page = RecommendationPage.listing(answer.page, texts)
+        return RecommendationResponse(run=RunInfo.of(answer.run), items=page.items, next=page.next)
+
+
+class Rung(BaseModel):
+    """One price of the menu and what became of it."""
+
+    price: Money
+    allowed: bool
+    probability: float = Field(description="With which the policy would choose it.")
+    rules: list[str] = Field(description="Rules that it breaks, the highest precedence first (codes).")
+    rejections: list[str] = Field(description="The same in the reader's language.")
+
+
+class CurvePoint(BaseModel):
+    """Demand and profit of a period at one price; intervals of 90 % of the mean."""
+
+    price: Money
+    units: float
+    units_lower: float
+    units_upper: float
+    profit: Money
+    profit_lower: Money
+    profit_upper: Money
+    supported: bool = Field(description="The price lies within what was ever observed.")
+
+
+class Detail(Recommendation):
+    """One recommendation with everything behind it."""
+
+    menu: list[Rung]
+    curve: list[CurvePoint] | None = Field(
+        description="Null where the decision was made by a run that is not served now."
+    )
+    propensity: float | None = Field(description="Probability with which this price was chosen.")
+    policy_version: str
+    model_fingerprint: str
+    context_hash: str
+    personalised: bool = Field(description="Whether personal data were read. Never, for shelf prices.")
+    row_hash: str = Field(description="Hash of the recorded row, which covers the row before it.")
+    run: RunInfo | None
+
+    @staticmethod
+    def full(stored: Stored, run: Run | None, curve: Curve | None, texts: Texts) -> Detail:
+        """Read a recorded decision and what stands behind it."""
+        decision, currency = stored.content["decision"], str(stored.content["currency"])
+        names = ("propensity", "policy_version", "model_fingerprint", "context_hash", "personalised")
+        return Detail(
+            **_values(stored, texts),
+            menu=_menu(decision, currency, texts),
+            curve=None if curve is None else _points(curve, currency),
+            **{name: decision[name] for name in names},
+            row_hash=stored.digest,
+            run=None if run is None else RunInfo.of(run),
+        )
+
+
+_MONEY = (
+    "current_price",
+    "recommended_price",
+    "expected_profit",
+    "profit_change",
+    "profit_change_lower",
+    "profit_change_upper",
+)
+
+
+def _values(stored: Stored, texts: Texts) -> dict[str, Any]:
+    values = dict(stored.content["recommendation"])
+    codes = values.pop("reasons")
+    for name in _MONEY:
+        if values[name] is not None:
+            values[name] = Money.of(values[name], str(stored.content["currency"]))
+    binding = values["binding_guardrail"]
+    rule = texts.text("word", "none") if binding is None else texts.text("rule", binding)
+    sentences = [texts.text("reason", code, rule=rule) for code in codes]
+    return {**values, "reason_codes": codes, "reasons": sentences, "recorded_at": stored.recorded_at}
+
+
+def _menu(decision: dict[str, Any], currency: str, texts: Texts) -> list[Rung]:
+    columns = (decision[name] for name in ("menu", "allowed", "probabilities", "rejections"))
+    rungs: list[Rung] = []
+    for price, allowed, probability, bits in zip(*columns, strict=True):
+        rules = [rule.label for rule in Rule if bits & int(rule.bit)]
+        rungs.append(
+            Rung(
+                price=Money.of(price, currency),
+                allowed=allowed,
+                probability=probability,
+                rules=rules,
+                rejections=[texts.text("rule", rule) for rule in rules],
+            )
+        )
+    return rungs
+
+
+def _points(curve: Curve, currency: str) -> list[CurvePoint]:
+    return [
+        CurvePoint(
+            price=Money.of(int(curve.price[i]), currency),
+            units=float(curve.units[i]),
+            units_lower=float(curve.units_lower[i]),
+            units_upper=float(curve.units_upper[i]),
+            profit=Money.of(round(float(curve.profit[i])), currency),
+            profit_lower=Money.of(round(float(curve.profit_lower[i])), currency),
+            profit_upper=Money.of(round(float(curve.profit_upper[i])), currency),
+            supported=bool(curve.supported[i]),
+        )
+        for i in range(len(curve.price))
+    ]

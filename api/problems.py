@@ -1,0 +1,109 @@
+"""Problems: every error as ``application/problem+json`` (RFC 9457), built from the error tree."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.texts import negotiate, texts
+from pricing.errors import TarifaError
+
+__all__ = ["MEDIA_TYPE", "PROBLEMS", "FieldProblem", "Problem", "answer_error", "problem_response"]
+
+MEDIA_TYPE = "application/problem+json"
+
+_LOG = logging.getLogger("tarifa.problems")
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class FieldProblem(BaseModel):
+    """One field of the request that is wrong."""
+
+    pointer: str = Field(description="Where it stands, as a JSON pointer into the request.")
+    detail: str = Field(description="What is wrong with it.")
+
+
+class Problem(BaseModel):
+    """A failure, as RFC 9457 describes it."""
+
+    type: str = Field(description="Stable identifier, `urn:tarifa:problem:` and the code.")
+    title: str = Field(description="What kind of failure this is, in the reader's language.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What went wrong, naming the field.")
+    code: str = Field(description="Stable code, for programs.")
+    why: str = Field(default="", description="Why that is a problem.")
+    todo: str = Field(default="", description="What to do about it.")
+    errors: list[FieldProblem] = Field(default=[], description="The fields that are wrong.")
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
+    for status, text in (
+        (404, "There is no such thing."),
+        (422, "The request is wrong or cannot be answered honestly."),
+        (503, "The service cannot answer now."),
+    )
+}
+"""Responses that every route may give, for OpenAPI."""
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    """Return a problem with its title in the reader's language."""
+    language = negotiate(request.headers.get("accept-language"))
+    title = texts(language).text("problem", problem.title)
+    body = problem.model_copy(update={"title": title}).model_dump()
+    return JSONResponse(body, problem.status, headers={"Content-Language": language}, media_type=MEDIA_TYPE)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Turn any exception of a route into a problem; what was not foreseen is logged and stays inside."""
+    if isinstance(error, TarifaError):
+        problem = _problem(error.code, error.status, error.what, why=error.why, todo=error.todo)
+    elif isinstance(error, RequestValidationError):
+        problem = _problem(
+            "validation", 422, "Some fields of the request are not valid.", fields=_fields(error)
+        )
+    elif isinstance(error, HTTPException):
+        problem = _problem(_HTTP_CODES.get(error.status_code, "http"), error.status_code, str(error.detail))
+    else:
+        _LOG.error("unexpected error", exc_info=error)
+        problem = _problem("internal", 500, "Something failed that nobody foresaw; it was logged.")
+    response = problem_response(request, problem)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
+    return response
+
+
+def _problem(
+    code: str,
+    status: int,
+    detail: str,
+    *,
+    why: str = "",
+    todo: str = "",
+    fields: list[FieldProblem] | None = None,
+) -> Problem:
+    return Problem(
+        type=f"urn:tarifa:problem:{code}",
+        title=code,
+        status=status,
+        detail=detail,
+        code=code,
+        why=why,
+        todo=todo,
+        errors=fields or [],
+    )
+
+
+def _fields(error: RequestValidationError) -> list[FieldProblem]:
+    return [
+        FieldProblem(pointer="/" + "/".join(str(part) for part in found["loc"]), detail=str(found["msg"]))
+        for found in error.errors()
+    ]

@@ -1,0 +1,72 @@
+"""Reading a run folder for serving: bytes and digests, nothing that the batch side needs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, Shelf
+from pricing.errors import ArtifactError
+from pricing.marker import MARKER, Marker
+
+__all__ = ["RUN_VERSION", "open_shelf", "verified"]
+
+RUN_VERSION = 1
+"""Newest schema of run folders that can be served."""
+
+_CHUNK = 1 << 20
+
+
+def verified(path: Path, kind: str, version: int) -> Marker:
+    """Return a folder's marker once every file has been checked against it.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder is missing, foreign, of another kind or a newer schema, or a file is gone or changed.
+    """
+    if not path.is_dir():
+        raise ArtifactError(f"There is no folder {path}.", todo="Check the path, or make it first.")
+    place = str(path)
+    try:
+        content = (path / MARKER).read_bytes()
+    except FileNotFoundError as error:
+        raise Marker.absent(place) from error
+    marker = Marker.parse(content, place)
+    marker.require(kind, version, place)
+    for name, _ in marker.digests:
+        marker.judge(name, _digest(path / name), place)
+    return marker
+
+
+def open_shelf(path: Path) -> Shelf:
+    """Read what a run knows of the shop, every digest of the folder verified.
+
+    Raises
+    ------
+    ArtifactError
+        As :func:`verified`, or if the run was saved without a catalogue.
+    """
+    marker = verified(path, "run", RUN_VERSION)
+    names = (MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE)
+    missing = [name for name in names if name not in dict(marker.digests)]
+    if missing:
+        raise ArtifactError(
+            f"{path} holds no {' and no '.join(missing)}.",
+            why="Without prices, costs and rules nothing can be recommended.",
+            todo="Fit again with `tarifa fit`.",
+        )
+    written = "\n".join(f"{name} {value}" for name, value in marker.digests)
+    model, catalogue, corridor = ((path / name).read_bytes() for name in names)
+    return Shelf.from_files(model, catalogue, corridor, hashlib.sha256(written.encode()).hexdigest())
+
+
+def _digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file, None where there is none."""
+    if not path.is_file():
+        return None
+    state = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()

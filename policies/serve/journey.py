@@ -1,0 +1,283 @@
+"""The journey from what a run knows to recommendations: one function for the command line and the server.
+
+What a run knows of the shop is a :class:`policies.serve.shelf.Shelf`. :func:`recommend` decides over all
+of it at once, because some rules are about the whole catalogue, and judges every decision by posterior draws.
+One such joint decision has one number: the first 32 bits of its passport, which is the digest of everything
+that it follows from. To ask again is to get the same decisions under the same identifiers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from policies.serve.shelf import Shelf
+from pricing.arrays import Ints
+from pricing.decision import Decisions, decide
+from pricing.demand import DemandParameters
+from pricing.evidence import Identification
+from pricing.guardrails import Rule, Status
+from pricing.menu import Menu
+from pricing.policy import Policy
+from pricing.recommendation import LIMIT_SHARE, Assessment, Curve, Reason, assess, curve, reasons
+from pricing.transition import State
+
+__all__ = ["DRAWS", "Recommendation", "Recommended", "recommend"]
+
+DRAWS = 200
+"""Posterior draws that judge a decision."""
+
+_CELLS = 2_000_000
+"""Draws times series times rungs that are judged at once: bounds the memory, not the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One row of the contract's recommendations. Money is in minor units, intervals are of 90 %.
+
+    Attributes
+    ----------
+    decision_id, price_group, zone
+        Which decision, about what.
+    current_price, recommended_price, price_basis
+        Regular shelf price in force and recommended (None where blocked), "gross" or "net".
+    valid_from, valid_to
+        ISO dates of the period, half-open.
+    expected_units, expected_profit
+        Of the period, at the price recommended.
+    profit_change, profit_change_lower, profit_change_upper
+        Against keeping the price.
+    probability_of_loss
+        Posterior probability that the change loses money.
+    identified_by
+        How the response to price is known.
+    binding_guardrail
+        The rule that kept the unconstrained choice from happening, None where none did.
+    at_bound
+        The decision sits on the edge of what is allowed because a rule ends it there.
+    reasons
+        Codes, the most important first.
+    status
+        What became of the allowed set.
+    release, passport
+        What decided (policy and version); digest of everything that the decision follows from.
+    """
+
+    decision_id: str
+    price_group: str
+    zone: str
+    current_price: int
+    recommended_price: int | None
+    price_basis: str
+    valid_from: str
+    valid_to: str
+    expected_units: float
+    expected_profit: int
+    profit_change: int
+    profit_change_lower: int
+    profit_change_upper: int
+    probability_of_loss: float
+    identified_by: Identification
+    binding_guardrail: Rule | None
+    at_bound: bool
+    reasons: tuple[Reason, ...]
+    status: Status
+    release: str
+    passport: str
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One joint decision over a shelf, judged.
+
+    Attributes
+    ----------
+    shelf
+        What it was made from.
+    decisions, assessment
+        Batch of one run; consequences of its N decisions.
+    provenance
+        Everything that the decision follows from, JSON-able.
+    draws
+        Number of posterior draws behind the assessment.
+    """
+
+    shelf: Shelf
+    decisions: Decisions
+    assessment: Assessment
+    provenance: Mapping[str, object]
+    draws: int
+
+    def __len__(self) -> int:
+        return len(self.shelf.catalogue)
+
+    @cached_property
+    def passport(self) -> str:
+        """SHA-256 of the provenance."""
+        return _digest(self.provenance)
+
+    @property
+    def release(self) -> str:
+        """The policy and the first twelve digits of its version."""
+        return f"{self.decisions.policy}@{self.decisions.version[:12]}"
+
+    @property
+    def at_bound_share(self) -> float:
+        """Share of the recommendations that sit at a bound."""
+        return float(self.assessment.at_bound.mean()) if len(self) else 0.0
+
+    @property
+    def driven_by_limits(self) -> bool:
+        """Whether that share is so large that limits, not data, drive the run."""
+        return self.at_bound_share > LIMIT_SHARE
+
+    @property
+    def moved(self) -> int:
+        """How many prices move."""
+        return int((self.decisions.price != self.decisions.situation.state.price).sum())
+
+    @property
+    def valid_to(self) -> str:
+        """ISO date, the first day after the period."""
+        days = np.timedelta64(self.shelf.model.period_days, "D")
+        return str(np.datetime64(self.shelf.catalogue.as_of, "D") + days)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Decision identifiers of the N series."""
+        return tuple("".join(f"{int(word):08x}" for word in key) for key in self.decisions.keys[0])
+
+    def row(self, series: int) -> Recommendation:
+        """Return the recommendation of one series."""
+        d, a, catalogue = self.decisions, self.assessment, self.shelf.catalogue
+        binding, rung = int(d.binding[0, series]), int(d.index[0, series])
+        return Recommendation(
+            decision_id=self.ids[series],
+            price_group=catalogue.series.group[series],
+            zone=catalogue.series.zone[series],
+            current_price=int(catalogue.price[series]),
+            recommended_price=None if rung < 0 else int(d.price[0, series]),
+            price_basis=catalogue.basis,
+            valid_from=catalogue.as_of,
+            valid_to=self.valid_to,
+            expected_units=float(a.expected_units[series]),
+            expected_profit=_minor(a.expected_profit[series]),
+            profit_change=_minor(a.profit_change[series]),
+            profit_change_lower=_minor(a.profit_change_lower[series]),
+            profit_change_upper=_minor(a.profit_change_upper[series]),
+            probability_of_loss=float(a.probability_of_loss[series]),
+            identified_by=Identification(int(catalogue.identified_by[series])),
+            binding_guardrail=None if binding < 0 else Rule(binding),
+            at_bound=bool(a.at_bound[series]),
+            reasons=reasons(d, a, series),
+            status=Status(int(d.admission.status[0, series])),
+            release=self.release,
+            passport=self.passport,
+        )
+
+    def curve(self, series: int) -> Curve:
+        """Return the demand curve that one decision was made on."""
+        part = np.array([series], dtype=np.int64)
+        return curve(_part(self.decisions, part), _draws(self.shelf, part, self.draws), 0)
+
+
+def recommend(shelf: Shelf, policy: Policy, *, draws: int = DRAWS) -> Recommended:
+    """Decide the coming period's prices of a whole shelf and judge them.
+
+    Parameters
+    ----------
+    shelf
+        What the run knows.
+    policy
+        What chooses.
+    draws
+        Posterior draws that judge the decisions.
+
+    Raises
+    ------
+    UnknownProduct
+        If the catalogue holds a series that the model was not fitted on.
+    """
+    provenance = _provenance(shelf, policy, draws)
+    number = int(_digest(provenance)[:8], 16)
+    decisions = decide(
+        shelf.scenario.situation(State.start(shelf.catalogue, 1), 0),
+        shelf.guardrails,
+        policy,
+        seed=shelf.model.seed,
+        runs=np.array([number], dtype=np.int64),
+        fingerprint=shelf.model.fingerprint,
+    )
+    judged = [assess(_part(decisions, part), _draws(shelf, part, draws)) for part in _parts(shelf, draws)]
+    whole = {f.name: np.concatenate([getattr(a, f.name) for a in judged]) for f in fields(Assessment)}
+    return Recommended(shelf, decisions, Assessment(**whole), provenance, draws)
+
+
+def _provenance(shelf: Shelf, policy: Policy, draws: int) -> dict[str, object]:
+    return {
+        "as_of": shelf.catalogue.as_of,
+        "data_fingerprint": shelf.model.fingerprint,
+        "draws": draws,
+        "policy": policy.name,
+        "policy_version": policy.version,
+        "run_digest": shelf.digest,
+        "seed": shelf.model.seed,
+    }
+
+
+def _digest(provenance: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(dict(provenance), sort_keys=True).encode()).hexdigest()
+
+
+def _parts(shelf: Shelf, draws: int) -> Iterator[Ints]:
+    count = len(shelf.catalogue)
+    size = max(_CELLS // (draws * shelf.guardrails.menu.price.shape[1]), 1)
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count), dtype=np.int64)
+
+
+def _draws(shelf: Shelf, part: Ints, count: int) -> DemandParameters:
+    model = shelf.beliefs.take(part)
+    return DemandParameters.of(model.draws(count), model, shelf.catalogue.take(part))
+
+
+def _part(decisions: Decisions, index: Ints) -> Decisions:
+    """Return the decisions of the series at `index`: judging them needs no other."""
+    s = decisions.situation
+    by_run = "features probabilities index price propensity draw wanted binding keys"
+    admission = "rejections allowed current status relaxed"
+    menu, count = s.menu, len(s.catalogue)
+    situation = replace(
+        s,
+        catalogue=s.catalogue.take(index),
+        menu=Menu(menu.price[index], menu.valid[index], menu.log_price[index]),
+        state=replace(s.state, **{f.name: getattr(s.state, f.name)[:, index] for f in fields(s.state)}),
+        conditions=replace(s.conditions, **_last(s.conditions, index, count)),
+        beliefs=replace(s.beliefs, **_last(s.beliefs, index, count)),
+        elasticity_sd=s.elasticity_sd[index],
+        myopic=s.myopic[index],
+    )
+    allowed = {name: getattr(decisions.admission, name)[:, index] for name in admission.split()}
+    picked: dict[str, Any] = {name: getattr(decisions, name)[:, index] for name in by_run.split()}
+    return replace(
+        decisions, situation=situation, admission=replace(decisions.admission, **allowed), **picked
+    )
+
+
+def _last(values: Any, index: Ints, count: int) -> dict[str, Any]:
+    """Pick series on the last axis of every array, spreading those that all series share."""
+    found: dict[str, Any] = {}
+    for entry in fields(values):
+        array = np.asarray(getattr(values, entry.name))
+        found[entry.name] = np.broadcast_to(array, (*array.shape[:-1], count))[..., index]
+    return found
+
+
+def _minor(amount: np.float64) -> int:
+    return round(float(amount))

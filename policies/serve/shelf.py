@@ -1,0 +1,135 @@
+"""The shelf: what a run knows of the shop when the coming period begins, as bytes and back.
+
+A run folder keeps it beside the model, so that serving needs neither the tables nor the code that read them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pricing.catalogue import Catalogue
+from pricing.errors import ArtifactError, SettingsError
+from pricing.guardrails import Guardrails, GuardrailSettings
+from pricing.menu import Endings, candidates
+from pricing.model import DemandModel
+from pricing.scenario import Scenario
+
+__all__ = ["CATALOGUE_FILE", "CORRIDOR_FILE", "MODEL_FILE", "Corridor", "Shelf"]
+
+MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE = "model.npz", "catalogue.npz", "corridor.json"
+"""Files of a run folder that a shelf is read from."""
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Corridor:
+    """Within what prices may move, and how far ahead plans look.
+
+    Attributes
+    ----------
+    settings
+        The guardrails.
+    ladder_size, ladder_reach
+        See :func:`pricing.menu.candidates`.
+    horizon
+        Periods that planning policies look ahead, this one included.
+    """
+
+    settings: GuardrailSettings
+    ladder_size: int
+    ladder_reach: float
+    horizon: int
+
+    def to_bytes(self) -> bytes:
+        """Serialise as JSON; the same corridor gives the same bytes."""
+        return (json.dumps({"schema": _SCHEMA, **asdict(self)}, indent=2, sort_keys=True) + "\n").encode()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Corridor:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        try:
+            body = json.loads(content)
+            schema, found = int(body.pop("schema")), body.pop("settings")
+            endings = found.pop("endings")
+            settings = GuardrailSettings(
+                **found, endings=Endings(tuple(map(int, endings["last"])), int(endings["modulus"]))
+            )
+            corridor = Corridor(settings, **body)
+        except (ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
+            raise ArtifactError(
+                f"{CORRIDOR_FILE} is not readable.",
+                why=f"{type(error).__name__}: {error}.",
+                todo="Fit again with `tarifa fit`.",
+            ) from error
+        if schema > _SCHEMA:
+            raise ArtifactError(
+                f"{CORRIDOR_FILE} has schema {schema}; this Tarifa reads up to {_SCHEMA}.",
+                todo="Update Tarifa.",
+            )
+        return corridor
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What a run knows of the shop when the coming period begins.
+
+    Attributes
+    ----------
+    model
+        Fitted demand of at least the catalogue's series.
+    catalogue
+        N series with prices, costs and limits as of that day.
+    corridor
+        Within what their prices may move.
+    digest
+        SHA-256 of the run that all this was read from.
+    """
+
+    model: DemandModel
+    catalogue: Catalogue
+    corridor: Corridor
+    digest: str
+
+    @cached_property
+    def beliefs(self) -> DemandModel:
+        """The model of exactly the catalogue's series, in their order."""
+        return self.model.take(self.model.rows(self.catalogue.series))
+
+    @cached_property
+    def guardrails(self) -> Guardrails:
+        """The rules of this catalogue and its ladders."""
+        corridor = self.corridor
+        menu = candidates(
+            self.catalogue, corridor.settings.endings, corridor.ladder_size, corridor.ladder_reach
+        )
+        return Guardrails(self.catalogue, menu, corridor.settings)
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The coming periods, without promotions and with mean traffic."""
+        return self.ahead(self.corridor.horizon)
+
+    def ahead(self, horizon: int) -> Scenario:
+        """Return the coming `horizon` periods, without promotions and with mean traffic."""
+        first_day = int(np.datetime64(self.catalogue.as_of, "D").astype(np.int64))
+        return Scenario.of(self.beliefs, self.guardrails, horizon=horizon, first_day=first_day)
+
+    def files(self) -> Mapping[str, bytes]:
+        """Return what a run folder keeps beside its model."""
+        return {CATALOGUE_FILE: self.catalogue.to_bytes(), CORRIDOR_FILE: self.corridor.to_bytes()}
+
+    @staticmethod
+    def from_files(model: bytes, catalogue: bytes, corridor: bytes, digest: str) -> Shelf:
+        """Read a shelf from the bytes of its files; raises :class:`pricing.errors.ArtifactError`."""
+        return Shelf(
+            DemandModel.from_bytes(model),
+            Catalogue.from_bytes(catalogue),
+            Corridor.from_bytes(corridor),
+            digest,
+        )
