@@ -150,6 +150,8 @@ def validate(model: DemandModel, panel: Panel, *, own_holdout: bool = False) -> 
     start = panel.position(np.datetime64(model.until))
     later = panel.periods[start:]
     y, mu = found.units, found.expected
+    if not y.sum() > 0.0:
+        raise DataError("Nothing sold in the held-out periods.", todo="Check the dates of the orders.")
     moved = np.abs(found.move) > np.log1p(_BIG_MOVE)
     totals = _totals(model, found, later)
     inside = (y >= found.lower) & (y <= found.upper)
@@ -174,10 +176,22 @@ def validate(model: DemandModel, panel: Panel, *, own_holdout: bool = False) -> 
     )
 
 
-def backtest(model: DemandModel, panel: Panel) -> Backtest:
+def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> Backtest:
     """Predict the held-out cells of every series that sold in the last eight training periods.
 
     Whether a series is still sold in the holdout is not looked at: nobody knew.
+
+    Parameters
+    ----------
+    model, panel
+        As in :func:`validate`.
+    everything
+        Predict every series of the model, whenever it last sold.
+
+    Raises
+    ------
+    DataError
+        If no period is held out.
     """
     start = panel.position(np.datetime64(model.until))
     if start >= len(panel.periods):
@@ -185,7 +199,7 @@ def backtest(model: DemandModel, panel: Panel) -> Backtest:
             f"The data hold no period after {model.until}.",
             todo="Validate on a holdout of its own, or fit with an earlier --until.",
         )
-    rows, lined = _alive(model, panel, start)
+    rows, lined = _lined(model, panel, start, everything=everything)
     X = design(lined, model.reference_price[rows], np.zeros(len(panel.periods)), model.period_days)
     later = np.flatnonzero(panel.days[start:] > 0) + start
     n, H = len(rows), len(later)
@@ -198,8 +212,6 @@ def backtest(model: DemandModel, panel: Panel) -> Backtest:
     _, _, variance = expected_units(model, row, at)
     naive = np.maximum(_recent_mean(lined, start), _LEAST_NAIVE)
     units = lined.units[:, later].reshape(-1)
-    if not units.sum() > 0.0:
-        raise DataError("Nothing sold in the held-out periods.", todo="Check the dates of the orders.")
     return Backtest(
         rows=row,
         period=np.tile(later - start, n),
@@ -215,13 +227,13 @@ def backtest(model: DemandModel, panel: Panel) -> Backtest:
     )
 
 
-def _alive(model: DemandModel, panel: Panel, start: int) -> tuple[Ints, Panel]:
-    """Return rows of the model that sold lately [n], and the panel of those n series in that order."""
+def _lined(model: DemandModel, panel: Panel, start: int, *, everything: bool) -> tuple[Ints, Panel]:
+    """Return rows of the model that count [n], and the panel of those n series in that order."""
     place = {pair: i for i, pair in enumerate(zip(panel.series.group, panel.series.zone, strict=True))}
     pairs = zip(model.series.group, model.series.zone, strict=True)
     lined = np.array([place[pair] for pair in pairs], dtype=np.int64)
     recent = panel.units[lined, max(start - _RECENT, 0) : start].sum(axis=1) > 0.0
-    rows = np.flatnonzero(recent)
+    rows = np.flatnonzero(recent | everything)
     return rows, panel.take(lined[rows])
 
 

@@ -1,0 +1,199 @@
+"""References for the demand bench, fitted in the same run on the same information."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pricing.arrays import Floats, Ints
+from pricing.panel import Panel
+from simulators.design import design, known_prices
+
+if TYPE_CHECKING:
+    from demand import Prediction
+
+__all__ = ["boosted", "missingness_only", "per_product_poisson"]
+
+FIRST, UNTIL, END = 1, 43, 52
+_ORIGINS = (1, 4, 8)
+"""Weeks between the last week known and the week predicted, in LightGBM's training rows."""
+_TUNE_FROM = 34
+_FEATURES = (
+    "log_regular", "log_depth", "feature", "display", "log_lag", "log_price_level", "log_mean", "log_recent",
+    "selling_share", "weeks_ahead", "category", "subcategory", "brand",
+)  # fmt: skip
+_CATEGORICAL = ["category", "subcategory", "brand"]
+_GRID = (
+    {"num_leaves": 15, "min_child_samples": 200},
+    {"num_leaves": 31, "min_child_samples": 100},
+    {"num_leaves": 63, "min_child_samples": 200},
+)
+
+
+def _prediction(*values: Any) -> Prediction:
+    from demand import Prediction
+
+    return Prediction(*values)
+
+
+def per_product_poisson(panel: Panel) -> Callable[[Panel], Prediction]:
+    """One statsmodels Poisson regression a product: log shelf price, feature, display."""
+    import statsmodels.api as sm
+
+    training = panel.between(FIRST, UNTIL)
+    X = _simple(training)
+    coefficients = np.zeros((len(X), X.shape[2]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i, y in enumerate(training.units):
+            begin = int((y > 0.0).argmax())
+            model: Any = sm.GLM(y[begin:], X[i, begin:], family=sm.families.Poisson())
+            coefficients[i] = model.fit(maxiter=50).params
+    top = np.log(10.0 * np.maximum(training.units.max(axis=1, keepdims=True), 1.0))
+    usual = np.nanmean(np.log(known_prices(training).offered), axis=1)
+
+    def predict(held: Panel) -> Prediction:
+        at = _simple(held.between(FIRST, END))[:, UNTIL - FIRST :]
+        eta = np.clip(np.einsum("nhk,nk->nh", at, coefficients), -6.0, top)
+        level = at.copy()
+        level[..., 1] = usual[:, None]
+        base = np.clip(np.einsum("nhk,nk->nh", level, coefficients), -6.0, top)
+        share = float((coefficients[:, 1] < 0.0).mean())
+        return _prediction(np.exp(eta), base, eta - base, share, share)
+
+    return predict
+
+
+def boosted(panel: Panel) -> Callable[[Panel], Prediction]:
+    """LightGBM with a Poisson loss on raw features, tuned on weeks 35-43, refitted on all of training."""
+    best, rounds = _tuned(panel)
+    weeks = np.arange(FIRST + 9, UNTIL)
+    X, y = _rows(panel, weeks)
+    model = _train(best, rounds, X, y)
+    ahead = np.arange(UNTIL, END)
+    prices = known_prices(panel.between(FIRST, UNTIL))
+    usual = (prices.regular.mean(axis=1), prices.offered.mean(axis=1))
+
+    def predict(held: Panel) -> Prediction:
+        def said(regular: float = 1.0, offered: float = 1.0, *, at_usual: bool = False) -> Floats:
+            table = _table(held, ahead, UNTIL - 1, usual if at_usual else None, regular, offered)
+            out: Floats = np.asarray(model.predict(table)).reshape(-1, END - UNTIL)
+            return np.maximum(out, 1e-4)
+
+        expected, base = said(), np.log(said(at_usual=True))
+        up, down = said(1.1, 1.1).sum(axis=1), said(0.9, 0.9).sum(axis=1)
+        dear, cheap = said(1.0, 1.0).sum(axis=1), said(1.0, 0.8).sum(axis=1)
+        lift = np.log(expected) - base
+        return _prediction(expected, base, lift, float((up < down).mean()), float((dear < cheap).mean()))
+
+    return predict
+
+
+def missingness_only(panel: Panel, first: int, until: int, end: int) -> Floats:
+    """Predict from the product's mean and from whether a price was recorded, which nobody may know."""
+    seen = np.isfinite(panel.offered[:, first:until])
+    units = panel.units[:, first:until]
+    when = np.where(seen, units, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    recent = units[:, -8:].mean(axis=1) / np.maximum(seen[:, -8:].mean(axis=1), 0.125)
+    level = 0.5 * (when + np.where(recent > 0.0, recent, when))
+    return np.where(np.isfinite(panel.offered[:, until:end]), level[:, None], 1e-3)
+
+
+def _simple(panel: Panel) -> Floats:
+    offered = np.log(known_prices(panel).offered)
+    return np.stack([np.ones_like(offered), offered, panel.feature, panel.display], axis=2)
+
+
+def _tuned(panel: Panel) -> tuple[dict[str, int], int]:
+    X, y = _rows(panel, np.arange(FIRST + 9, _TUNE_FROM))
+    held = np.arange(_TUNE_FROM, UNTIL)
+    Xv = _table(panel, held, _TUNE_FROM - 1)
+    yv = panel.units[:, held].ravel()
+    found = []
+    for parameters in _GRID:
+        model = _train(parameters, 1500, X, y, (Xv, yv))
+        found.append((float(model.best_score["valid_0"]["poisson"]), model.best_iteration, parameters))
+    _, rounds, best = min(found, key=lambda f: f[0])
+    return best, int(rounds)
+
+
+def _train(
+    parameters: dict[str, int], rounds: int, X: Any, y: Floats, held: tuple[Any, Floats] | None = None
+) -> Any:
+    import lightgbm as lgb
+
+    common = {
+        "objective": "poisson", "metric": "poisson", "learning_rate": 0.05, "feature_fraction": 0.8,
+        "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "seed": 1, "deterministic": True,
+        "num_threads": 2, "verbosity": -1,
+    }  # fmt: skip
+    data = lgb.Dataset(X, y, categorical_feature=_CATEGORICAL, free_raw_data=False)
+    extra: dict[str, Any] = {}
+    if held is not None:
+        extra = {
+            "valid_sets": [lgb.Dataset(*held, reference=data)],
+            "callbacks": [lgb.early_stopping(50, verbose=False)],
+        }
+    return lgb.train({**common, **parameters}, data, rounds, **extra)
+
+
+def _rows(panel: Panel, weeks: Ints) -> tuple[Any, Floats]:
+    import pandas as pd
+
+    tables, units = [], []
+    for week in weeks:
+        for gap in _ORIGINS:
+            if week - gap >= FIRST + 4:
+                tables.append(_table(panel, np.array([week]), int(week - gap)))
+                units.append(panel.units[:, week])
+    return pd.concat(tables, ignore_index=True), np.concatenate(units)
+
+
+def _table(
+    panel: Panel,
+    weeks: Ints,
+    origin: int,
+    usual: tuple[Floats, Floats] | None = None,
+    regular: float = 1.0,
+    offered: float = 1.0,
+) -> Any:
+    """Features of `weeks` [H], known in week `origin` but for prices and promotions; n * H rows."""
+    import pandas as pd
+
+    n, H = len(panel.series), len(weeks)
+    history = panel.units[:, FIRST : origin + 1]
+    recorded = panel.regular[:, FIRST : origin + 1]
+    mean_price = np.where(np.isfinite(recorded), recorded, 0.0).sum(axis=1)
+    mean_price = mean_price / np.maximum(np.isfinite(recorded).sum(axis=1), 1)
+    known = known_prices(panel.between(FIRST, int(weeks.max()) + 1))
+    reference = np.where(mean_price > 0.0, mean_price, known.regular[:, 0])
+    X = design(
+        panel.between(FIRST, int(weeks.max()) + 1), reference, np.zeros(int(weeks.max()) + 1 - FIRST), 7
+    ).X
+    at = X[:, weeks - FIRST]
+    log_regular, log_depth = at[..., 1], at[..., 2]
+    if usual is not None:
+        log_regular = np.repeat(np.log(usual[0] / reference)[:, None], H, axis=1)
+        log_depth = np.repeat(np.log(usual[1] / usual[0])[:, None], H, axis=1)
+    series = panel.series
+
+    def spread(values: Floats) -> Floats:
+        return np.repeat(values, H)
+
+    columns = {
+        "log_regular": (log_regular + np.log(regular)).ravel(),
+        "log_depth": np.minimum(log_depth + np.log(offered / regular), 0.0).ravel(),
+        "feature": at[..., 3].ravel(),
+        "display": at[..., 4].ravel(),
+        "log_lag": at[..., 5].ravel(),
+        "log_price_level": spread(np.log(reference)),
+        "log_mean": spread(np.log(history.mean(axis=1) + 0.05)),
+        "log_recent": spread(np.log(history[:, -8:].mean(axis=1) + 0.05)),
+        "selling_share": spread((history > 0.0).mean(axis=1)),
+        "weeks_ahead": np.tile(weeks - origin, n),
+        **{name: spread(np.unique(getattr(series, name), return_inverse=True)[1]) for name in _CATEGORICAL},
+    }
+    return pd.DataFrame(columns)[list(_FEATURES)]
