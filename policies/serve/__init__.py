@@ -1,0 +1,1 @@
+"""Policies that serving may import: NumPy and the kernel, nothing else."""

@@ -1,0 +1,111 @@
+"""The static optimum: the one price that is best if it is held for the whole horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from policies.serve.outlook import Outlook
+from policies.serve.planner import Problem, value, walk
+from policies.serve.stored import Parts, Stored, policy_bytes, rows_of
+from pricing.arrays import Bools, Floats, Words
+from pricing.demand import DemandParameters
+from pricing.menu import nearest_allowed
+from pricing.policy import Choice
+from pricing.scenario import Scenario
+from pricing.situation import Situation
+from pricing.transition import State
+
+__all__ = ["Static"]
+
+_TOUCH = 1e-9
+_CELLS = 65536
+"""Demand curves times series that are valued side by side."""
+
+
+@dataclass(frozen=True)
+class Static(Stored):
+    """Go to one price and stay there.
+
+    At every step it takes the allowed rung nearest to its target, so it walks there as fast as the rules
+    let it. Taking the allowed rung with the best profit of the coming week instead would not be static:
+    with scarce stock it chases the myopic price.
+
+    Attributes
+    ----------
+    keys
+        uint64 [N]; :attr:`pricing.catalogue.Catalogue.keys`.
+    target
+        float64 [N]; log shelf price.
+    """
+
+    NAME: ClassVar[str] = "static"
+    keys: Words
+    target: Floats
+
+    @staticmethod
+    def of(scenario: Scenario, draws: DemandParameters | None = None) -> Static:
+        """Choose the target of every series.
+
+        A rung is worth the fluid profit of the horizon if the price walks to it and stays: stock,
+        remembered price and planned promotions included. Only rungs that no standing rule forbids are
+        tried.
+
+        Parameters
+        ----------
+        scenario
+            What is known.
+        draws
+            Posterior draws, float64 [D, N] each; the mean of their profits is maximised, which is what
+            uncertainty asks for. None uses the beliefs, that is the profit at mean coefficients.
+        """
+        start = State.start(scenario.catalogue, 1)
+        situation, allowed = scenario.situation(start, 0), scenario.guardrails.admit(start).allowed
+        beliefs = scenario.beliefs if draws is None else draws
+        curves = 1 if beliefs.level.ndim == 1 else len(beliefs.level)
+        outlook, count = Outlook.of(scenario), len(scenario.catalogue)
+        target = np.empty(count)
+        size = max(_CELLS // curves, 1)
+        for first in range(0, count, size):
+            part = np.arange(first, min(first + size, count), dtype=np.int64)
+            target[part] = _best_held(
+                Problem.of(situation, allowed, outlook, beliefs, part), scenario.menu.log_price[part]
+            )
+        return Static(scenario.catalogue.keys, target)
+
+    def choose(self, situation: Situation, allowed: Bools) -> Choice:
+        """Return the allowed rung nearest to the target; see :class:`pricing.policy.Policy`.
+
+        Raises
+        ------
+        UnknownProduct
+            If a series has no target.
+        """
+        rows = rows_of(self.keys, situation.catalogue.keys, self.name)
+        wanted = np.broadcast_to(self.target[rows], situation.state.price.shape)
+        return Choice(index=nearest_allowed(situation.menu, allowed, wanted))
+
+    def to_bytes(self) -> bytes:
+        """Serialise; see :mod:`policies.serve.artifact`."""
+        return policy_bytes(self.name, {"keys": self.keys, "target": self.target}, {})
+
+    @staticmethod
+    def from_parts(parts: Parts) -> Static:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        keys, target = parts.array("keys", "u", 1), parts.array("target", "f", 1)
+        parts.same_length("keys", "target")
+        return Static(keys, target)
+
+
+def _best_held(problem: Problem, logs: Floats) -> Floats:
+    """Return the log price [N] of the rung within the corridor that is worth most if held."""
+    periods = len(problem.conditions)
+    worth = np.full(logs.shape, -np.inf)
+    for rung in range(logs.shape[1]):
+        wish = np.broadcast_to(logs[:, rung], (periods, 1, len(logs)))
+        worth[:, rung] = value(problem, walk(problem, wish))[0]
+    inside = (logs >= problem.low[:, None] - _TOUCH) & (logs <= problem.high[:, None] + _TOUCH)
+    best = np.argmax(np.where(inside, worth, -np.inf), axis=1)
+    return np.where(inside.any(axis=1), logs[np.arange(len(logs)), best], problem.low)
