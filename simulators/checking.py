@@ -1,0 +1,356 @@
+"""`tarifa check`: what was found, what is wrong with it, and what it can and cannot answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pricing.errors import TooManyBadRows
+from simulators.engine import literal, quoted
+from simulators.folders import Content, Folder, write_folder
+from simulators.order_lines import APART, day_window, define_order_lines
+from simulators.panel import build_panel
+from simulators.price_moves import MIN_LEVELS, MIN_LOG_RANGE, MIN_SELLING_WEEKS, price_moves
+from simulators.reconciliation import MonthReconciled, reconcile
+from simulators.tables import BadRows, Source
+from simulators.unlocks import Unlock, unlocks
+
+__all__ = [
+    "Answer",
+    "CheckReport",
+    "Gap",
+    "PriceEvidence",
+    "SetApart",
+    "TableFound",
+    "check",
+    "write_quarantine",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFound:
+    """One table as it was read.
+
+    Attributes
+    ----------
+    name, file
+        Table of the contract and file name.
+    rows, bad
+        Rows in all, and those in quarantine.
+    encoding, delimiter, decimal, date_format
+        What was detected of a text file; empty where nothing needed detecting.
+    not_stored
+        Columns that the contract does not know: listed, never read.
+    """
+
+    name: str
+    file: str
+    rows: int
+    bad: int
+    encoding: str
+    delimiter: str
+    decimal: str
+    date_format: str
+    not_stored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetApart:
+    """Good order lines that are not retail demand; see :data:`simulators.order_lines.APART`.
+
+    Attributes
+    ----------
+    reason
+        Why.
+    lines
+        How many.
+    paid
+        What was paid for them, minor units.
+    """
+
+    reason: str
+    lines: int
+    paid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A run of days without a single paid order.
+
+    Attributes
+    ----------
+    first
+        ISO date of the first one.
+    days
+        How many.
+    """
+
+    first: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriceEvidence:
+    """How many series have moved in price.
+
+    Attributes
+    ----------
+    series
+        Series (price group x zone) with demand.
+    enough, too_few, none
+        Of these, with enough movement to tell their own response; with some; with one price throughout.
+    rule
+        What enough means.
+    """
+
+    series: int
+    enough: int
+    too_few: int
+    none: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question and whether this data can answer it.
+
+    Attributes
+    ----------
+    question
+        What a shop wants to know.
+    answerable
+        Whether the data can tell.
+    because
+        Why, or what is missing.
+    """
+
+    question: str
+    answerable: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Everything that a check found; money in minor units.
+
+    Attributes
+    ----------
+    fingerprint
+        Of the data and settings.
+    currency, exponent
+        ISO 4217.
+    first_day, until
+        ISO dates; first day with a paid order, and the day after the last one.
+    tables, bad_rows
+        What was read, and what of it is in quarantine and why.
+    too_many
+        What is wrong if a table has more bad rows than the shop file allows; empty otherwise. Then nothing
+        below is computed, because it would rest on what is left.
+    set_apart
+        Lines that are not retail demand.
+    months
+        Reconciliation.
+    gap_days, gaps
+        Days without a paid order between the first and the last, and the ten longest runs of them.
+    prices
+        Evidence on prices; None where there is no demand to look at.
+    costs_assumed
+        Share of the series whose cost rests on the shop file's assumption; None where nothing gives a cost.
+    unlocks, answers
+        What the tables unlock, and what they can answer.
+    """
+
+    fingerprint: str
+    currency: str
+    exponent: int
+    first_day: str
+    until: str
+    tables: tuple[TableFound, ...]
+    bad_rows: tuple[BadRows, ...]
+    too_many: str
+    set_apart: tuple[SetApart, ...]
+    months: tuple[MonthReconciled, ...]
+    gap_days: int
+    gaps: tuple[Gap, ...]
+    prices: PriceEvidence | None
+    costs_assumed: float | None
+    unlocks: tuple[Unlock, ...]
+    answers: tuple[Answer, ...]
+
+    def require(self) -> None:
+        """Raise :class:`TooManyBadRows` if a table has more bad rows than the shop file allows."""
+        if self.too_many:
+            raise TooManyBadRows(
+                self.too_many,
+                todo="Correct the export, or raise quarantine_share if losing these rows is fine.",
+            )
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return plain values for `json.dumps`, field by field."""
+        return asdict(self)
+
+
+def check(source: Source) -> CheckReport:
+    """Check an open source.
+
+    Parameters
+    ----------
+    source
+        From :func:`simulators.tables.open_source`, which has already named every bad row.
+
+    Raises
+    ------
+    DataError
+        If no order line is retail demand, or a traffic table misses a period.
+    """
+    too_many = _too_many(source)
+    define_order_lines(source)
+    prices = None if too_many else _prices(source)
+    first, until = day_window(source.engine)
+    gap_days, gaps = _gaps(source)
+    return CheckReport(
+        fingerprint=source.fingerprint,
+        currency=source.shop.currency,
+        exponent=source.shop.money.exponent,
+        first_day=first,
+        until=until,
+        tables=_tables(source),
+        bad_rows=source.bad_rows(),
+        too_many=too_many,
+        set_apart=() if too_many else _set_apart(source),
+        months=() if too_many else reconcile(source),
+        gap_days=gap_days,
+        gaps=gaps,
+        prices=prices,
+        costs_assumed=None if too_many else _costs_assumed(source),
+        unlocks=unlocks(source),
+        answers=() if prices is None else _answers(source, prices, first, until),
+    )
+
+
+def write_quarantine(source: Source, target: Path) -> Folder | None:
+    """Write the bad rows of each table as NAME.csv: row number, reason, and columns that are about nobody.
+
+    Returns None, and writes nothing, where there are none. Errors are those of
+    :func:`simulators.folders.write_folder`.
+    """
+    files: dict[str, Content] = {}
+    for loaded in source.tables:
+        if loaded.bad:
+            open_columns = [quoted(c.name) for c in loaded.table.columns if not c.personal]
+            sql = (
+                f'SELECT _row AS "row", _reason AS reason, {", ".join(open_columns)} '
+                f"FROM typed_{loaded.table.name} WHERE _reason IS NOT NULL ORDER BY _row"
+            )
+            files[f"{loaded.table.name}.csv"] = partial(_copy, source, sql)
+    return write_folder(target, "quarantine", files) if files else None
+
+
+def _copy(source: Source, sql: str, path: Path) -> None:
+    source.engine.run(f"COPY ({sql}) TO {literal(str(path))} (FORMAT csv, HEADER)")
+
+
+def _too_many(source: Source) -> str:
+    try:
+        source.require_clean()
+    except TooManyBadRows as error:
+        return f"{error.what} {error.why}"
+    return ""
+
+
+def _tables(source: Source) -> tuple[TableFound, ...]:
+    return tuple(
+        TableFound(
+            name=loaded.table.name,
+            file=loaded.file.path.name,
+            rows=loaded.rows,
+            bad=loaded.bad,
+            encoding=loaded.file.encoding,
+            delimiter=loaded.file.delimiter,
+            decimal=loaded.notation.decimal if loaded.file.delimiter else "",
+            date_format=loaded.notation.date_format,
+            not_stored=loaded.ignored,
+        )
+        for loaded in source.tables
+    )
+
+
+def _set_apart(source: Source) -> tuple[SetApart, ...]:
+    rows = source.engine.rows(
+        "SELECT apart, count(*), sum(paid)::BIGINT FROM order_lines WHERE apart IS NOT NULL GROUP BY apart"
+    )
+    found = {str(reason): (int(lines), int(paid)) for reason, lines, paid in rows}
+    return tuple(SetApart(reason, *found[reason]) for reason in APART if reason in found)
+
+
+def _gaps(source: Source) -> tuple[int, tuple[Gap, ...]]:
+    rows = source.engine.rows(
+        "SELECT (day + 1)::DATE::VARCHAR, (next - day - 1)::BIGINT FROM (SELECT day, lead(day) OVER "
+        "(ORDER BY day) AS next FROM (SELECT DISTINCT day FROM order_lines WHERE status = 'paid')) "
+        "WHERE next > day + 1 ORDER BY next - day DESC, day"
+    )
+    gaps = tuple(Gap(str(first), int(days)) for first, days in rows)
+    return sum(gap.days for gap in gaps), gaps[:10]
+
+
+def _prices(source: Source) -> PriceEvidence:
+    count = len(build_panel(source).series)
+    moves = price_moves(source, count)
+    enough, none = int(moves.enough.sum()), int(np.sum(moves.never))
+    rule = (
+        f"sold in {MIN_SELLING_WEEKS} weeks or more, at {MIN_LEVELS} prices or more, the highest at least "
+        f"{np.expm1(MIN_LOG_RANGE):.0%} above the lowest"
+    )
+    return PriceEvidence(count, enough, count - enough - none, none, rule)
+
+
+def _costs_assumed(source: Source) -> float | None:
+    known, total = source.engine.row(
+        "SELECT count(*) FILTER (WHERE product_id IN (SELECT product_id FROM costs)), count(*) FROM members"
+    )
+    if source.shop.cost_assumption is None:
+        return 0.0 if known == total else None
+    return float(1.0 - known / total)
+
+
+def _answers(source: Source, prices: PriceEvidence, first: str, until: str) -> tuple[Answer, ...]:
+    days = int((np.datetime64(until) - np.datetime64(first)).astype(np.int64))
+    declared = source.shop.promotion_calendar_set_in_advance
+    return (
+        Answer(
+            "How does demand answer to price?",
+            source.has("promotions") and declared and prices.enough > 0,
+            f"{prices.enough} of {prices.series} products have moved enough in price; "
+            + ("promotions are recorded" if source.has("promotions") else "no promotions table")
+            + (
+                " and declared as set in advance."
+                if declared
+                else "; nothing is declared about their timing."
+            ),
+        ),
+        Answer(
+            "What does a year's season do?",
+            days >= 2 * 365,
+            f"The data cover {days} days; telling a season from a trend takes two years.",
+        ),
+        Answer(
+            "How much profit is there?",
+            source.has("costs"),
+            "Costs are recorded." if source.has("costs") else "Costs are an assumption, or missing.",
+        ),
+        Answer(
+            "How much would have been sold with enough stock?",
+            source.has("inventory"),
+            "Stock is recorded." if source.has("inventory") else "No inventory table.",
+        ),
+        Answer(
+            "Do coupons bring sales that would not have come?",
+            source.engine.count("SELECT count(*) FROM coupon_exposures WHERE propensity IS NOT NULL") > 0,
+            "That takes coupon_exposures with a propensity or a holdout group.",
+        ),
+    )
