@@ -3,8 +3,8 @@
     python bench/demand.py [--data DIR] [--fast] [--json FILE]
 
 Weeks 2-43 to fit, 44-52 held out. Products: fixed-weight merchandise with at least 26 selling weeks,
-3 rounded levels and a log range of 0.1 of weekly median price in weeks 2-43, first sale by week 10, last after
-week 36.
+3 rounded levels and a log range of 0.1 of weekly median price in weeks 2-43, first sale by week 10, last
+after week 36.
 
 The leak rule. A price is recorded only where something sold, so a model that can tell recorded from
 unrecorded prices knows the answer. Held-out prices are therefore the last recorded ones carried forward,
