@@ -33,7 +33,7 @@ class Unlock:
 
 
 _COSTS = {
-    "discounts": "What was paid is known, not why it was less than the shelf price, nor whose money that was.",
+    "discounts": "What was paid is known, not why less than the shelf price, nor whose money the rest was.",
     "returns": "Profit counts every sale as kept, or takes the share of returns that the shop file expects.",
     "prices": "A price is known only where there was a sale; the last one is carried forward in between, and "
     "the 30-day prior price rests on sales.",

@@ -1,0 +1,333 @@
+"""The catalogue as of a day: prices, costs, limits and stock of every series, nothing known only later."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pricing.arrays import Bools, Codes, Floats, Ints
+from pricing.catalogue import NO_LIMIT, Catalogue
+from pricing.errors import DataError, SettingsError
+from pricing.panel import Panel, Series
+from simulators.engine import Engine, quoted
+from simulators.order_lines import gross_factor
+from simulators.panel import carried
+from simulators.shop_file import ShopFile
+from simulators.tables import Source
+
+__all__ = ["build_catalogue"]
+
+_RECENT = {7: 5, 1: 30}
+"""Periods that cover the last 30 days, by days of a period."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """How shelf prices relate to gross and net ones; float64 [N] each."""
+
+    basis: str
+    net_share: Floats
+    gross_share: Floats
+
+
+def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_by: Codes) -> Catalogue:
+    """Gather what is known of every series before `as_of`.
+
+    The price in force is the one in the prices table, else the median regular price of the last period
+    with a sale: a price that a shelf really showed, where a mean over stores may be none. Costs are the
+    last ones known; a group in which a product has none takes the shop file's assumption as a whole, and
+    is marked. Support is the span of the series' regular prices in the panel before `as_of`.
+
+    Parameters
+    ----------
+    source
+        The session in which :func:`simulators.panel.build_panel` made the panel.
+    panel
+        That panel, or some of its series (N).
+    as_of
+        First day that is not known yet.
+    identified_by
+        int8 [N]; :class:`pricing.evidence.Identification` of the regular-price response.
+
+    Raises
+    ------
+    DataError
+        If a series has no price before `as_of`, no cost and no assumption, or two fixed prices.
+    SettingsError
+        If zones disagree on whether shelf prices include tax.
+    """
+    engine, shop = source.engine, source.shop
+    stop = panel.position(np.datetime64(as_of))
+    where = _positions(engine, panel.series)
+    shelf = _shelf(shop, panel.series)
+    regular, offered = _medians(source, panel, where, stop, as_of)
+    price = _whole(_in_force(source, where, regular[:, -1], as_of) / shelf.gross_share)
+    _require_price(panel.series, price, as_of)
+    unit_cost, assumed = _costs(source, where, panel.series, price * shelf.net_share, as_of)
+    low, high = _support(panel, stop, price, shelf)
+    limits = _limits(engine, where)
+    floors, ceilings = _bounds(shop, panel.series)
+    recent = _whole(offered[:, ::-1][:, : _RECENT[shop.period_days]] / shelf.gross_share[:, None])
+    missing = _RECENT[shop.period_days] - recent.shape[1]
+    return Catalogue(
+        series=panel.series,
+        currency=shop.currency,
+        exponent=shop.money.exponent,
+        basis=shelf.basis,
+        as_of=as_of.isoformat(),
+        price=price,
+        unit_cost=unit_cost,
+        cost_assumed=assumed,
+        net_share=shelf.net_share,
+        gross_share=shelf.gross_share,
+        fee_share=np.full(len(price), shop.fees.share),
+        fee_unit=np.full(len(price), shop.fees.per_unit, dtype=np.int64),
+        return_rate=_return_rate(source, panel.series, as_of),
+        support_low=low,
+        support_high=high,
+        floor_price=floors,
+        ceiling_price=ceilings,
+        map_price=limits[0],
+        max_price=limits[1],
+        fixed_price=limits[2],
+        variant_of=_variants(engine, where, enabled=shop.guardrails.variant_equality),
+        periods_since_change=_since_change(_whole(regular / shelf.gross_share[:, None])),
+        identified_by=identified_by,
+        stock=_stock(engine, where, as_of),
+        recent=np.pad(recent, ((0, 0), (0, missing)), mode="edge"),
+    )
+
+
+def _whole(price: Floats) -> Ints:
+    return np.where(np.isfinite(price), np.rint(price), 0).astype(np.int64)
+
+
+def _positions(engine: Engine, series: Series) -> Ints:
+    """Return the session's number of each series, int64 [N]."""
+    rows = engine.rows("SELECT price_group, zone, n FROM series")
+    numbers = {(str(group), str(zone)): int(n) for group, zone, n in rows}
+    return np.array([numbers[pair] for pair in zip(series.group, series.zone, strict=True)], dtype=np.int64)
+
+
+def _scattered(engine: Engine, sql: str, empty: float, names: tuple[str, ...], where: Ints) -> list[Floats]:
+    """Return columns of a query by series number `n`, in the order of `where`; float64 [N] each."""
+    size = engine.count("SELECT count(*) FROM series")
+    found = engine.arrays(sql)
+    columns: list[Floats] = []
+    for name in names:
+        values = np.full(size, empty)
+        values[found["n"].astype(np.int64)] = found[name]
+        columns.append(values[where])
+    return columns
+
+
+def _shelf(shop: ShopFile, series: Series) -> _Shelf:
+    bases = {zone.prices_include_tax for zone in shop.zones}
+    if len(bases) > 1:
+        raise SettingsError(
+            "zones: some shelf prices include tax and some do not.",
+            why="One run compares prices of all zones, which needs one basis.",
+            todo="Run the zones of each basis apart.",
+        )
+    rates = {zone.id: zone.tax_rate for zone in shop.zones}
+    with_tax = 1.0 + np.array([rates[zone] for zone in series.zone])
+    one = np.ones(len(with_tax))
+    return _Shelf("gross", 1.0 / with_tax, one) if bases == {True} else _Shelf("net", one, with_tax)
+
+
+def _medians(source: Source, panel: Panel, where: Ints, stop: int, as_of: dt.date) -> tuple[Floats, Floats]:
+    """Return median regular and offered prices by period, carried as the panel's; gross float64 [N, stop]."""
+    found = source.engine.arrays(
+        f"""
+        SELECT n, t, quantile_disc(coalesce(regular_price, offered_price) * gross, 0.5) AS regular,
+            quantile_disc(offered_price * gross, 0.5) AS offered
+        FROM order_lines JOIN series USING (price_group, zone) JOIN periods ON period = periods.start
+        WHERE apart IS NULL AND day < DATE '{as_of}' GROUP BY n, t
+        """
+    )
+    size = source.engine.count("SELECT count(*) FROM series")
+    back = np.full(size, -1, dtype=np.int64)
+    back[where] = np.arange(len(where))
+    row, t = back[found["n"].astype(np.int64)], found["t"].astype(np.int64)
+    keep = (row >= 0) & (t < stop)
+    past = panel.between(0, max(stop, 1))
+    sold = {name: getattr(past, name).copy() for name in ("regular", "offered")}
+    for name, price in sold.items():
+        price[row[keep], t[keep]] = found[name][keep]
+    offered, regular = carried(replace(past, regular=sold["regular"], offered=sold["offered"]))
+    return regular, offered
+
+
+def _in_force(source: Source, where: Ints, last: Floats, as_of: dt.date) -> Floats:
+    """Return the gross regular price in force just before `as_of`: posted, else the last one seen."""
+    posted = _scattered(
+        source.engine,
+        f"""
+        SELECT n, quantile_disc(price, 0.5) AS price FROM (
+            SELECT n, m.product_id, arg_max(
+                CASE price_basis WHEN 'net' THEN 1 + rate ELSE 1 END * regular_price, valid_from) AS price
+            FROM prices JOIN members AS m USING (product_id, zone)
+                JOIN {gross_factor(source.shop)} AS z USING (zone)
+            WHERE valid_from < DATE '{as_of}' AND coalesce(valid_to > DATE '{as_of}' - 1, true)
+            GROUP BY n, m.product_id
+        ) GROUP BY n
+        """,
+        np.nan,
+        ("price",),
+        where,
+    )[0]
+    return np.where(np.isnan(posted), last, posted)
+
+
+def _require_price(series: Series, price: Ints, as_of: dt.date) -> None:
+    bad = np.flatnonzero(price <= 0)
+    if bad.size:
+        raise DataError(
+            f"{series.group[int(bad[0])]} has no price before {as_of}.",
+            why="What nobody has seen cannot be moved.",
+            todo="Leave it out of the run, or take a later day.",
+        )
+
+
+def _costs(
+    source: Source, where: Ints, series: Series, net_price: Floats, as_of: dt.date
+) -> tuple[Ints, Bools]:
+    known = _scattered(
+        source.engine,
+        f"""
+        SELECT n, CASE WHEN count(cost) = count(*) THEN sum(cost ORDER BY product_id) / count(*) END AS cost
+        FROM members LEFT JOIN (
+            SELECT product_id, arg_max(unit_cost, valid_from) AS cost FROM costs
+            WHERE valid_from < DATE '{as_of}' GROUP BY product_id
+        ) USING (product_id) GROUP BY n
+        """,
+        np.nan,
+        ("cost",),
+        where,
+    )[0]
+    assumed = np.isnan(known)
+    cost = np.where(assumed, net_price * _cost_share(source, where, series, assumed), known)
+    return np.ceil(cost - 1e-6).astype(np.int64), np.asarray(assumed, dtype=np.bool_)
+
+
+def _cost_share(source: Source, where: Ints, series: Series, assumed: Bools) -> Floats:
+    assumption = source.shop.cost_assumption
+    if assumption is None:
+        if assumed.any():
+            raise DataError(
+                f"{series.group[int(np.argmax(assumed))]} has no cost.",
+                why="Profit needs one.",
+                todo="Add it to the costs table, or state [cost_assumption] in shop.toml.",
+            )
+        return np.zeros(len(where))
+    declared = {name for name, _ in source.engine.columns("SELECT * FROM members")}
+    if assumption.by not in declared:
+        raise SettingsError(
+            f"cost_assumption.by = {assumption.by!r} is not a column of products.",
+            todo="Name category, subcategory, brand or a declared attribute.",
+        )
+    rows = source.engine.rows(
+        f"SELECT n, min_by({quoted(assumption.by)}, product_id) FROM members GROUP BY n ORDER BY n"
+    )
+    shares = np.array([assumption.shares.get(str(label), assumption.default) for _, label in rows])
+    return np.asarray(shares[where], dtype=np.float64)
+
+
+def _support(panel: Panel, stop: int, price: Ints, shelf: _Shelf) -> tuple[Ints, Ints]:
+    seen = panel.regular[:, :stop] / shelf.gross_share[:, None]
+    low = np.nanmin(np.where(np.isfinite(seen), seen, np.inf), axis=1)
+    high = np.nanmax(np.where(np.isfinite(seen), seen, -np.inf), axis=1)
+    return np.minimum(_whole(low), price), np.maximum(_whole(high), price)
+
+
+def _limits(engine: Engine, where: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return MAP, maximum and fixed price of each group: the strictest of its products'."""
+    clash = engine.rows(
+        "SELECT min(product_id), max(product_id) FROM members GROUP BY n "
+        "HAVING count(DISTINCT fixed_price) > 1 ORDER BY n LIMIT 1"
+    )
+    if clash:
+        raise DataError(
+            f"{clash[0][0]} and {clash[0][1]} share a price group and have different fixed prices.",
+            todo="Correct fixed_price or price_group in products.",
+        )
+    lowest, highest, fixed = _scattered(
+        engine,
+        "SELECT n, coalesce(ceil(max(map_price)), 0) AS lowest, floor(min(max_price)) AS highest, "
+        "coalesce(round(max(fixed_price)), 0) AS fixed FROM members GROUP BY n",
+        0.0,
+        ("lowest", "highest", "fixed"),
+        where,
+    )
+    ceiling = np.where(np.isnan(highest), float(NO_LIMIT), highest).astype(np.int64)
+    return lowest.astype(np.int64), ceiling, fixed.astype(np.int64)
+
+
+def _bounds(shop: ShopFile, series: Series) -> tuple[Ints, Ints]:
+    bounds = {entry.category: entry for entry in shop.guardrails.bounds}
+    floors = [bounds[c].min_price if c in bounds else 0 for c in series.category]
+    highest = [bounds[c].max_price if c in bounds else None for c in series.category]
+    ceilings = [int(NO_LIMIT) if price is None else price for price in highest]
+    return np.array(floors, dtype=np.int64), np.array(ceilings, dtype=np.int64)
+
+
+def _variants(engine: Engine, where: Ints, *, enabled: bool) -> Ints:
+    """Return one number for all series of one parent and zone; a series alone has its own."""
+    own = np.arange(len(where), dtype=np.int64)
+    if not enabled:
+        return own
+    rows = engine.rows(
+        "SELECT n, min(parent_id), zone FROM members WHERE parent_id IS NOT NULL GROUP BY n, zone ORDER BY n"
+    )
+    parents = {int(n): (str(parent), str(zone)) for n, parent, zone in rows}
+    first: dict[tuple[str, str], int] = {}
+    for i, n in enumerate(where):
+        if int(n) in parents:
+            own[i] = first.setdefault(parents[int(n)], i)
+    return own
+
+
+def _since_change(regular: Ints) -> Ints:
+    """Return whole periods since the price last moved, the periods seen where it never did."""
+    same = regular == regular[:, -1:]
+    run = np.argmin(same[:, ::-1], axis=1).astype(np.int64)
+    return np.where(same.all(axis=1), np.int64(regular.shape[1]), run) - 1
+
+
+def _return_rate(source: Source, series: Series, as_of: dt.date) -> Floats:
+    """Return expected shares of units that come back, from sales old enough to have come back."""
+    expected = source.shop.returns
+    seen: dict[str, float] = {}
+    if source.has("returns"):
+        rows = source.engine.rows(
+            f"""
+            SELECT category, sum(coalesce(back, 0) ORDER BY _row) / sum(quantity ORDER BY _row)
+            FROM order_lines LEFT JOIN (SELECT order_id, line_id, sum(quantity) AS back FROM returns
+                WHERE returned_at < DATE '{as_of}' GROUP BY order_id, line_id) USING (order_id, line_id)
+            WHERE apart IS NULL AND day < DATE '{as_of}' - {expected.window_days} GROUP BY category
+            """
+        )
+        seen = {str(category): min(float(share), 0.99) for category, share in rows}
+    fallback = expected.by_category
+    return np.array(
+        [seen.get(c, fallback.get(c, expected.expected_share)) for c in series.category], dtype=np.float64
+    )
+
+
+def _stock(engine: Engine, where: Ints, as_of: dt.date) -> Floats:
+    """Return units on hand at the last count of each product; inf for a group that is not counted."""
+    return _scattered(
+        engine,
+        f"""
+        SELECT n, sum(on_hand ORDER BY product_id) AS stock FROM (
+            SELECT n, m.product_id, arg_max(on_hand, "at") AS on_hand
+            FROM inventory JOIN members AS m USING (product_id, zone)
+            WHERE "at" < DATE '{as_of}' GROUP BY n, m.product_id
+        ) GROUP BY n
+        """,
+        np.inf,
+        ("stock",),
+        where,
+    )[0]
