@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import structlog
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from api.app import LOGGED, create_app
+from api.prices.service import Desk
+from policies.serve.journey import recommend
+from pricing.errors import ArtifactError, TarifaError
+from pricing.guardrails import Rule
+from tests.api.runs import SERIES, open_desk, toy_shelf, write_run
+
+URL = "/v1/recommendations"
+
+
+class Client:
+    """Calls the application in this process, through its ASGI face."""
+
+    def __init__(self, app: Any, portal: BlockingPortal) -> None:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://tarifa")
+        self._portal = portal
+
+    def call(self, method: str, url: str, **options: Any) -> httpx.Response:
+        return self._portal.call(lambda: self._client.request(method, url, **options))
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        return self.call("GET", url, **options)
+
+    def post(self, body: object, **headers: str) -> httpx.Response:
+        return self.call("POST", URL, json=body, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return open_desk(write_run(tmp_path / "run", toy_shelf()), tmp_path / "d.sqlite3")
+
+
+@pytest.fixture
+def client(desk: Desk, portal: BlockingPortal) -> Client:
+    app = create_app(lambda: desk)
+    app.state.readiness.start()
+    app.state.readiness.wait(30)
+    return Client(app, portal)
+
+
+def _problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert (body["status"], body["code"], body["type"]) == (status, code, f"urn:tarifa:problem:{code}")
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def test_a_recommendation_is_what_the_kernel_decided(client: Client, desk: Desk) -> None:
+    made = recommend(desk.shelf, desk.policies["resolve"])
+    groups = ["toy00007", "toy00002"]
+    body = client.post({"price_groups": groups}).json()
+    assert [item["price_group"] for item in body["items"]] == groups
+    for item, series in zip(body["items"], (7, 2), strict=True):
+        row, record = made.row(series), made.decisions.record(0, series)
+        assert item["decision_id"] == record.decision_id == row.decision_id
+        assert item["recommended_price"]["minor"] == record.price
+        assert item["current_price"]["minor"] == record.current_price
+        assert item["profit_change"]["minor"] == row.profit_change
+        assert item["reason_codes"] == [reason.value for reason in row.reasons]
+        assert item["valid_from"] == "2024-01-01"
+        assert item["valid_to"] == "2024-01-08"
+    assert body["run"]["passport"] == made.passport
+    assert body["run"]["moved"] == made.moved <= SERIES // 2
+
+
+def test_money_is_minor_units_currency_and_a_decimal(client: Client) -> None:
+    money = client.post({"price_groups": ["toy00001"]}).json()["items"][0]["current_price"]
+    assert money["amount"] == f"{money['minor'] // 100}.{money['minor'] % 100:02d}"
+    assert money["currency"] == "EUR"
+
+
+def test_recorded_before_answered_and_the_same_when_asked_again(client: Client, desk: Desk) -> None:
+    first = client.post({"price_groups": ["toy00003"]}).json()
+    assert desk.store.read([first["items"][0]["decision_id"]])
+    assert client.post({"price_groups": ["toy00003"]}).json() == first
+    assert desk.store.verify() == 1
+
+
+def test_all_are_answered_in_pages(client: Client, desk: Desk) -> None:
+    body = client.post({"limit": 8}).json()
+    found, cursor = [item["price_group"] for item in body["items"]], body["next"]
+    while cursor:
+        query = {"run": body["run"]["run"], "cursor": cursor, "limit": 8}
+        page = client.get(URL, params=query).json()
+        found += [item["price_group"] for item in page["items"]]
+        cursor = page["next"]
+    assert found == list(desk.shelf.catalogue.series.group)
+
+
+def test_one_recommendation_with_all_behind_it(client: Client, desk: Desk) -> None:
+    item = client.post({"price_groups": ["toy00004"]}).json()["items"][0]
+    body = client.get(f"{URL}/{item['decision_id']}").json()
+    assert {name: body[name] for name in item} == item
+    record = desk.joint().decisions.record(0, 4)
+    assert [rung["price"]["minor"] for rung in body["menu"]] == list(record.menu)
+    assert [rung["allowed"] for rung in body["menu"]] == list(record.allowed)
+    for rung, bits in zip(body["menu"], record.rejections, strict=True):
+        assert rung["rules"] == [rule.label for rule in Rule if bits & int(rule.bit)]
+    assert body["context_hash"] == record.context_hash
+    units = [point["units"] for point in body["curve"]]
+    assert len(units) == int(desk.shelf.guardrails.menu.valid[4].sum())
+    assert np.all(np.diff(units) < 0), "toy demand falls with price"
+    assert all(p["units_lower"] < p["units"] < p["units_upper"] for p in body["curve"])
+
+
+def test_a_decision_of_another_run_has_no_curve(tmp_path: Path, portal: BlockingPortal) -> None:
+    old = open_desk(write_run(tmp_path / "old", toy_shelf(seed=1)), tmp_path / "d.sqlite3")
+    new = open_desk(write_run(tmp_path / "new", toy_shelf()), tmp_path / "d.sqlite3")
+    made: dict[str, Any] = {}
+    for desk in (old, new):
+        app = create_app(lambda desk=desk: desk)  # type: ignore[misc]  # mypy infers no type for the default
+        app.state.readiness.start()
+        app.state.readiness.wait(30)
+        client = Client(app, portal)
+        if desk is old:
+            made = client.post({"price_groups": ["toy00001"]}).json()["items"][0]
+    body = client.get(f"{URL}/{made['decision_id']}").json()
+    assert body["curve"] is None
+    assert body["recommended_price"] == made["recommended_price"]
+
+
+def test_the_reader_chooses_the_language(client: Client) -> None:
+    answers = {
+        language: client.post({"price_groups": ["toy00001"]}, **{"Accept-Language": language})
+        for language in ("en", "es-ES,fr;q=0.5")
+    }
+    english, spanish = answers.values()
+    assert spanish.headers["content-language"] == "es"
+    assert english.json()["items"][0]["reasons"] != spanish.json()["items"][0]["reasons"]
+    assert english.json()["items"][0]["reason_codes"] == spanish.json()["items"][0]["reason_codes"]
+    missing = client.post({"price_groups": ["x"]}, **{"Accept-Language": "es"})
+    assert _problem(missing, 404, "unknown_product")["title"] == "Producto desconocido"
+
+
+def test_an_idempotency_key_stands_for_one_request(client: Client, desk: Desk) -> None:
+    key = {"Idempotency-Key": "k1"}
+    first = client.post({"price_groups": ["toy00001"]}, **key)
+    again = client.post({"price_groups": ["toy00001"]}, **key)
+    assert again.json() == first.json()
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    _problem(client.post({"price_groups": ["toy00002"]}, **key), 422, "usage")
+    assert desk.store.verify() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "names"),
+    [
+        ({"price_groups": ["toy00001", "nope"]}, 404, "unknown_product", "nope"),
+        ({"zone": "moon"}, 404, "unknown_product", "moon"),
+        ({"price_groups": ["toy00001"], "zone": "moon"}, 404, "unknown_product", "moon"),
+        ({"as_of": "2024-02-01"}, 422, "refused", "2024-02-01"),
+        ({"policy": "oracle"}, 422, "usage", "oracle"),
+        ({"price_groups": []}, 422, "validation", "/body/price_groups"),
+        ({"price_groups": [1]}, 422, "validation", "/body/price_groups/0"),
+        ({"price_group": "toy00001"}, 422, "validation", "/body/price_group"),
+        ({"limit": 0}, 422, "validation", "/body/limit"),
+        ({"as_of": "yesterday"}, 422, "validation", "/body/as_of"),
+    ],
+)
+def test_bad_requests_are_problems_that_name_the_field(
+    client: Client, desk: Desk, body: object, status: int, code: str, names: str
+) -> None:
+    found = _problem(client.post(body), status, code)
+    assert names in json.dumps(found)
+    assert desk.store.verify() == 0, "a refused request records nothing"
+
+
+def test_other_failures_are_problems_too(client: Client) -> None:
+    _problem(client.get("/nowhere"), 404, "not_found")
+    _problem(client.call("DELETE", URL), 405, "method_not_allowed")
+    _problem(client.get(f"{URL}/{'0' * 32}"), 404, "unknown_product")
+    _problem(client.get(f"{URL}/short"), 422, "validation")
+    _problem(client.get(URL, params={"cursor": "nonsense"}), 422, "usage")
+    _problem(client.call("POST", URL, content=b"{"), 422, "validation")
+    _problem(client.call("POST", URL, content=b" " * (2 << 20)), 413, "too_large")
+
+
+def test_an_unforeseen_error_stays_inside(client: Client, desk: Desk) -> None:
+    def broken(_name: str | None = None) -> None:
+        raise ZeroDivisionError("secret")
+
+    desk.joint = broken  # type: ignore[method-assign, assignment]  # the failure nobody foresaw
+    found = _problem(client.post({"price_groups": ["toy00001"]}), 500, "internal")
+    assert "secret" not in json.dumps(found)
+
+
+def test_live_is_not_ready(portal: BlockingPortal, desk: Desk, tmp_path: Path) -> None:
+    def corrupt() -> Desk:
+        raise ArtifactError("model.npz has changed.")
+
+    app = create_app(corrupt)
+    client = Client(app, portal)
+    assert client.get("/health/live").json() == {"status": "live"}
+    _problem(client.get("/health/ready"), 503, "busy")
+    app.state.readiness.start()
+    app.state.readiness.wait(30)
+    assert client.get("/health/live").status_code == 200
+    _problem(client.get("/health/ready"), 503, "artifact")
+    _problem(client.post({"price_groups": ["toy00001"]}), 503, "artifact")
+
+
+def test_not_ready_while_the_store_cannot_be_written(client: Client, desk: Desk) -> None:
+    assert client.get("/health/ready").json()["run"] == desk.shelf.digest
+    with desk.store._engine.connect() as connection:
+        connection.exec_driver_sql("DROP TABLE chain")
+        connection.commit()
+    _problem(client.get("/health/ready"), 503, "busy")
+    _problem(client.post({"price_groups": ["toy00001"]}), 503, "busy")
+
+
+def test_requests_have_identifiers_and_logs_hold_only_what_is_allowed(client: Client) -> None:
+    with structlog.testing.capture_logs() as logs:
+        own = client.post({"price_groups": ["toy00001"]}, **{"X-Request-Id": "shop-42"})
+        bad = client.post({"price_groups": ["toy00001"]}, **{"X-Request-Id": "a b\tc"})
+    assert own.headers["x-request-id"] == "shop-42"
+    assert len(bad.headers["x-request-id"]) == 32
+    assert len(logs) == 2
+    for line in logs:
+        assert set(line) == {*LOGGED, "event", "log_level"}
+    assert logs[0]["route"] == URL
+
+
+def test_the_description_is_openapi_3_1_with_problems(client: Client) -> None:
+    described = client.get("/openapi.json").json()
+    assert described["openapi"].startswith("3.1")
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+    for path in described["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_every_error_of_the_tree_has_a_status_that_http_knows() -> None:
+    def statuses(kind: type[TarifaError]) -> set[int]:
+        return {kind.status}.union(*(statuses(child) for child in kind.__subclasses__()))
+
+    assert statuses(TarifaError) == {404, 422, 500, 503}
