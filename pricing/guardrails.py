@@ -18,7 +18,7 @@ from pricing.arrays import Bits, Bools, Codes, Floats, Ints
 from pricing.catalogue import Catalogue
 from pricing.errors import SettingsError
 from pricing.evidence import Identification
-from pricing.menu import Endings, Menu
+from pricing.menu import Endings, Menu, at_rung
 from pricing.transition import State
 from pricing.variants import Variants
 
@@ -124,7 +124,7 @@ _GIVEN_UP = (RuleClass.ROUNDING, RuleClass.COMMERCIAL, RuleClass.STABILITY, Rule
 _FINEST = 10**6
 """A share in the settings is read as the decimal it was written as, to a millionth."""
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-14
 """Relative error of profit in floating point: a price exactly at cost is not below it."""
 
 
@@ -269,15 +269,15 @@ class Guardrails:
 
     def _reject(self, state: State, keep: Bools) -> Bits:
         settings = self.settings
-        price, now = self.menu.price, state.price[..., None]
-        part, whole = self._change
-        step = (state.price * part // whole)[..., None]
-        bits = np.where(np.abs(price - now) > step, Rule.MAX_CHANGE.bit, np.uint32(0))
+        price, part, whole = self.menu.price, *self._change
+        step = state.price * part // whole
+        over = (price > (state.price + step)[..., None]) | (price < (state.price - step)[..., None])
+        bits = np.where(over, Rule.MAX_CHANGE.bit, np.uint32(0))
         waiting = state.since_change < settings.cool_down
         if waiting.any():
             bits |= np.where(waiting, Rule.COOL_DOWN.bit, np.uint32(0))[..., None]
         bits |= self._fixed_rules
-        np.bitwise_and(bits, ~_ABOUT_MOVING, out=bits, where=keep)
+        bits &= np.where(keep, ~_ABOUT_MOVING, ~np.uint32(0))
         bits[..., ~self.menu.valid] = 0
         return bits
 
@@ -317,10 +317,11 @@ def _outside(price: Ints, low: Ints, high: Ints) -> Bools:
 def _settle(own: Bits, rejections: Bits, valid: Bools, keep: Bools, variants: Variants) -> Admission:
     """Form the allowed set; where it is empty keep the price in force, else relax soft rules, else block."""
     allowed = (rejections == 0) & valid
-    current = np.where(keep.any(axis=-1), np.argmax(keep, axis=-1), -1)
+    place = np.argmax(keep, axis=-1)
+    current = np.where(at_rung(keep, place), place, -1)
     status = np.zeros(current.shape, dtype=np.int8)
     relaxed = np.zeros(current.shape, dtype=np.uint32)
-    empty = ~allowed.any(axis=-1)
+    empty = ~at_rung(allowed, np.argmax(allowed, axis=-1))
     if empty.any():
         hard_free = ((own & HARD) == 0) & valid
         _fill(own, hard_free, keep, empty, variants, allowed, status)

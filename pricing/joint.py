@@ -8,6 +8,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.guardrails import HARD, Admission, Rule, Status
+from pricing.menu import at_rung
 from pricing.variants import Variants
 
 __all__ = ["allowance", "limit_moves"]
@@ -52,7 +53,7 @@ def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, var
         return admission
     order = np.argsort(np.where(asking, -gain, np.inf), axis=1, kind="stable")
     refused = _over(order, asking, room) if linked is None else _unfit(order, asking, linked, room, variants)
-    return _refuse(admission, refused, np.where(refused, gain, 0.0).max(axis=1))
+    return _refuse(admission, refused, np.where(refused, gain, 0.0).max(axis=1, initial=0.0))
 
 
 def _over(order: Ints, asking: Bools, room: Ints) -> Bools:
@@ -81,27 +82,32 @@ def _unfit(order: Ints, asking: Bools, linked: Bools, room: Ints, variants: Vari
 
 
 def _refuse(admission: Admission, refused: Bools, shadow: Floats) -> Admission:
-    """Return the admission with `refused` [B, N] kept at their prices in force."""
-    rungs: Ints = np.arange(admission.allowed.shape[-1], dtype=np.int64)
-    here = np.equal(rungs, admission.current[..., None])
-    exists = admission.allowed | np.not_equal(admission.rejections, 0)
-    barred = refused[..., None] & ~here & exists
-    own_broken = refused & ~(here & admission.allowed).any(axis=-1)
-    own = np.bitwise_or.reduce(np.where(here, admission.rejections, np.uint32(0)), axis=-1)
-    given_up = np.where(own_broken, own & ~Rule.VARIANT_EQUALITY.bit, np.uint32(0))
+    """Return the admission with `refused` [B, N] kept at their prices in force, each of them a rung."""
+    at = np.nonzero(refused)
+    current, was, why = admission.current[at], admission.allowed[at], admission.rejections[at]
+    rungs: Ints = np.arange(was.shape[-1], dtype=np.int64)
+    here = np.equal(rungs, current[:, None])
+    barred = ~here & (was | np.not_equal(why, 0))
+    own_broken = ~at_rung(was, current)
+    own = at_rung(why, current) & ~Rule.VARIANT_EQUALITY.bit
+    allowed, rejections = admission.allowed.copy(), admission.rejections.copy()
+    status, relaxed = admission.status.copy(), admission.relaxed.copy()
+    allowed[at] = here
+    rejections[at] = why | np.where(barred, Rule.SHARE_MOVED.bit, np.uint32(0))
+    status[at] = np.where(own_broken, np.int8(Status.NO_CHANGE), status[at])
+    relaxed[at] |= np.where(own_broken, own, np.uint32(0))
     return replace(
         admission,
-        allowed=np.where(refused[..., None], here, admission.allowed),
-        rejections=admission.rejections | np.where(barred, Rule.SHARE_MOVED.bit, np.uint32(0)),
-        status=np.where(own_broken, np.int8(Status.NO_CHANGE), admission.status),
-        relaxed=admission.relaxed | given_up,
+        allowed=allowed,
+        rejections=rejections,
+        status=status,
+        relaxed=relaxed,
         shadow_price=shadow,
     )
 
 
 def _may_keep(admission: Admission) -> Bools:
-    index = np.maximum(admission.current, 0)
-    own = np.take_along_axis(admission.rejections, index[..., None], axis=-1)[..., 0]
+    own = at_rung(admission.rejections, np.maximum(admission.current, 0))
     return np.asarray(np.equal(own & HARD, 0) & np.greater_equal(admission.current, 0), dtype=np.bool_)
 
 
