@@ -276,7 +276,7 @@ def settle(
 
 def _ask(situation: Situation, choice: Choice, current: Ints) -> tuple[Floats, Bools]:
     """Return the expected gain of a choice over keeping the price [B, N], and whether it may move."""
-    stay = situation.profit_of(current)
+    stay = situation.profit_now
     if choice.index is not None:
         return situation.profit_of(choice.index) - stay, (choice.index != current) & (choice.index >= 0)
     chances = choice.over(0)

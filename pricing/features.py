@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Floats
+from pricing.menu import at_rung
 from pricing.situation import Situation
 
 __all__ = ["FEATURES", "Feature", "observe"]
@@ -68,7 +69,7 @@ def observe(situation: Situation, allowed: Bools) -> Floats:
         bool [B, N, K]; the allowed set before the joint step.
     """
     catalogue, state, menu = situation.catalogue, situation.state, situation.menu
-    price = np.log(state.price.astype(np.float64))
+    price = situation.log_price_now
     low, high = _room(situation, allowed)
     bottom, top = menu.log_price[:, 0], menu.log_price[:, -1]
     shelf = np.exp(price)
@@ -98,11 +99,14 @@ def observe(situation: Situation, allowed: Bools) -> Floats:
 
 
 def _room(situation: Situation, allowed: Bools) -> tuple[Floats, Floats]:
-    logs = situation.menu.log_price
-    price = np.log(situation.state.price.astype(np.float64))
-    low = np.where(allowed, logs, np.inf).min(axis=-1)
-    high = np.where(allowed, logs, -np.inf).max(axis=-1)
-    return np.where(np.isfinite(low), low, price), np.where(np.isfinite(high), high, price)
+    """Return log prices of the lowest and highest allowed rung (ladders ascend), or of the price in force."""
+    logs, last = situation.menu.log_price, allowed.shape[-1] - 1
+    rows = np.arange(len(situation.catalogue))
+    lowest = np.argmax(allowed, axis=-1)
+    highest = last - np.argmax(allowed[..., ::-1], axis=-1)
+    some = at_rung(allowed, lowest)
+    price = situation.log_price_now
+    return np.where(some, logs[rows, lowest], price), np.where(some, logs[rows, highest], price)
 
 
 def _cover(situation: Situation) -> Floats:

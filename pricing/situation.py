@@ -57,10 +57,15 @@ class Situation:
         return self.periods_left / max(self.horizon, 1)
 
     @cached_property
+    def log_price_now(self) -> Floats:
+        """float64 [B, N]; log regular shelf price in force."""
+        return np.log(self.state.price.astype(np.float64))
+
+    @cached_property
     def log_units_now(self) -> Floats:
         """float64 [B, N]; log expected units if the price in force stays."""
-        price = np.log(self.state.price.astype(np.float64))
-        return log_units(self.beliefs, price, self.state.lag, self.state.reference, self.conditions)
+        state = self.state
+        return log_units(self.beliefs, self.log_price_now, state.lag, state.reference, self.conditions)
 
     def profit_of(self, index: Ints) -> Floats:
         """Return expected net profit of one rung each, float64 [B, N], minor units, at mean beliefs.
@@ -68,11 +73,18 @@ class Situation:
         `index` is int64 [B, N]; -1 (no rung) counts as the price in force.
         """
         rows = np.arange(len(self.catalogue))
-        now = np.log(self.state.price.astype(np.float64))
-        price = np.where(index >= 0, self.menu.log_price[rows, np.maximum(index, 0)], now)
-        units = np.exp(log_units(self.beliefs, price, self.state.lag, self.state.reference, self.conditions))
-        sold = np.minimum(units, self.state.stock)
-        return np.asarray(sold * self.catalogue.unit_profit(np.exp(price + self.conditions.depth)))
+        price = np.where(index >= 0, self.menu.log_price[rows, np.maximum(index, 0)], self.log_price_now)
+        units = log_units(self.beliefs, price, self.state.lag, self.state.reference, self.conditions)
+        return self._profit(price, units)
+
+    @cached_property
+    def profit_now(self) -> Floats:
+        """float64 [B, N]; expected net profit if the price in force stays, minor units, at mean beliefs."""
+        return self._profit(self.log_price_now, self.log_units_now)
+
+    def _profit(self, log_price: Floats, log_demand: Floats) -> Floats:
+        sold = np.minimum(np.exp(log_demand), self.state.stock)
+        return np.asarray(sold * self.catalogue.unit_profit(np.exp(log_price + self.conditions.depth)))
 
     def log_units_at(self, parameters: DemandParameters) -> Floats:
         """Return log expected units at every rung, float64 [..., B, N, K].

@@ -60,7 +60,10 @@ class State:
     @property
     def low(self) -> Ints:
         """int64 [B, N]; lowest shelf price of the last 30 days (Directive 98/6/EC, Art. 6a)."""
-        return np.asarray(self.recent.min(axis=-1), dtype=np.int64)
+        lowest = self.recent[..., 0]
+        for place in range(1, self.recent.shape[-1]):
+            lowest = np.minimum(lowest, self.recent[..., place])
+        return lowest
 
     def next(self, moved: Step, price: Ints, offered: Ints, sold: Floats, received: Floats) -> State:
         """Return the state after a period.
