@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 __all__ = ["Engine", "literal", "open_engine", "quoted"]
@@ -53,6 +54,11 @@ class Engine:
         """Return (name, type) of each column of a query without running it."""
         return [(str(row[0]), str(row[1])) for row in self.rows(f"DESCRIBE {sql}")]
 
+    def register(self, name: str, columns: Mapping[str, Sequence[str | int | None]]) -> None:
+        """Make columns of equal length a view, held in memory and never written to disk."""
+        arrow = cast("Any", pa)
+        self._connection.register(name, arrow.table({key: list(cells) for key, cells in columns.items()}))
+
     def arrays(self, sql: str) -> dict[str, NDArray[Any]]:
         """Return a query's columns as arrays; NULL becomes NaN in numbers and None in text."""
         found = cast("dict[str, Any]", self._connection.execute(sql).fetchnumpy())
@@ -60,7 +66,9 @@ class Engine:
 
 
 @contextmanager
-def open_engine(*, memory: str = "1GB", threads: int = 2) -> Generator[Engine, None, None]:
+def open_engine(
+    *, memory: str = "1GB", threads: int = 2, on_disk: bool = True
+) -> Generator[Engine, None, None]:
     """Open a session and remove everything it wrote at the end.
 
     Parameters
@@ -69,17 +77,21 @@ def open_engine(*, memory: str = "1GB", threads: int = 2) -> Generator[Engine, N
         Most memory that tables and queries may take; beyond it DuckDB writes to the session's folder.
     threads
         Number of threads. Queries whose order matters say so, so results do not depend on it.
+    on_disk
+        Keep tables in a temporary file and spill what does not fit. False while rows may still hold what
+        must not reach the disk: then everything is streamed or held in memory.
     """
     with tempfile.TemporaryDirectory(prefix="tarifa-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         config = {
             "memory_limit": memory,
             "threads": str(threads),
-            "temp_directory": str(folder / "spill"),
+            "temp_directory": str(folder / "spill") if on_disk else "",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
-        connection = duckdb.connect(str(folder / "session.duckdb"), config=cast("Any", config))
+        place = str(folder / "session.duckdb") if on_disk else ":memory:"
+        connection = duckdb.connect(place, config=cast("Any", config))
         try:
             connection.execute("SET TimeZone = 'UTC'")
             yield Engine(connection, folder)

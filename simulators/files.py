@@ -17,7 +17,7 @@ import openpyxl
 
 from pricing.errors import DataError
 from pricing.schema import TABLES
-from simulators.engine import Engine, literal
+from simulators.engine import Engine, literal, quoted
 
 __all__ = ["TableFile", "find_files", "open_table_file"]
 
@@ -100,14 +100,12 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
     if path.suffix == ".parquet":
         return _parquet(engine, name, path)
     if path.suffix == ".xlsx":
-        text = engine.folder / f"{name}.csv"
-        _from_workbook(path, text)
-        return _delimited(engine, name, path, text, "", ",")
+        return _from_rows(engine, name, path, _workbook_rows(path), "", "")
     encoding = _encoding(path)
-    text = (
-        path if encoding in ("utf-8", "utf-8-sig") else _transcoded(path, encoding, engine.folder / path.name)
-    )
-    return _delimited(engine, name, path, text, encoding, _delimiter(text))
+    delimiter = _delimiter(path, encoding)
+    if encoding in ("utf-8", "utf-8-sig"):
+        return _delimited(engine, name, path, encoding, delimiter)
+    return _from_rows(engine, name, path, _text_rows(path, encoding, delimiter), encoding, delimiter)
 
 
 def _parquet(engine: Engine, name: str, path: Path) -> TableFile:
@@ -125,13 +123,13 @@ def _parquet(engine: Engine, name: str, path: Path) -> TableFile:
     return TableFile(name, path, header, types, relation, "", "", _sha256(path))
 
 
-def _delimited(engine: Engine, name: str, path: Path, text: Path, encoding: str, delimiter: str) -> TableFile:
-    with text.open(encoding="utf-8-sig", newline="") as stream:
+def _delimited(engine: Engine, name: str, path: Path, encoding: str, delimiter: str) -> TableFile:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         header = [cell.strip() for cell in next(csv.reader(stream, delimiter=delimiter), list[str]())]
     _check_header(path, header)
     columns = ", ".join(f"{literal(cell)}: 'VARCHAR'" for cell in header)
     source = (
-        f"read_csv({literal(str(text))}, auto_detect = false, header = true, delim = {literal(delimiter)}, "
+        f"read_csv({literal(str(path))}, auto_detect = false, header = true, delim = {literal(delimiter)}, "
         f"quote = '\"', escape = '\"', columns = {{{columns}}}, max_line_size = 4194304)"
     )
     try:
@@ -139,7 +137,7 @@ def _delimited(engine: Engine, name: str, path: Path, text: Path, encoding: str,
     except duckdb.Error as error:
         raise DataError(
             f"{path.name} is not a regular table.",
-            why=" ".join(str(error).replace(str(text), path.name).split("\n")[:2]),
+            why=" ".join(str(error).replace(str(path), path.name).split("\n")[:2]),
             todo="Every line needs as many cells as the header.",
         ) from error
     relation = f"(SELECT *, row_number() OVER () + 1 AS _row FROM {source})"
@@ -175,41 +173,66 @@ def _encoding(path: Path) -> str:
     return "utf-8"
 
 
-def _transcoded(path: Path, encoding: str, target: Path) -> Path:
+def _from_rows(
+    engine: Engine, name: str, path: Path, rows: Iterable[list[str]], encoding: str, delimiter: str
+) -> TableFile:
+    """Hold a file that DuckDB cannot read itself in memory, converted once."""
+    stream = iter(rows)
+    header = [cell.strip() for cell in next(stream, list[str]())]
+    while header and not header[-1]:
+        header.pop()
+    _check_header(path, header)
+    columns: list[list[str | int | None]] = [[] for _ in header]
+    numbers: list[str | int | None] = []
+    for number, row in enumerate(stream, start=2):
+        if not any(row):
+            continue
+        if any(row[len(header) :]) or (delimiter and len(row) != len(header)):
+            raise DataError(
+                f"{path.name}, row {number} has {len(row)} cells for {len(header)} columns.",
+                todo="Every line needs as many cells as the header.",
+            )
+        numbers.append(number)
+        padded = row[: len(header)] + [""] * (len(header) - len(row))
+        for column, cell in zip(columns, padded, strict=True):
+            column.append(cell or None)
+    engine.register(f"file {name}", {**dict(zip(header, columns, strict=True)), "_row": numbers})
+    relation = f"(SELECT * FROM {quoted(f'file {name}')})"
+    types = ("VARCHAR",) * len(header)
+    return TableFile(name, path, tuple(header), types, relation, encoding, delimiter, _sha256(path))
+
+
+def _text_rows(path: Path, encoding: str, delimiter: str) -> Iterable[list[str]]:
     try:
-        with (
-            path.open(encoding=encoding, newline="") as old,
-            target.open("w", encoding="utf-8", newline="") as new,
-        ):
-            while chunk := old.read(_CHUNK):
-                new.write(chunk)
+        with path.open(encoding=encoding, newline="") as stream:
+            yield from csv.reader(stream, delimiter=delimiter, strict=True)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path.name} is not a regular text table.", why=f"{error}.", todo="Save it as UTF-8 CSV."
+        ) from error
+
+
+def _delimiter(path: Path, encoding: str) -> str:
+    try:
+        with path.open(encoding=encoding) as stream:
+            header = stream.readline()
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path.name} is neither UTF-8, UTF-16 nor Windows-1252 text.", todo="Save it as UTF-8."
         ) from error
-    return target
-
-
-def _delimiter(path: Path) -> str:
-    with path.open(encoding="utf-8-sig") as stream:
-        header = stream.readline()
     outside = "".join(header.split('"')[::2])
     counts = [outside.count(mark) for mark in _DELIMITERS]
     return _DELIMITERS[counts.index(max(counts))]
 
 
-def _from_workbook(path: Path, target: Path) -> None:
+def _workbook_rows(path: Path) -> Iterable[list[str]]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise DataError(f"{path.name} is not a readable Excel workbook.", todo="Save it again.") from error
     try:
-        rows = cast("Iterable[tuple[Any, ...]]", book.worksheets[0].iter_rows(values_only=True))
-        with target.open("w", encoding="utf-8", newline="") as stream:
-            writer, width = csv.writer(stream), 0
-            for row in rows:
-                width = width or max((i + 1 for i, value in enumerate(row) if value is not None), default=0)
-                writer.writerow([_cell(value) for value in row[:width]])
+        for row in cast("Iterable[tuple[Any, ...]]", book.worksheets[0].iter_rows(values_only=True)):
+            yield [_cell(value) for value in row]
     finally:
         book.close()
 

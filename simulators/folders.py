@@ -88,7 +88,7 @@ def write_folder(
     files
         Content by file name (``/`` separates sub-folders).
     editable
-        Names that the user may change by hand; a changed one survives a replacement.
+        Names that the user may write or change by hand; such a file survives a replacement.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def claim(
     with lock(final):
         with _disk(final):
             _sweep(final)
-            _refuse_foreign(final, kind)
+            _refuse_foreign(final, kind, editable)
             draft.mkdir()
         try:
             with _disk(final):
@@ -240,8 +240,8 @@ def _sweep(target: Path) -> None:
     shutil.rmtree(_beside(target, "new"), ignore_errors=True)
 
 
-def _refuse_foreign(target: Path, kind: str) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+def _refuse_foreign(target: Path, kind: str, editable: Collection[str]) -> None:
+    if not target.exists() or (target.is_dir() and set(_names(target)) <= set(editable)):
         return
     todo = "Give another place, or move what is there away yourself."
     if not (target / MARKER).is_file():
@@ -262,12 +262,10 @@ def _refuse_foreign(target: Path, kind: str) -> None:
 
 
 def _keep_edited(target: Path, draft: Path, editable: Collection[str]) -> None:
-    if not (target / MARKER).is_file():
-        return
-    written = dict(_marker(target).digests)
+    written = dict(_marker(target).digests) if (target / MARKER).is_file() else {}
     for name in sorted(editable):
         mine = target / name
-        if name in written and mine.is_file() and _digest(mine) != written[name]:
+        if mine.is_file() and _digest(mine) != written.get(name):
             shutil.copyfile(mine, draft / name)
 
 

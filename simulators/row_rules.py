@@ -57,6 +57,9 @@ def apply_row_rules(engine: Engine, tables: Sequence[Table], shop: ShopFile, tod
         _currency(engine, table, shop)
         _future(engine, table, today)
         _span(engine, table)
+        if "regular_price" in table.names:
+            below = "regular_price < offered_price - 1"
+            _mark(engine, table.name, below, "regular_price: below offered_price")
         for group in table.one_of:
             empty = " AND ".join(f"{quoted(name)} IS NULL" for name in group)
             _mark(engine, table.name, empty, f"{' and '.join(group)}: both missing")
@@ -71,6 +74,7 @@ def apply_row_rules(engine: Engine, tables: Sequence[Table], shop: ShopFile, tod
             if name in loaded:
                 _unknown_lines(engine, name)
         _totals(engine)
+        _order_discounts(engine)
 
 
 def _mark(engine: Engine, name: str, condition: str, reason: str) -> None:
@@ -151,6 +155,19 @@ def _totals(engine: Engine) -> None:
         "GROUP BY ALL) AS d USING (order_id, line_id) "
         f"WHERE o._reason IS NULL AND {wrong} > greatest(1, o.quantity) + 1e-6) AS bad "
         "WHERE typed_orders._row = bad._row"
+    )
+
+
+def _order_discounts(engine: Engine) -> None:
+    """Mark discounts of whole orders that take off more than was paid for the order's lines."""
+    engine.run(
+        "UPDATE typed_discounts SET _reason = 'amount: more than its order' FROM ("
+        "SELECT order_id FROM typed_discounts AS d LEFT JOIN (SELECT order_id, sum(paid) AS paid "
+        "FROM typed_orders WHERE _reason IS NULL GROUP BY order_id) AS o USING (order_id) "
+        "WHERE d._reason IS NULL AND line_id IS NULL AND kind <> 'shipping' "
+        "GROUP BY order_id HAVING sum(amount) > coalesce(any_value(o.paid), 0)) AS bad "
+        "WHERE typed_discounts.order_id = bad.order_id AND line_id IS NULL AND kind <> 'shipping' "
+        "AND _reason IS NULL"
     )
 
 

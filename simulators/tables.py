@@ -24,7 +24,7 @@ from simulators.files import TableFile, find_files, open_table_file
 from simulators.row_rules import apply_row_rules
 from simulators.shop_file import SHOP_FILE, ShopFile, read_shop_file, render_shop_file
 
-__all__ = ["BadRows", "LoadedTable", "Source", "open_source"]
+__all__ = ["BadRows", "LoadedTable", "Source", "columns_of", "open_source", "places_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _load(
     engine: Engine, table: Table, file: TableFile, shop: ShopFile
 ) -> tuple[Table, TableFile, Notation, tuple[str, ...]]:
     columns = columns_of(table, shop)
-    places = _places(columns, file, shop.columns.get(table.name, {}))
+    places = places_of(columns, file, shop)
     constants = shop.constants.get(table.name, {})
     for column in columns:
         if column.required and column.name not in places and column.name not in constants:
@@ -212,14 +212,16 @@ def _load(
             )
     kinds = dict(zip(file.header, file.types, strict=True))
     notation = detect_notation(engine, file, {places[c.name]: c for c in columns if c.name in places}, shop)
+    _refuse_addresses(engine, file, [places[c.name] for c in columns if c.personal and c.name in places])
     cells = [_cell(column, places, kinds, constants, notation, shop) for column in columns]
     _create(engine, table, file, cells)
     used = set(places.values())
     return table, file, notation, tuple(name for name in file.header if name not in used)
 
 
-def _places(columns: tuple[Column, ...], file: TableFile, mapped: Mapping[str, str]) -> dict[str, str]:
+def places_of(columns: tuple[Column, ...], file: TableFile, shop: ShopFile) -> dict[str, str]:
     """Return the file's own column name of each contract column that it has."""
+    mapped = shop.columns.get(file.name, {})
     own = {name.lower(): name for name in reversed(file.header)}
     places: dict[str, str] = {}
     for column in columns:
@@ -228,6 +230,16 @@ def _places(columns: tuple[Column, ...], file: TableFile, mapped: Mapping[str, s
                 places[column.name] = name if name in file.header else own[name.lower()]
                 break
     return places
+
+
+def _refuse_addresses(engine: Engine, file: TableFile, personal: list[str]) -> None:
+    for name in personal:
+        if engine.count(f"SELECT count(*) FROM {file.relation} WHERE contains({quoted(name)}::VARCHAR, '@')"):
+            raise DataError(
+                f"{file.path.name}: the column {name} holds e-mail addresses.",
+                why="Only keyed pseudonyms of customers may lie in a data folder.",
+                todo="Run `tarifa import` on the original files: it replaces them.",
+            )
 
 
 def _cell(

@@ -71,6 +71,14 @@ def test_a_file_edited_by_hand_survives_a_new_import(tmp_path: Path) -> None:
     assert read_folder(target, "data").read("shop.toml") == b"mine"
 
 
+def test_a_file_written_by_hand_beforehand_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "data"
+    target.mkdir()
+    (target / "shop.toml").write_bytes(b"mine")
+    write_folder(target, "data", {"shop.toml": b"template", "a": b"1"}, editable=("shop.toml",))
+    assert read_folder(target, "data").read("shop.toml") == b"mine"
+
+
 def test_an_exception_leaves_the_old_folder(tmp_path: Path) -> None:
     target = tmp_path / "run"
     write_folder(target, "run", {"a": b"old"})
