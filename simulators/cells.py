@@ -211,27 +211,25 @@ def detect_notation(engine: Engine, file: TableFile, read: dict[str, Column], sh
 
 
 def _decimal(engine: Engine, file: TableFile, numbers: list[str]) -> str:
+    """Return the decimal mark that the values of all number columns together allow."""
+    seen: dict[str, str] = {}
     for name in numbers:
         cell = f"trim({quoted(name)}::VARCHAR)"
-        shapes = ", ".join(
-            f"coalesce(bool_or(regexp_matches({cell}, {literal(shape)})), false)"
-            for shape in (_COMMA_SEEN, _POINT_SEEN, _UNCLEAR)
+        for mark, shape in ((",", _COMMA_SEEN), (".", _POINT_SEEN), ("?", _UNCLEAR)):
+            if engine.count(f"SELECT bool_or(regexp_matches({cell}, {literal(shape)})) FROM {file.relation}"):
+                seen.setdefault(mark, name)
+    if "," in seen and "." in seen:
+        raise DataError(
+            f"{file.path.name} has decimal commas (column {seen[',']}) and decimal points ({seen['.']}).",
+            todo="Export it again with one of them.",
         )
-        comma, point, unclear = engine.row(f"SELECT {shapes} FROM {file.relation}")
-        if comma and point:
-            raise DataError(
-                f"{file.path.name}: the column {name} has decimal commas and decimal points.",
-                todo="Export it again with one of them.",
-            )
-        if comma or point:
-            return "," if comma else "."
-        if unclear:
-            raise DataError(
-                f"{file.path.name}: nobody can tell whether the mark in the column {name} groups thousands.",
-                why="1,234 may be a thousand or a little more than one.",
-                todo='Set decimal_separator = "," or "." in shop.toml.',
-            )
-    return "."
+    if "?" in seen and len(seen) == 1:
+        raise DataError(
+            f"{file.path.name}: nobody can tell whether the mark in the column {seen['?']} groups thousands.",
+            why="1,234 may be a thousand or a little more than one.",
+            todo='Set decimal_separator = "," or "." in shop.toml.',
+        )
+    return "," if "," in seen else "."
 
 
 def _date_format(engine: Engine, file: TableFile, times: list[str]) -> str:
