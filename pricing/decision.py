@@ -15,6 +15,7 @@ from pricing.errors import ArtifactError, UsageError
 from pricing.features import FEATURES, observe
 from pricing.guardrails import Admission, Guardrails, Rule, Status, first_rule
 from pricing.joint import allowance, limit_moves
+from pricing.menu import at_rung
 from pricing.policy import Choice, Policy, one_hot
 from pricing.randomness import decision_keys, uniforms
 from pricing.situation import Situation
@@ -287,12 +288,14 @@ def _ask(situation: Situation, choice: Choice, current: Ints) -> tuple[Floats, B
 
 def _kept(choice: Choice, before: Admission, after: Admission) -> Choice:
     """Put all weight on the price in force where the joint step refused to move it."""
-    refused = (before.allowed != after.allowed).any(axis=-1)
-    if not refused.any():
+    if after is before:
         return choice
     current = after.current
     if choice.index is not None:
-        return replace(choice, index=np.where(refused, current, choice.index))
+        place = np.maximum(choice.index, 0)
+        lost = at_rung(before.allowed, place) & ~at_rung(after.allowed, place)
+        return replace(choice, index=np.where(lost, current, choice.index))
+    refused = (before.allowed != after.allowed).any(axis=-1)
     chances = choice.over(0)
     parts = choice.components
     return replace(

@@ -8,9 +8,10 @@ restores it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -258,6 +259,14 @@ class Guardrails:
         The share of the catalogue that may move is a question about the whole run: see
         :func:`pricing.joint.limit_moves`.
         """
+        if self._variants.alone and len(state.price) >= 2 * self.menu.price.shape[1]:
+            equal = self.menu.price == state.price[..., None]
+            place = np.argmax(equal, axis=-1)
+            if at_rung(equal, place).all():
+                return self._known(place, state.since_change < self.settings.cool_down)
+        return self._apply(state)
+
+    def _apply(self, state: State) -> Admission:
         keep = (self.menu.price == state.price[..., None]) & self.menu.valid
         own = self._reject(state, keep)
         rejections = own
@@ -266,6 +275,29 @@ class Guardrails:
             others = np.greater(self._variants.count(broken) - broken, 0)
             rejections = own | np.where(others, Rule.VARIANT_EQUALITY.bit, np.uint32(0))
         return _settle(own, rejections, self.menu.valid, keep, self._variants)
+
+    def _known(self, place: Ints, waiting: Bools) -> Admission:
+        """Look admissions up: a series alone is judged by its rung in force and whether it waits, [B, N]."""
+        table, (rungs, count) = self._every_state, self.menu.price.T.shape
+        row: Ints = (waiting.astype(np.int64) * rungs + place) * count + np.arange(count)
+        return Admission(
+            rejections=table.rejections.reshape(-1, rungs)[row],
+            allowed=table.allowed.reshape(-1, rungs)[row],
+            current=place,
+            status=table.status.reshape(-1)[row],
+            relaxed=table.relaxed.reshape(-1)[row],
+            shadow_price=np.zeros(len(place)),
+        )
+
+    @cached_property
+    def _every_state(self) -> Admission:
+        """Admissions [2 K, N, K]: each rung in force, first of series that may move, then of waiting ones."""
+        rungs = self.menu.price.shape[1]
+        state = State.start(self.catalogue, 2 * rungs)
+        rested = np.repeat([self.settings.cool_down, -1], rungs)
+        every = np.concatenate([self.menu.price.T, self.menu.price.T])
+        since = np.broadcast_to(rested[:, None], every.shape)
+        return self._apply(replace(state, price=every, since_change=since))
 
     def _reject(self, state: State, keep: Bools) -> Bits:
         settings = self.settings
