@@ -145,7 +145,7 @@ def situation(rng: np.random.Generator, shop: Catalogue, menu: Menu, batch: int)
             traffic=np.full((batch, n), 0.1),
         ),
         beliefs=beliefs,
-        elasticity_sd=rng.uniform(0.1, 0.6, n),
+        elasticity_sd=rng.uniform(0.1, 0.6, (n,)),
         myopic=myopic_log_price(beliefs, shop),
         period=int(rng.integers(10_000, 20_000)),
         periods_left=int(rng.integers(1, 26)),

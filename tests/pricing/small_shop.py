@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -77,11 +77,15 @@ def allowed(admission: Admission, series: int = 0, ladder: Sequence[int] = LADDE
 def beliefs(shop: Catalogue, elasticity: float = -2.0) -> DemandParameters:
     """10 units a period at the price in force, and no other effect."""
     n = len(shop)
-    none = np.zeros(n)
-    level, slope = np.full(n, np.log(10.0)), np.full(n, elasticity)
-    return DemandParameters(
-        level, slope, slope, *(none for _ in range(6)), np.full(n, 5.0), np.log(shop.price.astype(np.float64))
-    )
+    plain = {field.name: np.zeros(n) for field in fields(DemandParameters)}
+    slope = np.full(n, elasticity)
+    known = {
+        "level": np.full(n, np.log(10.0)),
+        "regular": slope,
+        "depth": slope,
+        "dispersion": np.full(n, 5.0),
+    }
+    return DemandParameters(**plain | known | {"log_reference": np.log(shop.price.astype(np.float64))})
 
 
 def situation(shop: Catalogue, ladders: Menu, elasticity: float = -2.0, batch: int = 1) -> Situation:

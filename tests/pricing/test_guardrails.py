@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import pricing.guardrails
 from pricing.errors import SettingsError
 from pricing.guardrails import HARD, GuardrailSettings, Rule, RuleClass, Status, first_rule
-from pricing.menu import Endings
-from tests.pricing import brute_force, small_shop
+from pricing.menu import Endings, Menu
+from pricing.transition import State
+from tests.pricing import brute_force
 from tests.pricing.comparison import differences, labels
 from tests.pricing.small_shop import admit, allowed, catalogue
 
@@ -142,10 +143,8 @@ def test_a_price_exactly_at_cost_is_allowed_with_tax_that_no_float_holds() -> No
     prices = np.arange(121, 121 * 400, 121)
     shop = catalogue(prices.tolist(), net_share=1 / 1.21, unit_cost=(prices // 121 * 100), support_high=10**6)
     ladder = np.stack([prices - 1, prices], axis=1)
-    menu = small_shop.Menu.of(ladder, np.ones(ladder.shape, dtype=np.bool_))
-    found = pricing.guardrails.Guardrails(shop, menu, GuardrailSettings()).admit(
-        small_shop.State.start(shop, 1)
-    )
+    menu = Menu.of(ladder, np.ones(ladder.shape, dtype=np.bool_))
+    found = pricing.guardrails.Guardrails(shop, menu, GuardrailSettings()).admit(State.start(shop, 1))
     below = (found.rejections[0] & Rule.BELOW_COST.bit) != 0
     assert below[:, 0].all()
     assert not below[:, 1].any()
@@ -183,7 +182,7 @@ def test_variants_at_two_prices_keep_both_under_the_kill_switch() -> None:
 
 def test_variants_need_one_ladder() -> None:
     shop = catalogue((100, 100), variant_of=0)
-    ladders = small_shop.Menu.of(np.array([[90, 100], [95, 100]]), np.ones((2, 2), dtype=np.bool_))
+    ladders = Menu.of(np.array([[90, 100], [95, 100]]), np.ones((2, 2), dtype=np.bool_))
     with pytest.raises(SettingsError, match="different ladders"):
         pricing.guardrails.Guardrails(shop, ladders, GuardrailSettings())
 
