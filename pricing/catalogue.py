@@ -170,7 +170,8 @@ def _ranges(c: Catalogue) -> tuple[tuple[str, Bools, str], ...]:
         enough = np.greater(values, low) if open_low else np.greater_equal(values, low)
         return np.asarray(enough & np.less(values, high), dtype=np.bool_)
 
-    kept = c.net_share - c.fee_share * c.gross_share
+    with np.errstate(invalid="ignore"):
+        kept = c.net_share - c.fee_share * c.gross_share
     lowest = np.asarray(c.recent.min(axis=1, initial=NO_LIMIT), dtype=np.int64)
     return (
         ("price", within(c.price, 0, float(NO_LIMIT), open_low=True), "positive"),

@@ -39,7 +39,7 @@ def philox(counter: Words, key: tuple[int, int]) -> Words:
     Words
         uint64 [..., 4]; four random 32-bit words a counter.
     """
-    c0, c1, c2, c3 = (np.ascontiguousarray(counter[..., i], dtype=np.uint64) for i in range(4))
+    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64, order="C") for i in range(4))
     k0, k1 = key
     for _ in range(_ROUNDS):
         p0 = c0 * _MULTIPLIERS[0]
