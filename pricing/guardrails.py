@@ -278,8 +278,8 @@ class Guardrails:
 
     def _known(self, place: Ints, waiting: Bools) -> Admission:
         """Look admissions up: a series alone is judged by its rung in force and whether it waits, [B, N]."""
-        table, (rungs, count) = self._every_state, self.menu.price.T.shape
-        row: Ints = (waiting.astype(np.int64) * rungs + place) * count + np.arange(count)
+        table, count, rungs = self._every_state, *self.menu.price.shape
+        row = np.asarray((waiting * rungs + place) * count + np.arange(count), dtype=np.int64)
         return Admission(
             rejections=table.rejections.reshape(-1, rungs)[row],
             allowed=table.allowed.reshape(-1, rungs)[row],

@@ -83,23 +83,23 @@ def _unfit(order: Ints, asking: Bools, linked: Bools, room: Ints, variants: Vari
 
 def _refuse(admission: Admission, refused: Bools, shadow: Floats) -> Admission:
     """Return the admission with `refused` [B, N] kept at their prices in force, each of them a rung."""
-    at = np.nonzero(refused)
-    current, was, why = admission.current[at], admission.allowed[at], admission.rejections[at]
-    rungs: Ints = np.arange(was.shape[-1], dtype=np.int64)
-    here = np.equal(rungs, current[:, None])
+    at, shape = np.flatnonzero(refused), admission.allowed.shape
+    allowed = admission.allowed.reshape(-1, shape[-1]).copy()
+    rejections = admission.rejections.reshape(-1, shape[-1]).copy()
+    status, relaxed = admission.status.copy(), admission.relaxed.copy()
+    current, was, why = admission.current.reshape(-1)[at], allowed[at], rejections[at]
+    here = np.eye(shape[-1], dtype=np.bool_)[current]
     barred = ~here & (was | np.not_equal(why, 0))
     own_broken = ~at_rung(was, current)
     own = at_rung(why, current) & ~Rule.VARIANT_EQUALITY.bit
-    allowed, rejections = admission.allowed.copy(), admission.rejections.copy()
-    status, relaxed = admission.status.copy(), admission.relaxed.copy()
     allowed[at] = here
-    rejections[at] = why | np.where(barred, Rule.SHARE_MOVED.bit, np.uint32(0))
-    status[at] = np.where(own_broken, np.int8(Status.NO_CHANGE), status[at])
-    relaxed[at] |= np.where(own_broken, own, np.uint32(0))
+    rejections[at] = why | barred * Rule.SHARE_MOVED.bit
+    status.reshape(-1)[at[own_broken]] = Status.NO_CHANGE
+    relaxed.reshape(-1)[at] |= np.where(own_broken, own, np.uint32(0))
     return replace(
         admission,
-        allowed=allowed,
-        rejections=rejections,
+        allowed=allowed.reshape(shape),
+        rejections=rejections.reshape(shape),
         status=status,
         relaxed=relaxed,
         shadow_price=shadow,

@@ -198,19 +198,21 @@ class Market:
             T.
         """
         own, size = self.worlds.take(self.world), self.parameters.dispersion
-        count, shops = len(self.catalogue), 1 + own.category_shock_sd.shape[1]
-        z = np.empty((len(self.world), periods, shops + count))
-        gamma = np.empty((len(self.world), periods, count))
+        copies, count, shops = len(self.world), len(self.catalogue), 1 + own.category_shock_sd.shape[1]
+        z = np.empty((copies, periods, shops + count))
+        gamma = np.empty((copies, periods, count))
+        sizes = np.ascontiguousarray(np.broadcast_to(size[:, None], gamma.shape))
         philox = np.random.Philox(key=0)
         draw = np.random.Generator(philox)
         for copy, stream in enumerate(np.asarray(streams).tolist()):
             _rewind(philox, seed, 2 * stream)
             draw.standard_normal(out=z[copy])
             _rewind(philox, seed, 2 * stream + 1)
-            draw.standard_gamma(np.broadcast_to(size[copy], gamma[copy].shape), out=gamma[copy])
+            draw.standard_gamma(sizes[copy], out=gamma[copy])
         sd = np.concatenate([own.period_shock_sd[:, None], own.category_shock_sd], axis=1)[:, None]
         shock = np.exp(z[..., :shops] * sd - 0.5 * sd**2)
-        factor = gamma / size[:, None] * (shock[..., :1] * shock[..., 1:])[..., own.category]
+        shared = np.take(shock[..., :1] * shock[..., 1:], own.category, axis=-1)
+        factor = np.divide(gamma, sizes, out=gamma) * shared
         return Noise(np.swapaxes(factor, 0, 1), np.swapaxes(z[..., shops:], 0, 1))
 
     def sell(
