@@ -18,7 +18,7 @@ from simulators.posterior import Evidence
 
 __all__ = ["Anchor", "pooled_anchor"]
 
-_SERIES = 80
+_SERIES = 50
 _SLOPES = ("regular", "depth", "feature", "display", "lag")
 _LEAST_VARIATION = 1e-6
 

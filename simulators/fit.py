@@ -19,10 +19,10 @@ from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from simulators.anchor import Anchor, pooled_anchor
-from simulators.design import design, log_traffic, observed
+from simulators.design import design, known_prices, log_traffic, observed
 from simulators.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.drift import drift
-from simulators.identification import Support, identify, support
+from simulators.identification import Support, identify, inside_support, support
 from simulators.population import Population, first_population, update_level, update_population
 from simulators.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
@@ -151,7 +151,7 @@ def fit(
     reference = np.nanmedian(np.fmax(kept.regular, kept.offered), axis=1)
     names = sorted(set(kept.series.category))
     category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
-    evidence = _evidence(kept, reference, category, period_days)
+    evidence = _evidence(kept, reference, category, seen, period_days)
     rich = _rich(evidence, seen)
     learned = _learn(evidence, rich, len(names), log_traffic(kept), progress)
     settled = _spread(evidence, rich, learned, progress)
@@ -174,10 +174,12 @@ def fit(
     return Fit(model, report)
 
 
-def _evidence(panel: Panel, reference: Floats, category: Ints, period_days: int) -> Evidence:
+def _evidence(panel: Panel, reference: Floats, category: Ints, seen: Support, period_days: int) -> Evidence:
+    """Lay out what the fit sees; periods at a one-off price outside the support are left out."""
     made = design(panel, reference, log_traffic(panel), period_days)
     basis = drift(len(panel.periods), period_days)
-    return Evidence(panel.units, observed(panel), made.X, made.offset, category, basis)
+    watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
+    return Evidence(panel.units, watched, made.X, made.offset, category, basis)
 
 
 def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:
@@ -377,8 +379,8 @@ def _usable(panel: Panel) -> Ints:
 
 
 def _rough_level(evidence: Evidence) -> Floats:
-    """Return log units a period at mean conditions, float64 [N], half a sale added to each."""
-    exposure = np.where(evidence.observed, np.exp(evidence.offset), 0.0).sum(axis=1)
+    """Return log units a period at mean conditions, float64 [N], half a sale in one more period added."""
+    exposure = np.where(evidence.observed, np.exp(evidence.offset), 0.0).sum(axis=1) + 1.0
     units = np.where(evidence.observed, evidence.units, 0.0).sum(axis=1)
     out: Floats = np.log((units + 0.5) / exposure)
     return out

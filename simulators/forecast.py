@@ -17,6 +17,8 @@ Z90 = 1.6448536269514722
 
 _NODES = 9
 _CHUNK = 8192
+_SMALL = 100.0
+"""Largest mean whose probability of no sale is safely above the smallest float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,8 @@ def forecast(model: DemandModel, rows: Ints, X: Floats, exposure: Floats) -> For
 def sales_quantiles(log_mean: Floats, sd: Floats, r: Floats, probability: Floats) -> Floats:
     """Return quantiles [R, Q] of negative-binomial sales whose log mean is itself normal.
 
-    The mixture's distribution function is a Gauss-Hermite sum over the log mean, inverted by bisection on
-    whole units: no draws, no seed.
+    The mixture's distribution function is a Gauss-Hermite sum over the log mean: no draws, no seed. Small
+    counts are summed term by term, large ones found by bisection on whole units.
 
     Parameters
     ----------
@@ -102,17 +104,41 @@ def sales_quantiles(log_mean: Floats, sd: Floats, r: Floats, probability: Floats
     r
         float64 [R]; negative-binomial size.
     probability
-        float64 [Q]; 0-1.
+        float64 [Q]; 0-1, ascending.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     weights = weights / weights.sum()
     out = np.empty((len(log_mean), len(probability)))
-    for start in range(0, len(log_mean), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    largest = log_mean + sd * nodes.max()
+    order = np.argsort(largest, kind="stable")
+    for start in range(0, len(order), _CHUNK):
+        part = order[start : start + _CHUNK]
         mu = np.exp(np.clip(log_mean[part, None] + sd[part, None] * nodes, -30.0, 25.0))
         size = r[part, None]
+        if mu.max() <= _SMALL:
+            out[part] = _summed(mu, size, weights, probability)
+            continue
         for q, p in enumerate(probability):
             out[part, q] = _inverted(mu, size, weights, float(p))
+    return out
+
+
+def _summed(mu: Floats, r: Floats, weights: Floats, probability: Floats) -> Floats:
+    """Return least whole k with P(units <= k) >= p, float64 [R, Q], adding up probabilities from 0."""
+    fail = mu / (r + mu)
+    term = np.exp(-r * np.log1p(mu / r))
+    cdf = term @ weights
+    out = np.zeros((len(mu), len(probability)))
+    k = 0
+    active = np.arange(len(mu))
+    while len(active):
+        short = cdf[:, None] < probability
+        out[active] += short
+        going = short.any(axis=1)
+        active, term, fail, r, cdf = active[going], term[going], fail[going], r[going], cdf[going]
+        term = term * ((k + r) / (k + 1.0)) * fail
+        cdf = cdf + term @ weights
+        k += 1
     return out
 
 

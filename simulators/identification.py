@@ -10,8 +10,9 @@ from pricing.arrays import Bools, Codes, Floats, Ints
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
+from simulators.design import KnownPrices
 
-__all__ = ["Support", "identify", "support"]
+__all__ = ["Support", "identify", "inside_support", "support"]
 
 _COMPANY = 0.10
 """Two prices within 10 % of each other vouch for each other."""
@@ -27,7 +28,8 @@ class Support:
     """Prices seen, one-off outliers set aside.
 
     A recorded price counts if another period of the same series recorded one within 10 % of it; where a
-    series has fewer than three records all count. So a typing error or one clearance week widens nothing.
+    series has fewer than three records, or none has company, all count. So a typing error or one clearance
+    week widens nothing.
 
     Attributes
     ----------
@@ -62,6 +64,16 @@ def support(panel: Panel) -> Support:
         np.minimum(deepest, 0.0),
         np.stack([_levels(log_regular), _levels(depth)], axis=1),
     )
+
+
+def inside_support(prices: KnownPrices, low: Ints, high: Ints, depth_low: Floats) -> Bools:
+    """Return where prices [N, T] lie in the support, to the nearest minor unit, bool [N, T].
+
+    `low`, `high` and `depth_low` are [N], as in :class:`Support`.
+    """
+    cheapest = prices.regular * np.exp(depth_low)[:, None] - 0.5
+    regular = (prices.regular >= low[:, None] - 0.5) & (prices.regular <= high[:, None] + 0.5)
+    return regular & (prices.offered >= cheapest)
 
 
 def identify(
@@ -112,8 +124,8 @@ def _vouched(log_price: Floats) -> Bools:
     company = np.concatenate([near, edge], axis=1) | np.concatenate([edge, near], axis=1)
     out = np.zeros_like(known)
     np.put_along_axis(out, order, company, axis=1)
-    few = known.sum(axis=1) < 3
-    return np.where(few[:, None], known, out)
+    alone = (known.sum(axis=1) < 3) | ~out.any(axis=1)
+    return np.where(alone[:, None], known, out)
 
 
 def _levels(log_price: Floats) -> Ints:

@@ -44,6 +44,7 @@ __all__ = [
 _KIND, _VERSION = "run", 1
 _PANEL_KIND, _PANEL_VERSION = "panel", 1
 _OWN_HOLDOUT = 0.2
+_SILENCE_DAYS = 56
 _VERSIONED = ("tarifa", "numpy", "scipy", "statsmodels")
 
 
@@ -201,15 +202,17 @@ def training_panel(panel: Panel, start: int) -> Panel:
     """Return the first `start` periods as they were known then.
 
     Without a known exit a series counts as on sale until its last sale, and at the time nobody knew
-    whether a sale was the last. So after its last sale *within training* a series stays on sale for as
-    long as the longest gap that it had shown before, whatever came later.
+    whether a sale was the last. So after its last sale *within training* a series stays on sale for
+    eight weeks, or for as long as the longest gap that it had shown before, whatever came later.
     """
     early = panel.between(0, start)
     sold = early.units > 0.0
     period = np.arange(start, dtype=np.int64)
     last = np.where(sold.any(axis=1), start - 1 - sold[:, ::-1].argmax(axis=1), -1)
     trailing = period - last[:, None]
-    known = np.where(trailing > 0, trailing <= _longest_gap(sold)[:, None], early.on_sale)
+    days = int((early.periods[1] - early.periods[0]) / np.timedelta64(1, "D")) if start > 1 else 7
+    patience = np.maximum(_longest_gap(sold), _SILENCE_DAYS // days)
+    known = np.where(trailing > 0, trailing <= patience[:, None], early.on_sale)
     return replace(early, on_sale=known & (last >= 0)[:, None])
 
 

@@ -75,7 +75,9 @@ def update_shocks(score: Floats, weight: Floats, old: Shocks) -> Shocks:
     precision = weight.sum(axis=0) + 1.0 / old.period_variance
     step = (score.sum(axis=0) - old.period / old.period_variance) / precision
     period = old.period + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-    period_variance = max(float((period**2 + 1.0 / precision).mean()), _VARIANCE_FLOOR)
+    seen = weight.sum(axis=0) > 0.0
+    size = (period**2 + 1.0 / precision)[seen]
+    period_variance = max(float(size.mean()) if seen.any() else old.period_variance, _VARIANCE_FLOOR)
     moved = replace(old, period=period, period_error=1.0 / precision, period_variance=period_variance)
     if len(score) < 2:
         return replace(moved, category_variance=np.full(len(score), _VARIANCE_FLOOR))

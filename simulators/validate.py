@@ -7,16 +7,17 @@ tells the model whether anything sold. The passport of the demand issue grows in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pricing.arrays import Dates, Floats, Ints
+from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from simulators.design import design, known_prices, observed
 from simulators.forecast import Z90, expected_units, forecast
+from simulators.identification import inside_support
 from simulators.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
 
 __all__ = ["Backtest", "Totals", "Validation", "backtest", "validate"]
@@ -66,6 +67,8 @@ class Backtest:
         float64 [R]; posterior variance of the log mean.
     naive
         float64 [R]; mean of the series' last eight training periods.
+    inside
+        bool [R]; the price lies in the support, so that a prediction would not be refused.
     """
 
     rows: Ints
@@ -79,6 +82,11 @@ class Backtest:
     move: Floats
     variance: Floats
     naive: Floats
+    inside: Bools
+
+    def take(self, kept: Bools) -> Backtest:
+        """Return the rows where `kept` [R] is true."""
+        return Backtest(*(getattr(self, f.name)[kept] for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,9 @@ class Validation:
         The run had no later periods, so its last fifth was held out and a model of the rest was validated.
     series, periods
         Series that sold in the last eight training periods, and held-out periods.
+    outside_support
+        Share of their cells at a price never seen in training: a prediction is refused there, so they
+        count in nothing below.
     wmape, deviance, bias
         Of the model; `bias` is expected over actual, less one.
     bias_moved
@@ -115,6 +126,7 @@ class Validation:
     own_holdout: bool
     series: int
     periods: int
+    outside_support: float
     wmape: float
     deviance: float
     bias: float
@@ -146,7 +158,8 @@ def validate(model: DemandModel, panel: Panel, *, own_holdout: bool = False) -> 
     DataError
         If no period is held out, or nothing sold in them.
     """
-    found = backtest(model, panel)
+    everything = backtest(model, panel)
+    found = everything.take(everything.inside)
     start = panel.position(np.datetime64(model.until))
     later = panel.periods[start:]
     y, mu = found.units, found.expected
@@ -161,6 +174,7 @@ def validate(model: DemandModel, panel: Panel, *, own_holdout: bool = False) -> 
         own_holdout=own_holdout,
         series=len(np.unique(found.rows)),
         periods=len(later),
+        outside_support=float(1.0 - everything.inside.mean()),
         wmape=wmape(y, mu),
         deviance=poisson_deviance(y, mu),
         bias=bias(y, mu),
@@ -224,7 +238,13 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
         move=move,
         variance=variance,
         naive=np.repeat(naive, H) * exposure,
+        inside=_inside(model, rows, lined)[:, later].reshape(-1),
     )
+
+
+def _inside(model: DemandModel, rows: Ints, panel: Panel) -> Bools:
+    low, high, depth = model.support_low[rows], model.support_high[rows], model.depth_low[rows]
+    return inside_support(known_prices(panel), low, high, depth)
 
 
 def _lined(model: DemandModel, panel: Panel, start: int, *, everything: bool) -> tuple[Ints, Panel]:

@@ -14,6 +14,7 @@ from simulators.validate import Backtest, Validation
 __all__ = ["lift_bins", "validation_plot"]
 
 _BINS = 10
+_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _INK, _BLUE, _BAND = "#222222", "#1f5fa8", "#c9dcf2"
 
 
@@ -62,7 +63,7 @@ def _draw_totals(axes: Any, validation: Validation) -> None:
     axes.set_ylim(bottom=0.0)
     axes.set_title(f"Units of {validation.series} series, error {validation.wmape:.1%} a cell")
     axes.legend(frameon=False, loc="lower left")
-    axes.tick_params(axis="x", rotation=30)
+    axes.set_xticks(days, [f"{day:%d %b}" for day in days], rotation=30)
     _plain(axes)
 
 
@@ -73,8 +74,19 @@ def _draw_lift(axes: Any, validation: Validation, found: Backtest) -> None:
     axes.plot(ends, ends, color=_BAND, linewidth=3, label="calibrated")
     size = 20.0 + 180.0 * units[kept] / units.max(initial=1.0)
     axes.scatter(predicted[kept], actual[kept], s=size, color=_BLUE, label="tenth of the moved cells")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    low, high = (
+        0.9 * min(ends[0], actual[kept].min(initial=1.0)),
+        1.1 * max(ends[1], actual[kept].max(initial=1.0)),
+    )
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    for axis, scale, limit in (
+        (axes.xaxis, axes.set_xscale, axes.set_xlim),
+        (axes.yaxis, axes.set_yscale, axes.set_ylim),
+    ):
+        scale("log")
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)
+        limit(low, high)
     axes.set_xlabel("predicted effect of price on units (factor)")
     axes.set_ylabel("actual")
     axes.set_title(f"What prices did: slope {validation.lift.slope:.2f} (1 is calibrated)")
