@@ -146,7 +146,7 @@ def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Flo
                 ), TIMESTAMP '9999-01-01')) AS until
             FROM prices JOIN {gross_factor(shop)} AS z USING (zone)
             WHERE coalesce(price_list, ' ') NOT IN ({lists})
-        ), overlaps AS (
+        ), standing AS (
             SELECT n, t, offered_price * gross AS offered, regular_price * gross AS regular, epoch(
                 least(until, covered_to::TIMESTAMP) - greatest(valid_from, covered_from::TIMESTAMP)) AS stood
             FROM posted JOIN members USING (product_id, zone)
@@ -154,7 +154,7 @@ def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Flo
         )
         SELECT n, t, sum(offered * stood ORDER BY offered, stood) / sum(stood) AS offered,
             sum(regular * stood ORDER BY regular, stood) / sum(stood) AS regular
-        FROM overlaps GROUP BY n, t
+        FROM standing GROUP BY n, t
         """
     )
     cell = found["n"].astype(np.int64), found["t"].astype(np.int64)
