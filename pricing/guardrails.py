@@ -281,11 +281,11 @@ class Guardrails:
         table, count, rungs = self._every_state, *self.menu.price.shape
         row = np.asarray((waiting * rungs + place) * count + np.arange(count), dtype=np.int64)
         return Admission(
-            rejections=table.rejections.reshape(-1, rungs)[row],
-            allowed=table.allowed.reshape(-1, rungs)[row],
+            rejections=table.rejections.reshape(-1, rungs).take(row, axis=0),
+            allowed=table.allowed.reshape(-1, rungs).take(row, axis=0),
             current=place,
-            status=table.status.reshape(-1)[row],
-            relaxed=table.relaxed.reshape(-1)[row],
+            status=table.status.take(row),
+            relaxed=table.relaxed.take(row),
             shadow_price=np.zeros(len(place)),
         )
 

@@ -49,10 +49,16 @@ def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, var
         keepable = np.where(linked, _all_may_keep(admission, keepable, variants), keepable)
     asking = wants & keepable
     room = np.maximum(most - (wants & ~keepable).sum(axis=1), 0)
-    if bool((asking.sum(axis=1) <= room).all()):
+    tight = np.flatnonzero(asking.sum(axis=1) > room)
+    if not tight.size:
         return admission
-    order = np.argsort(np.where(asking, -gain, np.inf), axis=1, kind="stable")
-    refused = _over(order, asking, room) if linked is None else _unfit(order, asking, linked, room, variants)
+    asked, left = asking[tight], room[tight]
+    order = np.argsort(np.where(asked, -gain[tight], np.inf), axis=1, kind="stable")
+    refused = np.zeros(asking.shape, dtype=np.bool_)
+    if linked is None:
+        refused[tight] = _over(order, asked, left)
+    else:
+        refused[tight] = _unfit(order, asked, linked[tight], left, variants)
     return _refuse(admission, refused, np.where(refused, gain, 0.0).max(axis=1, initial=0.0))
 
 
@@ -87,8 +93,9 @@ def _refuse(admission: Admission, refused: Bools, shadow: Floats) -> Admission:
     allowed = admission.allowed.reshape(-1, shape[-1]).copy()
     rejections = admission.rejections.reshape(-1, shape[-1]).copy()
     status, relaxed = admission.status.copy(), admission.relaxed.copy()
-    current, was, why = admission.current.reshape(-1)[at], allowed[at], rejections[at]
-    here = np.eye(shape[-1], dtype=np.bool_)[current]
+    current = admission.current.take(at)
+    was, why = allowed.take(at, axis=0), rejections.take(at, axis=0)
+    here = np.eye(shape[-1], dtype=np.bool_).take(current, axis=0)
     barred = ~here & (was | np.not_equal(why, 0))
     own_broken = ~at_rung(was, current)
     own = at_rung(why, current) & ~Rule.VARIANT_EQUALITY.bit
