@@ -67,8 +67,9 @@ def observed(panel: Panel) -> Bools:
     """Return where units count as evidence, bool [N, T]: on sale, some stock, at least one day covered.
 
     Where its launch is unknown, a series is on sale from its first sale on, so that period sold by
-    construction and says nothing of demand; it is left out. Counting it overstated a year of grocery units
-    by 1 %, and the first week by 25 %. One period is no loss to a series whose launch is known.
+    construction and says nothing of demand; it is left out, and so is the first period of the panel, in
+    which only those that sold count as on sale. Counting them overstated a year of grocery units by 1 %,
+    and the first week by 25 %. One period is no loss to a series whose launch is known.
     """
     watched = panel.on_sale & (panel.in_stock > 0.0) & (panel.days > 0)
     sold = watched & (panel.units > 0.0)
@@ -76,6 +77,7 @@ def observed(panel: Panel) -> Bools:
     opens = np.flatnonzero(sold.any(axis=1) & (first == panel.on_sale.argmax(axis=1)))
     out = watched.copy()
     out[opens, first[opens]] = False
+    out[:, 0] = False
     return out
 
 

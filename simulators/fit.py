@@ -196,7 +196,7 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
     while done < _ROUNDS and not settled:
         progress("population", 0.05 + 0.6 * done / _ROUNDS)
         if done in _SIZE_ROUNDS:
-            likelihood = sized(some, now)
+            likelihood = sized(some, replace(now, population=now.population.taking_means_as_known()))
             sizes = size_population(likelihood)
             now = replace(now, size=shrink_sizes(likelihood, sizes))
         before = now.population
@@ -207,11 +207,14 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
 
 
 def _round(some: Evidence, now: Parameters, traffic: Floats) -> Parameters:
-    found = sweep(some, now, steps=2)
+    learning = replace(now, population=now.population.taking_means_as_known())
+    found = sweep(some, learning, steps=2)
     C = some.X.shape[2]
-    population = update_population(found.mode[:, :C], found.covariance, some.category, now.population)
+    population, coefficients = update_population(
+        found.mode[:, :C], found.covariance, some.category, learning.population
+    )
     shocks, slope = split_traffic(update_shocks(found.score, found.weight, now.shocks), traffic)
-    mode = found.mode.copy()
+    mode = np.concatenate([coefficients, found.mode[:, C:]], axis=1)
     mode[:, C - 1] += slope
     return replace(
         now,

@@ -25,7 +25,7 @@ _FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5])
 _SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1])
 """No series is ever taken to be exactly like the others, however few there are to compare."""
 
-_BETWEEN_SD = 0.1
+_BETWEEN_SD = 0.2
 _BETWEEN_WEIGHT = 2.0
 
 
@@ -59,6 +59,10 @@ class Population:
         """float64 [G, C, C]; of a series' coefficients around the category mean, its error included."""
         return self.covariance + self.category_covariance
 
+    def taking_means_as_known(self) -> Population:
+        """Return the population for learning: there the error of category means is accounted for apart."""
+        return replace(self, category_covariance=np.zeros_like(self.category_covariance))
+
     @property
     def newcomer_covariance(self) -> Floats:
         """float64 [C, C]; of a series of a category never seen, around the shop's mean."""
@@ -82,8 +86,15 @@ def first_population(level: Floats, categories: int) -> Population:
     )
 
 
-def update_population(mode: Floats, covariance: Floats, category: Ints, old: Population) -> Population:
+def update_population(
+    mode: Floats, covariance: Floats, category: Ints, old: Population
+) -> tuple[Population, Floats]:
     """Re-estimate the population.
+
+    Means are maximised exactly given the variances (ECME; Liu and Rubin, Biometrika 1994): the plain M step
+    averages estimates that have already been pulled to the old mean, and hardly moves where data are thin.
+    Series i, freed of its prior, weighs ``W = P - P V P`` with P the prior precision and V its posterior
+    covariance, and says ``W b = P (m - V P mu)``.
 
     Parameters
     ----------
@@ -93,26 +104,49 @@ def update_population(mode: Floats, covariance: Floats, category: Ints, old: Pop
         int64 [n]; of each series.
     old
         The population under which those posteriors were found.
+
+    Returns
+    -------
+    The new population, and the modes [n, C] as they are around its means.
     """
     G, C = old.category_mean.shape
-    count = np.bincount(category, minlength=G).astype(np.float64)
-    total = np.zeros((G, C))
-    np.add.at(total, category, mode)
-    within = np.linalg.inv(old.covariance)
-    pull = np.diag(1.0 / old.between)
-    group_covariance = np.linalg.inv(count[:, None, None] * within + pull)
-    group_mean = np.matmul(group_covariance, (total @ within + old.mean @ pull)[..., None])[..., 0]
-    precision = G / old.between + 1.0 / _PRIOR_SD**2
-    mean = (group_mean.sum(axis=0) / old.between + _PRIOR_MEAN / _PRIOR_SD**2) / precision
+    P = np.linalg.inv(old.prior_covariance)[category]
+    prior = old.category_mean[category]
+    pulled = np.matmul(covariance, P)
+    W = P - np.matmul(P, pulled)
+    said = np.matmul(P, (mode - np.matmul(pulled, prior[..., None])[..., 0])[..., None])[..., 0]
+    A, a = np.zeros((G, C, C)), np.zeros((G, C))
+    np.add.at(A, category, W)
+    np.add.at(a, category, said)
+    mean, mean_covariance, group_mean, group_covariance = _means(A, a, old.between)
+    moved = mode + np.matmul(pulled, (group_mean[category] - prior)[..., None])[..., 0]
     around = ((group_mean - mean) ** 2 + np.einsum("gcc->gc", group_covariance)).sum(axis=0)
     between = (around + _BETWEEN_WEIGHT * _BETWEEN_SD**2) / (G + _BETWEEN_WEIGHT)
-    gap = mode - group_mean[category]
-    spread = (gap.T @ gap + covariance.sum(axis=0)) / len(mode)
-    spread += np.einsum("g,gcd->cd", count / len(mode), group_covariance)
+    gap = moved - group_mean[category]
+    own = np.eye(C) - pulled
+    unsure = np.matmul(np.matmul(own, group_covariance[category]), np.swapaxes(own, 1, 2))
+    spread = (gap.T @ gap + (covariance + unsure).sum(axis=0)) / len(mode)
+    found = Population(mean, mean_covariance, between, group_mean, group_covariance, _floored(spread))
+    return found, moved
+
+
+def _means(A: Floats, a: Floats, between: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return shop mean [C], its variance [C], category means [G, C] and their covariances [G, C, C].
+
+    `A` [G, C, C] and `a` [G, C] are precision and precision-weighted mean of each category's own data.
+    """
+    pull = np.diag(1.0 / between)
+    inside = np.asarray(np.linalg.inv(A + pull), dtype=np.float64)
+    weight = pull - pull @ inside @ pull
+    precision = weight.sum(axis=0) + np.diag(1.0 / _PRIOR_SD**2)
+    right = np.matmul(pull @ inside, a[..., None])[..., 0].sum(axis=0) + _PRIOR_MEAN / _PRIOR_SD**2
+    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
+    mean: Floats = covariance @ right
+    group_mean: Floats = np.matmul(inside, (a + mean @ pull)[..., None])[..., 0]
     # The error of the shop's mean reaches every category that the data leave open.
-    share = np.matmul(group_covariance, pull)
-    error = share @ np.diag(1.0 / precision) @ np.swapaxes(share, 1, 2)
-    return Population(mean, 1.0 / precision, between, group_mean, group_covariance + error, _floored(spread))
+    share = inside @ pull
+    group_covariance: Floats = inside + share @ covariance @ np.swapaxes(share, 1, 2)
+    return mean, np.diag(covariance).copy(), group_mean, group_covariance
 
 
 def update_level(level: Floats, variance: Floats, category: Ints, old: Population) -> Population:
