@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, Shelf
 from pricing.errors import ArtifactError
 from pricing.marker import MARKER, Marker
 
-__all__ = ["RUN_VERSION", "open_shelf", "verified"]
+__all__ = ["ORIGIN_FILE", "RUN_VERSION", "data_name", "open_shelf", "run_id", "verified"]
+
+ORIGIN_FILE = "run.json"
+"""File of a run folder that says where it came from."""
 
 RUN_VERSION = 1
 """Newest schema of run folders that can be served."""
@@ -70,3 +74,24 @@ def _digest(path: Path) -> str | None:
         while chunk := stream.read(_CHUNK):
             state.update(chunk)
     return state.hexdigest()
+
+
+def data_name(path: Path) -> str:
+    """Return the name of the data folder that a run was fitted on; its marker must have been verified."""
+    return _origin(path, "data_name")
+
+
+def run_id(path: Path) -> str:
+    """Return the `run_id` of a run's output tables; its marker must have been verified."""
+    return _origin(path, "run_id")
+
+
+def _origin(path: Path, name: str) -> str:
+    try:
+        return str(json.loads((path / ORIGIN_FILE).read_bytes())[name])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path / ORIGIN_FILE} does not say its {name}.",
+            why=f"{type(error).__name__}: {error}.",
+            todo="Fit again with `tarifa fit`.",
+        ) from error

@@ -1,0 +1,238 @@
+"""``tarifa import``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.grid import grid
+from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from pricing.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from simulators.importers.complete_journey import ImportedTable
+    from simulators.shop_file import ShopFile
+
+__all__ = ["COMPLETE_JOURNEY", "Answers", "import_data", "import_folder"]
+
+COMPLETE_JOURNEY = "complete-journey"
+"""Source that stands for the Complete Journey grocery data, from its installed package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the caller says about the shop where no shop.toml does.
+
+    Attributes
+    ----------
+    currency, time_zone, country, tax_rate, prices_include_tax
+        See `docs/shop-file.md`; None where nothing was said.
+    yes
+        Suggested columns are accepted.
+    """
+
+    currency: str | None
+    time_zone: str | None
+    country: str | None
+    tax_rate: float | None
+    prices_include_tax: bool | None
+    yes: bool
+
+
+def import_data(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="complete-journey, a CSV, Excel or Parquet file of orders, or a folder of tables."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Data folder to write.")],
+    shop: Annotated[
+        Path | None, typer.Option(help="shop.toml to use; default: the one in --out, or in SOURCE.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="Key of customers' pseudonyms, outside the data; default: OUT.key.")
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="Without a shop.toml: ISO 4217, like EUR.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Without a shop.toml: like Europe/Madrid.")] = None,
+    country: Annotated[str | None, typer.Option(help="Without a shop.toml: ISO 3166, like ES.")] = None,
+    tax_rate: Annotated[
+        float | None, typer.Option(help="Without a shop.toml: tax as a share of the net price, like 0.21.")
+    ] = None,
+    *,
+    prices_include_tax: Annotated[
+        bool | None,
+        typer.Option(
+            "--prices-include-tax/--prices-without-tax", help="Without a shop.toml: what the shelf shows."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the suggested columns without asking.")] = False,
+    as_json: AsJson = False,
+    language: Language = "en",
+    debug: Debug = False,
+) -> None:
+    """Turn a shop's exports into a data folder: allow-listed columns, customers as pseudonyms, shop.toml.
+
+    Your own column names are matched to the contract's and shown; on a terminal you are asked, elsewhere
+    nothing is imported without --yes (exit code 2).
+
+    Example: tarifa import orders.csv --out data --currency EUR --time-zone Europe/Madrid --country ES
+    --tax-rate 0.21 --prices-include-tax
+    """
+
+    def work(session: Session) -> Outcome:
+        said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes)
+        key = key_file or out.resolve().with_name(f"{out.resolve().name}.key")
+        return import_folder(session, source, out, shop, key, said)
+
+    carry_out(work, as_json=as_json, language=language, debug=debug)
+
+
+def import_folder(
+    session: Session, source: str, out: Path, shop: Path | None, key_file: Path, said: Answers
+) -> Outcome:
+    """Import a source into a data folder."""
+    from simulators.importers.complete_journey import import_complete_journey
+    from simulators.importers.spreadsheets import import_spreadsheets
+
+    if source == COMPLETE_JOURNEY:
+        with session.progress("import") as told:
+            told("reading the package", 0.1)
+            written = import_complete_journey(out, key_file)
+        return _outcome(out, written, {})
+    with tempfile.TemporaryDirectory(prefix="tarifa-") as name:
+        folder = _folder(Path(source), Path(name))
+        settings = _settings(session, folder, out, shop, said)
+        mapped = _mapped(session, folder, settings, said)
+        with session.progress("import") as told:
+            told("reading tables", 0.1)
+            written = import_spreadsheets(folder, out, mapped, key_file)
+    return _outcome(out, written, mapped.columns)
+
+
+def _folder(source: Path, spare: Path) -> Path:
+    """Return a folder of tables; a single file becomes one, as orders unless its name says otherwise."""
+    from pricing.schema import TABLES
+
+    if source.is_dir():
+        return source
+    if not source.is_file():
+        raise UsageError(
+            f"There is no file or folder {source}.", todo=f"Check the path, or give {COMPLETE_JOURNEY}."
+        )
+    name = source.stem.lower() if source.stem.lower() in {table.name for table in TABLES} else "orders"
+    suffix = source.suffix.lower()
+    if suffix not in (".csv", ".xlsx", ".parquet"):
+        raise DataError(f"{source} is no .csv, .xlsx or .parquet file.", todo="Export it as one of these.")
+    shutil.copyfile(source, spare / f"{name}{suffix}")
+    return spare
+
+
+def _settings(session: Session, folder: Path, out: Path, shop: Path | None, said: Answers) -> ShopFile:
+    from simulators.shop_file import SHOP_FILE, read_shop_file
+
+    for place in (shop, out / SHOP_FILE, folder / SHOP_FILE):
+        if place is not None and (place == shop or place.is_file()):
+            return read_shop_file(place)
+    return _shop_of(_asked(session, said) if session.talks else said)
+
+
+def _asked(session: Session, said: Answers) -> Answers:
+    """Ask for what was not said; only ever called where somebody can answer."""
+    session.err.print("There is no shop.toml yet. Five questions:")
+    return replace(
+        said,
+        currency=said.currency or typer.prompt("Currency (ISO 4217)", err=True),
+        time_zone=said.time_zone or typer.prompt("Time zone, like Europe/Madrid", err=True),
+        country=said.country or typer.prompt("Country (two letters)", err=True),
+        tax_rate=typer.prompt("Tax as a share of the net price, like 0.21", type=float, err=True)
+        if said.tax_rate is None
+        else said.tax_rate,
+        prices_include_tax=typer.confirm("Do shelf prices include tax?", err=True)
+        if said.prices_include_tax is None
+        else said.prices_include_tax,
+    )
+
+
+def _shop_of(said: Answers) -> ShopFile:
+    from pricing.schema import CONTRACT_VERSION
+    from simulators.shop_file import ShopFile, Zone
+
+    currency, time_zone, country = said.currency, said.time_zone, said.country
+    rate, with_tax = said.tax_rate, said.prices_include_tax
+    if currency is None or time_zone is None or country is None or rate is None or with_tax is None:
+        missing = [
+            f"--{name.replace('_', '-')}"
+            for name in ("currency", "time_zone", "country", "tax_rate", "prices_include_tax")
+            if getattr(said, name) is None
+        ]
+        raise UsageError(
+            f"There is no shop.toml, and {', '.join(missing)} is missing.",
+            why="Without currency, time zone and tax nobody knows what a price leaves.",
+            todo="Give these options, or a shop.toml with --shop.",
+        )
+    zone = Zone("shop", country, rate, prices_include_tax=with_tax)
+    return ShopFile(contract=CONTRACT_VERSION, currency=currency, time_zone=time_zone, zones=(zone,))
+
+
+def _mapped(session: Session, folder: Path, shop: ShopFile, said: Answers) -> ShopFile:
+    """Return the settings with the suggested columns, once somebody has agreed to them."""
+    suggested = _suggested(folder, shop)
+    if not suggested:
+        return shop
+    rows = [(name, own, column) for name, columns in suggested.items() for column, own in columns.items()]
+    table = grid("Suggested columns", ("table", "your column", "column of the contract"), rows)
+    session.err.print(table)
+    if not said.yes and not (session.talks and typer.confirm("Is this right?", err=True)):
+        text = "\n".join(
+            f"[columns.{name}]\n" + "\n".join(f'{column} = "{own}"' for column, own in columns.items())
+            for name, columns in suggested.items()
+        )
+        raise UsageError(
+            "The columns were not confirmed; nothing was imported.",
+            todo=f"Say yes with --yes, or write your own map into shop.toml and give it with --shop:\n{text}",
+        )
+    names = {*shop.columns, *suggested}
+    merged = {name: {**suggested.get(name, {}), **shop.columns.get(name, {})} for name in sorted(names)}
+    return replace(shop, columns=merged)
+
+
+def _suggested(folder: Path, shop: ShopFile) -> dict[str, dict[str, str]]:
+    """Return (contract column: own column) by table, where no map and no equal name says it already."""
+    from pricing.schema import table
+    from simulators.engine import open_engine
+    from simulators.files import find_files, open_table_file
+    from simulators.importers.suggestions import suggest_columns
+    from simulators.tables import columns_of, places_of
+
+    found: dict[str, dict[str, str]] = {}
+    with open_engine() as engine:
+        for name, path in find_files(folder):
+            file = open_table_file(engine, name, path)
+            places = places_of(columns_of(table(name), shop), file, shop)
+            free = [own for own in file.header if own not in places.values()]
+            guesses = {s.column: s.own for s in suggest_columns(name, free) if s.column not in places}
+            if guesses:
+                found[name] = guesses
+    return found
+
+
+def _outcome(
+    out: Path, written: tuple[ImportedTable, ...], columns: Mapping[str, Mapping[str, str]]
+) -> Outcome:
+    rows = [(entry.name, f"{entry.rows:,}", ", ".join(entry.not_stored)) for entry in written]
+    table = grid(f"Imported into {out}", ("table", "rows", "columns left behind"), rows, right=(1,))
+    document = {
+        "data": str(out),
+        "tables": [asdict(entry) for entry in written],
+        "columns": {name: dict(found) for name, found in columns.items()},
+    }
+    return Outcome(
+        document, (table, f"Read {out / 'shop.toml'} now: costs and guardrails are yours to state.")
+    )

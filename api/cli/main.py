@@ -1,0 +1,44 @@
+"""The command ``tarifa``."""
+
+from __future__ import annotations
+
+import typer
+
+from api.cli import (
+    check,
+    elasticities,
+    fit,
+    import_command,
+    predict,
+    recommend,
+    serve,
+    validate,
+)
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="tarifa",
+    help="From a shop's own order history to guarded prices; see docs/cli.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+for _name, _command in (
+    ("import", import_command.import_data),
+    ("check", check.check_data),
+    ("fit", fit.fit_data),
+    ("validate", validate.validate_run),
+    ("elasticities", elasticities.write_elasticities),
+    ("predict", predict.predict_scenario),
+    ("recommend", recommend.recommend_prices),
+    ("serve", serve.serve_run),
+):
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,130 @@
+"""``tarifa recommend``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import RenderableType
+
+from api.cli.grid import grid
+from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.texts import Texts
+from pricing.money import Currency
+
+if TYPE_CHECKING:
+    from policies.serve.journey import Recommendation, Recommended
+
+__all__ = ["recommend_folder", "recommend_prices", "recommendations_shown"]
+
+
+def recommend_prices(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    policy: Annotated[
+        str, typer.Option(help="incumbent, static, resolve, thompson, or a folder that `tarifa train` wrote.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    rows: Annotated[int, typer.Option(help="Most rows to show; the file holds all.", min=0)] = 20,
+    *,
+    as_json: AsJson = False,
+    language: Language = "en",
+    debug: Debug = False,
+) -> None:
+    """Recommend the coming period's prices of the whole catalogue, behind the shop's guardrails.
+
+    Example: tarifa recommend run --policy resolve --out recommendations.parquet
+    """
+
+    def work(session: Session) -> Outcome:
+        return recommend_folder(session, run, policy, out, rows)[0]
+
+    carry_out(work, as_json=as_json, language=language, debug=debug)
+
+
+def recommend_folder(
+    session: Session, run: Path, policy: str, out: Path, rows: int
+) -> tuple[Outcome, Recommended]:
+    """Recommend by a run folder and write the table."""
+    from api.policies import open_policy
+    from api.runs import open_shelf, run_id
+    from api.tables import recommendations_table
+    from policies.serve.journey import recommend
+    from simulators.folders import write_file
+    from simulators.output_tables import table_bytes
+
+    with session.progress("recommend") as told:
+        told("reading the run", 0.05)
+        shelf = open_shelf(run)
+        told("making the policy", 0.15)
+        chosen = open_policy(policy, shelf)
+        told("deciding", 0.4)
+        made = recommend(shelf, chosen)
+        told("writing", 0.8)
+        found = tuple(made.row(i) for i in range(len(made)))
+        name = run_id(run)
+        write_file(out, table_bytes(recommendations_table(made, found, name)))
+    document = {**_document(made), "out": str(out), "run_id": name}
+    return Outcome(document, recommendations_shown(made, found, session.texts, rows)), made
+
+
+def _document(made: Recommended) -> dict[str, object]:
+    return {
+        "passport": made.passport,
+        "release": made.release,
+        "valid_from": made.shelf.catalogue.as_of,
+        "valid_to": made.valid_to,
+        "series": len(made),
+        "moved": made.moved,
+        "profit_change_minor": round(float(made.assessment.profit_change.sum())),
+        "currency": made.shelf.catalogue.currency,
+        "at_bound_share": made.at_bound_share,
+        "identified": made.identified,
+        "at_bound_share_identified": made.at_bound_share_identified,
+        "driven_by_limits": made.driven_by_limits,
+        "shadow_price": float(made.decisions.admission.shadow_price[0]),
+    }
+
+
+def recommendations_shown(
+    made: Recommended, rows: tuple[Recommendation, ...], texts: Texts, most: int
+) -> tuple[RenderableType, ...]:
+    """Return the largest moves as a table a person can read, and what to make of the run."""
+    word = texts.text
+    moves = [row for row in rows if row.recommended_price not in (None, row.current_price)]
+    moves.sort(key=lambda row: (-row.profit_change, row.price_group, row.zone))
+    names = ("price_group", "current_price", "recommended_price", "profit_change", "interval")
+    header = [word("word", name) for name in (*names, "probability_of_loss", "limited_by")]
+    title = f"{made.release}, {made.shelf.catalogue.as_of} - {made.valid_to}"
+    money = Currency.of(made.shelf.catalogue.currency)
+    table = grid(title, header, (_cells(row, money, texts) for row in moves[:most]), right=(1, 2, 3, 4, 5))
+    told: list[RenderableType] = [
+        table,
+        word("word", "shown", shown=f"{min(most, len(moves)):,}", all=f"{len(rows):,}"),
+        word("word", "moved", moved=f"{made.moved:,}", all=f"{len(rows):,}"),
+        word("word", "at_bound", share=f"{made.at_bound_share:.1%}"),
+        word(
+            "word",
+            "identified",
+            count=f"{made.identified:,}",
+            share=f"{made.at_bound_share_identified:.1%}",
+        ),
+    ]
+    if made.driven_by_limits:
+        from pricing.recommendation import LIMIT_SHARE
+
+        told.append(f"[yellow]{word('word', 'driven_by_limits', limit=f'{LIMIT_SHARE:.0%}')}[/yellow]")
+    return tuple(told)
+
+
+def _cells(row: Recommendation, money: Currency, texts: Texts) -> tuple[str, ...]:
+    lower, upper = money.decimal(row.profit_change_lower), money.decimal(row.profit_change_upper)
+    return (
+        row.price_group,
+        money.decimal(row.current_price),
+        "" if row.recommended_price is None else money.decimal(row.recommended_price),
+        money.decimal(row.profit_change),
+        f"{lower} .. {upper}",
+        f"{row.probability_of_loss:.0%}",
+        "" if row.binding_guardrail is None else texts.text("rule", row.binding_guardrail.label),
+    )

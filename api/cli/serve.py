@@ -1,0 +1,140 @@
+"""``tarifa serve``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+
+from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from pricing.errors import FingerprintError, UsageError
+
+if TYPE_CHECKING:
+    from api.prices.service import Desk
+
+__all__ = ["desk_of", "require_data", "serve_folder", "serve_run"]
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve_run(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+    ] = 8000,
+    policy: Annotated[
+        str, typer.Option(help="What decides: a name or a folder, as for `tarifa recommend`.")
+    ] = "resolve",
+    store: Annotated[
+        str | None,
+        typer.Option(help="Decision store, a file or a database URL; default: RUN.decisions.sqlite3."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data folder the run must have been fitted on; default: the one beside the run."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    language: Language = "en",
+    debug: Debug = False,
+) -> None:
+    """Serve recommendations over HTTP, each recorded durably before it is answered.
+
+    There is no authentication: keep it on 127.0.0.1, or behind a proxy that knows who asks.
+
+    Example: tarifa serve run --policy resolve --port 8000
+    """
+
+    def work(session: Session) -> Outcome:
+        desk = desk_of(session, run, policy, store, data)
+        return serve_folder(session, desk, host, port)
+
+    carry_out(work, as_json=as_json, language=language, debug=debug)
+
+
+def desk_of(session: Session, run: Path, policy: str, store: str | None, data: Path | None) -> Desk:
+    """Open everything that is served; fails before anything listens."""
+    from api.policies import open_policy
+    from api.prices.service import Desk
+    from api.runs import open_shelf
+    from api.store import Store
+
+    with session.progress("serve") as told:
+        told("verifying the run", 0.1)
+        shelf = open_shelf(run)
+        require_data(run, shelf.model.fingerprint, data)
+        told("making the policy", 0.5)
+        chosen = open_policy(policy, shelf)
+        told("opening the store", 0.9)
+        place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
+        opened = Store(place if "://" in place else f"sqlite:///{place}", lambda: dt.datetime.now(dt.UTC))
+    return Desk(shelf, {chosen.name: chosen}, chosen.name, opened)
+
+
+def require_data(run: Path, fingerprint: str, data: Path | None) -> None:
+    """Refuse a run that was fitted on other data than those given, or than those found beside it.
+
+    Raises
+    ------
+    FingerprintError
+        If the data folder's fingerprint is another one.
+    """
+    from api.runs import data_name
+
+    folder = data or run.resolve().parent / data_name(run)
+    if data is None and not folder.is_dir():
+        return
+    from api.jobs import ProcessPool, fingerprint_of
+
+    with ProcessPool(1) as pool:
+        found = next(iter(pool.submit(fingerprint_of, [str(folder)])))
+    if found != fingerprint:
+        raise FingerprintError(
+            f"{run} was fitted on other data than {folder} holds.",
+            why=f"Fingerprints {fingerprint[:12]} and {found[:12]} differ.",
+            todo="Fit again on these data, or give the folder it was fitted on with --data.",
+        )
+
+
+def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
+    """Listen until a signal ends it."""
+    import uvicorn
+
+    from api.app import create_app
+
+    if host not in _LOOPBACK:
+        session.err.print("Warning: there is no authentication; everybody who reaches this address may ask.")
+    _log_to_stderr()
+    app = create_app(lambda: desk)
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, lifespan="on")
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    address = listening.getsockname()
+    session.err.print(f"Serving {desk.default} on http://{address[0]}:{address[1]} (Ctrl-C ends it).")
+    try:
+        server.run(sockets=[listening])
+    finally:
+        desk.store.close()
+    if not server.started:
+        raise UsageError(f"Nothing can listen on {host}:{port}.", todo="Give another --port.")
+    return Outcome({"served": f"http://{address[0]}:{address[1]}"})
+
+
+def _log_to_stderr() -> None:
+    """One JSON object a line on standard error, nothing but the allow-listed fields and the time."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)

@@ -1,0 +1,77 @@
+"""Policies by name or folder: made for a shelf on the spot, or read from what training wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from api.runs import verified
+from policies.serve.artifact import NAMES, StoredPolicy, from_bytes
+from policies.serve.incumbent import Incumbent
+from policies.serve.resolve import Resolve
+from policies.serve.shelf import Shelf
+from policies.serve.static import Static
+from policies.serve.thompson import DRAWS, Thompson
+from pricing.demand import DemandParameters
+from pricing.errors import ArtifactError, UsageError
+
+__all__ = ["MADE", "POLICY_FILE", "POLICY_VERSION", "make_policy", "open_policy"]
+
+POLICY_FILE, POLICY_VERSION = "policy.npz", 1
+"""File of a policy folder, and the newest schema of such folders."""
+
+
+def _thompson(shelf: Shelf) -> StoredPolicy:
+    draws = DemandParameters.of(shelf.beliefs.draws(DRAWS), shelf.beliefs, shelf.catalogue)
+    return Thompson.of(shelf.scenario, draws)
+
+
+_MAKERS: dict[str, Callable[[Shelf], StoredPolicy]] = {
+    Incumbent.NAME: lambda _shelf: Incumbent(),
+    Static.NAME: lambda shelf: Static.of(shelf.scenario),
+    Resolve.NAME: lambda shelf: Resolve.of(shelf.scenario),
+    Thompson.NAME: _thompson,
+}
+
+MADE = tuple(_MAKERS)
+"""Names of the policies that need no training."""
+
+
+def make_policy(name: str, shelf: Shelf) -> StoredPolicy:
+    """Make a policy that needs no training for a shelf.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name, or it must be trained first.
+    """
+    if name in _MAKERS:
+        return _MAKERS[name](shelf)
+    if name in NAMES or name == "ppo":
+        raise UsageError(
+            f"The policy {name} has to be trained.",
+            todo="Run `tarifa train RUN --policy ppo --out POLICY` and give the folder POLICY.",
+        )
+    raise UsageError(
+        f"There is no policy and no policy folder {name!r}.",
+        todo=f"Choose one of {', '.join(MADE)}, or give a folder that `tarifa train` wrote.",
+    )
+
+
+def open_policy(name: str, shelf: Shelf) -> StoredPolicy:
+    """Return a policy by name, or from a folder that training wrote; folders are verified.
+
+    Raises
+    ------
+    UsageError
+        As :func:`make_policy`.
+    ArtifactError
+        If the folder is foreign, changed, of a newer schema, or holds no policy.
+    """
+    path = Path(name)
+    if name in _MAKERS or not path.is_dir():
+        return make_policy(name, shelf)
+    marker = verified(path, "policy", POLICY_VERSION)
+    if POLICY_FILE not in dict(marker.digests):
+        raise ArtifactError(f"{path} holds no {POLICY_FILE}.", todo="Train the policy again.")
+    return from_bytes((path / POLICY_FILE).read_bytes())

@@ -1,0 +1,58 @@
+"""From a fitted run to its shelf: who is on sale when training ends, at what price, cost and limits."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+
+from policies.serve.shelf import Corridor, Shelf
+from pricing.errors import DataError
+from pricing.evidence import PriceKind
+from simulators.catalogue import build_catalogue
+from simulators.run import Run
+from simulators.tables import Source
+
+__all__ = ["HORIZON", "build_shelf"]
+
+HORIZON = 13
+"""Periods that planning policies look ahead: a quarter of weeks."""
+
+
+def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
+    """Gather what a run knows of the shop as its training ends.
+
+    Series that were on sale in the last period of training are on the shelf; what has left the assortment
+    is not priced.
+
+    Parameters
+    ----------
+    source
+        The session in which the run was fitted.
+    run
+        The run.
+    horizon
+        Periods that planning policies look ahead.
+
+    Raises
+    ------
+    DataError
+        If nothing is on sale, or a series lacks a price or a cost.
+    """
+    training = run.training
+    index = np.flatnonzero(training.on_sale[:, -1]).astype(np.int64)
+    if not index.size:
+        raise DataError(
+            f"No product was on sale in the last period before {run.origin.until}.",
+            why="There is nothing to price.",
+            todo="Check exit_at in products, or give an earlier --until.",
+        )
+    catalogue = build_catalogue(
+        source,
+        training.take(index),
+        as_of=dt.date.fromisoformat(run.origin.until),
+        identified_by=run.model.identified_by[index, PriceKind.REGULAR],
+    )
+    section = source.shop.guardrails
+    corridor = Corridor(source.shop.corridor, section.ladder_size, section.ladder_reach, horizon)
+    return Shelf(run.model, catalogue, corridor, "")
