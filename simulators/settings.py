@@ -202,7 +202,7 @@ def _nested(hint: Any) -> tuple[type[Any] | None, bool]:
 
 def _default(entry: Any, currency: Currency, *, money: bool) -> str:
     if entry.default_factory is not MISSING:
-        return "{}" if entry.default_factory is dict else "see below"
+        return "{}"
     if entry.default is MISSING:
         return ""
     if entry.default is None:

@@ -166,6 +166,7 @@ class ShopFile:
     contract: Annotated[int, Says("Version of the data contract that the tables follow.")]
     currency: Annotated[str, Says("Currency of all amounts, ISO 4217.")]
     time_zone: Annotated[str, Says("Time zone of the shop (IANA name); naive times are read in it.")]
+    zones: Annotated[tuple[Zone, ...], Says("Price zones; the first is meant where a table names none.")]
     exponent: Annotated[
         int | None, Says("Decimals of the currency's minor unit; follows from the currency.")
     ] = None
@@ -198,7 +199,6 @@ class ShopFile:
     reconciliation_tolerance: Annotated[
         float, Says("Relative difference from typed-in totals that is fine.")
     ] = 0.005
-    zones: Annotated[tuple[Zone, ...], Says("Price zones; the first is meant where a table names none.")] = ()
     cost_assumption: Annotated[CostAssumption | None, Says("Unit costs where the costs table has none.")] = (
         None
     )

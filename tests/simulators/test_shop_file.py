@@ -115,8 +115,10 @@ def test_a_wrong_setting_is_named(old: str, new: str, message: str) -> None:
 
 def test_zones_are_needed_and_distinct() -> None:
     zone = MINIMAL[MINIMAL.index("[[zones]]") :]
-    with pytest.raises(SettingsError, match="names no zone"):
+    with pytest.raises(SettingsError, match="does not say zones"):
         parse_shop_file(MINIMAL.replace(zone, ""))
+    with pytest.raises(SettingsError, match="names no zone"):
+        parse_shop_file(MINIMAL.replace(zone, "zones = []"))
     with pytest.raises(SettingsError, match="not distinct"):
         parse_shop_file(MINIMAL + zone)
 

@@ -1,0 +1,70 @@
+"""The parts of ``docs/`` that follow from the code: tables of the contract and settings of the shop file.
+
+A page keeps its prose; what stands between two markers is generated, and a test fails when it is stale.
+"""
+
+from __future__ import annotations
+
+from pricing.columns import Column, Table
+from pricing.errors import UsageError
+from pricing.schema import TABLES
+from simulators.shop_file import shop_settings
+
+__all__ = ["contract_tables", "refreshed", "setting_tables"]
+
+_START, _END = "<!-- generated: {} -->", "<!-- end of generated -->"
+
+
+def contract_tables() -> str:
+    """Return every table of the data contract as Markdown."""
+    return "\n".join(_table(entry) for entry in TABLES)
+
+
+def setting_tables() -> str:
+    """Return every setting of ``shop.toml`` as a Markdown table."""
+    rows = ["| setting | holds | default | meaning |", "|---|---|---|---|"]
+    for entry in shop_settings():
+        default = f"`{entry.default}`" if entry.default else "required"
+        rows.append(f"| `{entry.path}` | {entry.kind} | {default} | {entry.meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def refreshed(page: str, name: str, content: str) -> str:
+    """Return a page with the generated part `name` replaced.
+
+    Raises
+    ------
+    UsageError
+        If the page has no such part.
+    """
+    head, start, rest = page.partition(_START.format(name))
+    _, end, tail = rest.partition(_END)
+    if not start or not end:
+        raise UsageError(f"The page has no part {_START.format(name)} ... {_END}.")
+    return f"{head}{start}\n\n{content}\n{end}{tail}"
+
+
+def _table(entry: Table) -> str:
+    lines = [
+        f"### {entry.name}{' (required)' if entry.required else ''}",
+        "",
+        f"{entry.meaning} Unlocks: {entry.unlocks[0].lower()}{entry.unlocks[1:]}",
+        "",
+        "| column | type | allowed | meaning |",
+        "|---|---|---|---|",
+        *(_row(column) for column in entry.columns),
+        "",
+    ]
+    if entry.key:
+        lines += [f"Key: {', '.join(entry.key)}.", ""]
+    for group in entry.one_of:
+        lines += [f"Each row fills {' or '.join(group)}.", ""]
+    if entry.declared:
+        lines += [f"Further columns are read as text if `attributes.{entry.name}` declares them.", ""]
+    return "\n".join(lines)
+
+
+def _row(column: Column) -> str:
+    name = f"**{column.name}**" if column.required else f"{column.name}?"
+    meaning = f"{column.meaning} About a person." if column.personal else column.meaning
+    return f"| {name} | {column.type.value} | {column.allowed} | {meaning} |"
