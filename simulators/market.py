@@ -212,8 +212,9 @@ class Market:
         sd = np.concatenate([own.period_shock_sd[:, None], own.category_shock_sd], axis=1)[:, None]
         shock = np.exp(z[..., :shops] * sd - 0.5 * sd**2)
         shared = np.take(shock[..., :1] * shock[..., 1:], own.category, axis=-1)
-        factor = np.divide(gamma, sizes, out=gamma) * shared
-        return Noise(np.swapaxes(factor, 0, 1), np.swapaxes(z[..., shops:], 0, 1))
+        factor = np.swapaxes(np.divide(gamma, sizes, out=gamma) * shared, 0, 1)
+        score = np.swapaxes(z[..., shops:], 0, 1)
+        return Noise(np.ascontiguousarray(factor), np.ascontiguousarray(score))
 
     def sell(
         self,
