@@ -10,13 +10,13 @@ from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, Shel
 from pricing.errors import ArtifactError
 from pricing.marker import MARKER, Marker
 
-__all__ = ["ORIGIN_FILE", "RUN_VERSION", "data_name", "open_shelf", "run_id", "verified"]
+__all__ = ["ORIGIN_FILE", "RUN_KIND", "RUN_VERSION", "data_name", "open_shelf", "run_id", "verified"]
 
 ORIGIN_FILE = "run.json"
 """File of a run folder that says where it came from."""
 
-RUN_VERSION = 1
-"""Newest schema of run folders that can be served."""
+RUN_KIND, RUN_VERSION = "run", 1
+"""Kind and newest schema of run folders that can be served."""
 
 _CHUNK = 1 << 20
 
@@ -51,7 +51,7 @@ def open_shelf(path: Path) -> Shelf:
     ArtifactError
         As :func:`verified`, or if the run was saved without a catalogue.
     """
-    marker = verified(path, "run", RUN_VERSION)
+    marker = verified(path, RUN_KIND, RUN_VERSION)
     names = (MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE)
     missing = [name for name in names if name not in dict(marker.digests)]
     if missing:

@@ -35,6 +35,7 @@ __all__ = [
     "load_run",
     "panel_from_bytes",
     "panel_to_bytes",
+    "run_files",
     "save_run",
     "split",
     "training_panel",
@@ -228,13 +229,17 @@ def save_run(target: Path, run: Run, files: Mapping[str, Content] | None = None)
     files
         More files to keep with it, by name, for example the catalogue.
     """
-    content: dict[str, Content] = {
+    return write_folder(target, _KIND, {**run_files(run), **(files or {})}, version=_VERSION)
+
+
+def run_files(run: Run) -> dict[str, bytes]:
+    """Return what a run folder holds, by file name."""
+    return {
         "model.npz": run.model.to_bytes(),
         "panel.npz": panel_to_bytes(run.panel),
         "report.json": _json(asdict(run.report)),
         "run.json": _json({**asdict(run.origin), "run_id": run.identifier}),
     }
-    return write_folder(target, _KIND, {**content, **(files or {})}, version=_VERSION)
 
 
 def load_run(path: Path, *, fingerprint: str | None = None) -> Run:

@@ -47,18 +47,21 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
     """Fit a data folder and write the run, what it knows of the shelf included."""
     import datetime as dt
 
+    from api.runs import RUN_KIND, RUN_VERSION
     from api.shelves import build_shelf
-    from simulators.run import fit_run, save_run
+    from simulators.folders import claim
+    from simulators.run import fit_run, run_files
     from simulators.tables import open_source
 
-    with session.progress("fit") as told:
+    with claim(out, RUN_KIND, version=RUN_VERSION) as draft, session.progress("fit") as told:
         told("reading tables", 0.0)
         tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
         with open_source(data, today=tomorrow) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
             shelf = build_shelf(source, run)
-        save_run(out, run, shelf.files())
+        for name, content in {**run_files(run), **shelf.files()}.items():
+            (draft / name).write_bytes(content)
     return Outcome(_document(run, shelf, out), (_summary(run, shelf, out),))
 
 

@@ -19,7 +19,7 @@ def grid(
     )
     for place, name in enumerate(header):
         number = place in right
-        least = 8 if place == 0 else None
+        least = 8 if place == 0 or place == len(header) - 1 else None
         table.add_column(
             name, justify="right" if number else "left", no_wrap=number, overflow="fold", min_width=least
         )
