@@ -11,7 +11,7 @@ from pricing.arrays import Bools, Codes, Floats, Ints
 from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.errors import DataError, SettingsError
 from pricing.panel import Panel, Series
-from simulators.engine import Engine, quoted
+from simulators.engine import Engine, literal, quoted
 from simulators.order_lines import gross_factor
 from simulators.panel import carried
 from simulators.shop_file import ShopFile
@@ -162,16 +162,17 @@ def _medians(source: Source, panel: Panel, where: Ints, stop: int, as_of: dt.dat
 
 def _in_force(source: Source, where: Ints, last: Floats, as_of: dt.date) -> Floats:
     """Return the gross regular price in force just before `as_of`: posted, else the last one seen."""
+    lists = ", ".join(literal(name) for name in (" ", *source.shop.business_price_lists))
     posted = _scattered(
         source.engine,
         f"""
         SELECT n, quantile_disc(price, 0.5) AS price FROM (
-            SELECT n, m.product_id, arg_max(
-                CASE price_basis WHEN 'net' THEN 1 + rate ELSE 1 END * regular_price, valid_from) AS price
+            SELECT n, CASE price_basis WHEN 'net' THEN 1 + rate ELSE 1 END * regular_price AS price
             FROM prices JOIN members AS m USING (product_id, zone)
                 JOIN {gross_factor(source.shop)} AS z USING (zone)
-            WHERE valid_from < DATE '{as_of}' AND coalesce(valid_to > DATE '{as_of}' - 1, true)
-            GROUP BY n, m.product_id
+            WHERE valid_from < DATE '{as_of}' AND coalesce(valid_to >= DATE '{as_of}', true)
+                AND coalesce(price_list, '') NOT IN ({lists})
+            QUALIFY row_number() OVER (PARTITION BY n, product_id ORDER BY valid_from DESC, prices._row) = 1
         ) GROUP BY n
         """,
         np.nan,

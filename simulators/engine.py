@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pricing.errors import BusyError
+
 __all__ = ["Engine", "literal", "open_engine", "quoted"]
 
 Scalar = str | int | float | bool | None
@@ -35,11 +37,11 @@ class Engine:
 
     def run(self, sql: str, parameters: Sequence[Scalar] = ()) -> None:
         """Execute one statement."""
-        self._connection.execute(sql, list(parameters))
+        self._execute(sql, parameters)
 
     def rows(self, sql: str, parameters: Sequence[Scalar] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query; for small results."""
-        return cast("list[tuple[Any, ...]]", self._connection.execute(sql, list(parameters)).fetchall())
+        return cast("list[tuple[Any, ...]]", self._execute(sql, parameters).fetchall())
 
     def row(self, sql: str, parameters: Sequence[Scalar] = ()) -> tuple[Any, ...]:
         """Return the only row of a query."""
@@ -61,8 +63,25 @@ class Engine:
 
     def arrays(self, sql: str) -> dict[str, NDArray[Any]]:
         """Return a query's columns as arrays; NULL becomes NaN in numbers and None in text."""
-        found = cast("dict[str, Any]", self._connection.execute(sql).fetchnumpy())
+        found = cast("dict[str, Any]", self._execute(sql).fetchnumpy())
         return {name: _filled(values) for name, values in found.items()}
+
+    def _execute(self, sql: str, parameters: Sequence[Scalar] = ()) -> Any:
+        try:
+            return self._connection.execute(sql, list(parameters))
+        except duckdb.OutOfMemoryException as error:
+            raise BusyError(
+                "There is not enough memory or disk to work on these tables.",
+                why=str(error).splitlines()[0],
+                todo="Free some, or set TMPDIR to a larger disk, and run the command again.",
+            ) from error
+        except duckdb.IOException as error:
+            if "No space left" not in str(error):
+                raise
+            raise BusyError(
+                f"There is no room left in {self.folder.parent} for temporary files.",
+                todo="Free some space, or set TMPDIR to a larger disk, and run the command again.",
+            ) from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import codecs
 import csv
 import datetime as dt
 import hashlib
+import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
     DataError
         If it is empty, damaged, not a table, or names a column twice.
     """
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path.name} may not be read.", todo="Ask whoever owns it for permission.")
     if path.stat().st_size == 0:
         raise DataError(
             f"{path.name} is empty (0 bytes).", why="An export was probably cut off.", todo="Export it again."

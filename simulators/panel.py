@@ -135,7 +135,7 @@ def _sales(engine: Engine, shape: tuple[int, int]) -> tuple[Floats, Floats, Floa
 
 
 def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Floats, Floats]:
-    lists = ", ".join(literal(name) for name in ("", *shop.business_price_lists))
+    lists = ", ".join(literal(name) for name in (" ", *shop.business_price_lists))
     found = engine.arrays(
         f"""
         WITH posted AS (
@@ -145,7 +145,7 @@ def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Flo
                     PARTITION BY product_id, zone, channel, price_list ORDER BY valid_from
                 ), TIMESTAMP '9999-01-01')) AS until
             FROM prices JOIN {gross_factor(shop)} AS z USING (zone)
-            WHERE coalesce(price_list, ' ') NOT IN ({lists})
+            WHERE coalesce(price_list, '') NOT IN ({lists})
         ), standing AS (
             SELECT n, t, offered_price * gross AS offered, regular_price * gross AS regular, epoch(
                 least(until, covered_to::TIMESTAMP) - greatest(valid_from, covered_from::TIMESTAMP)) AS stood

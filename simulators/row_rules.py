@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from pricing.columns import Table
+from pricing.columns import ColumnType, Table
 from simulators.engine import Engine, literal, quoted
 from simulators.shop_file import ShopFile
 
@@ -65,6 +65,9 @@ def apply_row_rules(engine: Engine, tables: Sequence[Table], shop: ShopFile, tod
             _mark(engine, table.name, empty, f"{' and '.join(group)}: both missing")
         _duplicates(engine, table)
     loaded = [table.name for table in tables]
+    if "product_aliases" in loaded:
+        for table in tables:
+            _rename(engine, table)
     if "products" in loaded:
         for table in tables:
             if "product_id" in table.names and table.name != "products":
@@ -118,6 +121,23 @@ def _duplicates(engine: Engine, table: Table) -> None:
         f"UPDATE typed_{table.name} AS t SET _reason = {reason} FROM "
         f"(SELECT {keys}, min(_row) AS first FROM typed_{table.name} WHERE _reason IS NULL "
         f"GROUP BY {keys} HAVING count(*) > 1) AS k WHERE t._reason IS NULL AND {same} AND t._row > k.first"
+    )
+
+
+def _rename(engine: Engine, table: Table) -> None:
+    """Give renamed products their present key, where the old one had the meaning at the time of the row."""
+    if "product_id" not in table.names or table.name in ("products", "product_aliases"):
+        return
+    times = [column.name for column in table.columns if column.type is ColumnType.TIME and column.required]
+    when = f"coalesce({quoted(times[0])} >= valid_from, true)" if times else "true"
+    engine.run(
+        f"UPDATE typed_{table.name} AS t SET product_id = k.meant FROM ("
+        f"SELECT r._row AS place, arg_max(a.product_id, a.valid_from) AS meant FROM typed_{table.name} AS r "
+        "JOIN (SELECT source_key, product_id, valid_from FROM typed_product_aliases "
+        "WHERE _reason IS NULL) AS a "
+        f"ON r.product_id = a.source_key AND {when} "
+        "WHERE r.product_id NOT IN (SELECT product_id FROM typed_products WHERE _reason IS NULL) "
+        "GROUP BY r._row) AS k WHERE t._row = k.place"
     )
 
 

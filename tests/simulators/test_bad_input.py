@@ -119,6 +119,26 @@ def test_quarantine_keeps_row_and_reason_and_nothing_about_people(tmp_path: Path
     assert not (tmp_path / "none").exists()
 
 
+def test_renamed_products_are_found_by_their_old_key_from_its_day_on(tmp_path: Path) -> None:
+    folder = write_shop(
+        tmp_path / "d",
+        orders=orders(
+            "o1,1,2025-03-03,paid,,old,1,8,8,8,gross",
+            "o2,1,2025-03-09,paid,,old,1,8,8,8,gross",
+            "o3,1,2025-02-01,paid,,old,1,8,8,8,gross",
+            "o4,1,2025-03-03,paid,,other,1,8,8,8,gross",
+        ),
+        product_aliases="source_key,product_id,valid_from\nold,A,2025-03-01\nold,B,2025-03-08\n",
+    )
+    with open_source(folder, today=TODAY) as source:
+        assert source.engine.rows("SELECT order_id, product_id FROM orders ORDER BY 1") == [
+            ("o1", "A"),
+            ("o2", "B"),
+        ]
+        (bad,) = source.bad_rows()
+        assert (bad.reason, bad.rows) == ("product_id: not in products", (4, 5))
+
+
 def test_missing_tables_and_columns_are_named(tmp_path: Path) -> None:
     folder = write_shop(tmp_path / "d")
     (folder / "products.csv").unlink()
