@@ -1,0 +1,63 @@
+"""What is looked up, or taken from flat arrays, is what the plain computation gives."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pricing.features import FEATURES, observe
+from pricing.guardrails import Admission, GuardrailSettings
+from pricing.menu import Endings, at_rung
+from pricing.transition import State
+from simulators.worlds import toy_scenario
+
+
+@given(st.integers(0, 2**32), st.integers(0, 3), st.sampled_from([0.0, 0.05, 0.2]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_a_big_batch_is_admitted_like_its_rows(seed: int, wait: int, change: float, off_ladder: bool) -> None:
+    rng = np.random.default_rng(seed)
+    corridor = GuardrailSettings(0.1, change, wait, 0.5, Endings((5, 9), 10))
+    scenario, _ = toy_scenario(5, seed % 7, settings=corridor)
+    rules, menu = scenario.guardrails, scenario.menu
+    rungs = rng.integers(0, menu.price.shape[1], (40, 5))
+    state = replace(
+        State.start(scenario.catalogue, 40),
+        price=menu.price[np.arange(5), rungs] + off_ladder * (rng.random((40, 5)) < 0.05),
+        since_change=rng.integers(0, 4, (40, 5)),
+    )
+    batch = rules.admit(state)
+    for row in range(40):
+        own = rules.admit(State(**{f.name: getattr(state, f.name)[[row]] for f in fields(State)}))
+        for field in fields(Admission):
+            np.testing.assert_array_equal(getattr(batch, field.name)[row], getattr(own, field.name)[0])
+            assert getattr(batch, field.name).dtype == getattr(own, field.name).dtype
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_room_and_low_are_what_a_plain_search_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scenario, _ = toy_scenario(4, seed % 5)
+    state = State.start(scenario.catalogue, 6)
+    state = replace(state, recent=rng.integers(50, 500, state.recent.shape))
+    allowed = (rng.random((6, *scenario.menu.price.shape)) < 0.2) & scenario.menu.valid
+    seen = observe(scenario.situation(state, 0), allowed)
+    names = [feature.name for feature in FEATURES]
+    down, up, low = (seen[..., names.index(name)] for name in ("room_down", "room_up", "low_gap"))
+    for b, n in np.ndindex(6, 4):
+        open_ = scenario.menu.price[n][allowed[b, n]]
+        now = state.price[b, n]
+        ends = (open_.min(), open_.max()) if open_.size else (now, now)
+        np.testing.assert_allclose([down[b, n], up[b, n]], np.log(np.array(ends) / now), atol=1e-12)
+        np.testing.assert_allclose(low[b, n], np.log(state.recent[b, n].min() / now), atol=1e-12)
+
+
+def test_at_rung_is_take_along_axis() -> None:
+    rng = np.random.default_rng(0)
+    values, index = rng.random((3, 4, 5)), rng.integers(0, 5, (3, 4))
+    np.testing.assert_array_equal(
+        at_rung(values, index), np.take_along_axis(values, index[..., None], axis=-1)[..., 0]
+    )
