@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pricing.guardrails
+from pricing.arrays import Bits, Ints
 from pricing.errors import SettingsError
 from pricing.guardrails import HARD, GuardrailSettings, Rule, RuleClass, Status, first_rule
 from pricing.menu import Endings, Menu
@@ -222,11 +223,27 @@ def test_every_decision_equals_brute_force(seed: int) -> None:
     assert [difference for _, difference in differences(seed) if difference] == []
 
 
-def test_brute_force_notices_a_kernel_that_relaxes_in_the_wrong_order(
-    monkeypatch: pytest.MonkeyPatch,
+def _last_rule(bits: Bits) -> Ints:
+    return np.where(bits == 0, -1, np.floor(np.log2(np.maximum(bits, 1)))).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("place", "mutant", "noticed"),
+    [
+        ("pricing.guardrails._GIVEN_UP", pricing.guardrails._GIVEN_UP[::-1], "relaxed"),
+        ("pricing.guardrails._ROUNDING", 0.05, "rejections"),
+        ("pricing.guardrails._ABOUT_MOVING", np.uint32(0), "rejections"),
+        ("pricing.guardrails.HARD", np.uint32(0), "status"),
+        ("pricing.decision.allowance", lambda series, share: int(np.ceil(series * share)), "share_moved"),
+        ("pricing.decision.first_rule", _last_rule, "binding"),
+        ("pricing.joint.HARD", np.uint32(0), "price"),
+    ],
+)
+def test_brute_force_notices_a_broken_kernel(
+    monkeypatch: pytest.MonkeyPatch, place: str, mutant: object, noticed: str
 ) -> None:
-    monkeypatch.setattr(pricing.guardrails, "_GIVEN_UP", pricing.guardrails._GIVEN_UP[::-1])
-    assert any(difference for seed in range(300) for _, difference in differences(seed))
+    monkeypatch.setattr(place, mutant)
+    assert any(noticed in difference for seed in range(300) for _, difference in differences(seed))
 
 
 def test_the_bench_runs_and_finds_no_difference() -> None:
