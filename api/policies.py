@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,22 @@ from policies.serve.thompson import DRAWS, Thompson
 from pricing.demand import DemandParameters
 from pricing.errors import ArtifactError, UsageError
 
-__all__ = ["MADE", "POLICY_FILE", "POLICY_VERSION", "make_policy", "open_policy"]
+__all__ = [
+    "MADE",
+    "POLICY_FILE",
+    "POLICY_KIND",
+    "POLICY_VERSION",
+    "TRAINING_FILE",
+    "make_policy",
+    "open_policy",
+    "trained_on",
+]
 
-POLICY_FILE, POLICY_VERSION = "policy.npz", 1
-"""File of a policy folder, and the newest schema of such folders."""
+POLICY_KIND, POLICY_FILE, POLICY_VERSION = "policy", "policy.npz", 1
+"""Kind, file and newest schema of policy folders."""
+
+TRAINING_FILE = "training.json"
+"""What a policy was trained on: for showing how it does on products that it never saw."""
 
 
 def _thompson(shelf: Shelf) -> StoredPolicy:
@@ -71,7 +84,15 @@ def open_policy(name: str, shelf: Shelf) -> StoredPolicy:
     path = Path(name)
     if name in _MAKERS or not path.is_dir():
         return make_policy(name, shelf)
-    marker = verified(path, "policy", POLICY_VERSION)
+    marker = verified(path, POLICY_KIND, POLICY_VERSION)
     if POLICY_FILE not in dict(marker.digests):
         raise ArtifactError(f"{path} holds no {POLICY_FILE}.", todo="Train the policy again.")
     return from_bytes((path / POLICY_FILE).read_bytes())
+
+
+def trained_on(name: str) -> frozenset[tuple[str, str]]:
+    """Return the (price group, zone) that a policy folder was trained on; empty for a policy by name."""
+    path = Path(name) / TRAINING_FILE
+    if name in _MAKERS or not path.is_file():
+        return frozenset()
+    return frozenset((str(group), str(zone)) for group, zone in json.loads(path.read_bytes())["trained_on"])

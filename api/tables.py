@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow  # noqa: ICN001 - `pa` is the same library, said once to be untyped
 
+from policies.rollout import Outcome
 from policies.serve.journey import Recommendation, Recommended
 
-__all__ = ["recommendations_table"]
+__all__ = ["recommendations_table", "rollouts_table"]
 
 pa: Any = pyarrow
 
@@ -78,3 +79,23 @@ def recommendations_table(
 
 def _days(texts: list[str]) -> Any:
     return pa.array(np.array(texts, dtype="datetime64[D]"))
+
+
+def rollouts_table(rolled: tuple[Outcome, ...]) -> Any:
+    """Return profit and units of every policy, world, run and period as a pyarrow Table; profit is int64."""
+    columns: dict[str, list[Any]] = {
+        name: []
+        for name in ("policy", "policy_version", "world", "seed", "period", "profit", "units", "moved_share")
+    }
+    for outcome in rolled:
+        result = outcome.result
+        runs, periods = result.profit.shape
+        columns["policy"].append([outcome.policy] * (runs * periods))
+        columns["policy_version"].append([outcome.version] * (runs * periods))
+        columns["world"].append(np.repeat(result.world, periods))
+        columns["seed"].append(np.repeat(result.seed, periods))
+        columns["period"].append(np.tile(np.arange(periods, dtype=np.int64), runs))
+        columns["profit"].append(np.rint(result.profit).astype(np.int64).ravel())
+        columns["units"].append(result.units.ravel())
+        columns["moved_share"].append(result.moved.ravel())
+    return pa.table({name: np.concatenate(parts) for name, parts in columns.items()})

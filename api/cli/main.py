@@ -12,6 +12,8 @@ from api.cli import (
     predict,
     recommend,
     serve,
+    simulate,
+    train,
     validate,
 )
 
@@ -33,6 +35,8 @@ for _name, _command in (
     ("validate", validate.validate_run),
     ("elasticities", elasticities.write_elasticities),
     ("predict", predict.predict_scenario),
+    ("simulate", simulate.simulate_policies),
+    ("train", train.train_policy),
     ("recommend", recommend.recommend_prices),
     ("serve", serve.serve_run),
 ):

@@ -32,11 +32,14 @@ __all__ = [
     "Language",
     "Outcome",
     "Session",
+    "Told",
     "carry_out",
 ]
 
 INTERNAL, INTERRUPTED = 70, 130
 """Exit codes of an error that nobody foresaw (EX_SOFTWARE of sysexits.h) and of Ctrl-C (128 + SIGINT)."""
+
+_PIPE_WIDTH = 120
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
@@ -69,6 +72,11 @@ class Outcome:
     error: TarifaError | None = None
 
 
+def _console() -> Console:
+    """Return standard output: as wide as the terminal, or wide enough for our tables in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
 @dataclass(frozen=True)
 class Session:
     """One call of a command.
@@ -85,7 +93,7 @@ class Session:
 
     texts: Texts
     as_json: bool
-    out: Console = field(default_factory=Console)
+    out: Console = field(default_factory=_console)
     err: Console = field(default_factory=lambda: Console(stderr=True))
 
     @property

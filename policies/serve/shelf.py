@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from pricing.arrays import Ints
 from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError, SettingsError
+from pricing.evidence import Identification
 from pricing.guardrails import Guardrails, GuardrailSettings
 from pricing.menu import Endings, candidates
 from pricing.model import DemandModel
@@ -25,6 +27,7 @@ MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE = "model.npz", "catalogue.npz", "corri
 """Files of a run folder that a shelf is read from."""
 
 _SCHEMA = 1
+_ACTS = Identification.PROMO_CONTROLLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,20 @@ class Shelf:
         """Return the coming `horizon` periods, without promotions and with mean traffic."""
         first_day = int(np.datetime64(self.catalogue.as_of, "D").astype(np.int64))
         return Scenario.of(self.beliefs, self.guardrails, horizon=horizon, first_day=first_day)
+
+    def movable(self) -> Ints:
+        """Return the series that the evidence lets move, with their variants; int64, ascending.
+
+        All others keep their price under every policy.
+        """
+        weakest = Identification.PRIOR if self.corridor.settings.act_on_prior else _ACTS
+        acts = self.catalogue.identified_by <= weakest
+        groups = self.catalogue.variant_of
+        return np.flatnonzero(np.isin(groups, groups[acts])).astype(np.int64)
+
+    def take(self, index: Ints) -> Shelf:
+        """Return the shelf of the series at `index`."""
+        return replace(self, catalogue=self.catalogue.take(index))
 
     def files(self) -> Mapping[str, bytes]:
         """Return what a run folder keeps beside its model."""

@@ -1,0 +1,193 @@
+"""``tarifa simulate``."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from api.cli.grid import grid
+from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from pricing.errors import DataError, UsageError
+from pricing.money import Currency
+
+if TYPE_CHECKING:
+    from api.cli.session import Told
+    from policies.compare import Difference
+    from policies.rollout import Outcome as Rolled
+    from policies.serve.shelf import Shelf
+    from pricing.arrays import Ints
+
+__all__ = ["HELD_OUT", "SIMULATION_KIND", "simulate_folder", "simulate_policies"]
+
+HELD_OUT = 10_000
+"""First posterior draw that simulations use as a world: no policy was planned or trained on it."""
+
+SIMULATION_KIND = "simulation"
+
+
+def simulate_policies(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    policies: Annotated[str, typer.Option(help="Names or policy folders, separated by commas.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    seeds: Annotated[int, typer.Option(help="Sampled worlds, each with its own noise.", min=2)] = 20,
+    horizon: Annotated[int, typer.Option(help="Periods to simulate.", min=1, max=520)] = 13,
+    reference: Annotated[
+        str | None, typer.Option(help="Policy to compare with; default: resolve, else the first.")
+    ] = None,
+    products: Annotated[
+        int | None,
+        typer.Option(help="At most so many products, evenly spread; default: all that may move.", min=1),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Worker processes; 0: one a core.", min=0)] = 0,
+    *,
+    as_json: AsJson = False,
+    language: Language = "en",
+    debug: Debug = False,
+) -> None:
+    """Let policies price the shop in sampled worlds that none of them has seen, and compare them in pairs.
+
+    Products whose price no policy may move are left out: they bring the same under all.
+
+    Example: tarifa simulate run --policies incumbent,static,resolve --seeds 20 --horizon 13 --out simulation
+    """
+
+    def work(session: Session) -> Outcome:
+        names = tuple(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
+        return simulate_folder(
+            session, run, names, out, seeds, horizon, reference=reference, products=products, workers=workers
+        )
+
+    carry_out(work, as_json=as_json, language=language, debug=debug)
+
+
+def simulate_folder(
+    session: Session,
+    run: Path,
+    names: tuple[str, ...],
+    out: Path,
+    seeds: int,
+    horizon: int,
+    *,
+    reference: str | None = None,
+    products: int | None = None,
+    workers: int = 0,
+) -> Outcome:
+    """Simulate policies on a run folder and write the comparison."""
+    from api.policies import trained_on
+    from api.runs import open_shelf
+    from simulators.folders import claim
+
+    if not names:
+        raise UsageError("--policies names none.", todo="Give for example incumbent,static,resolve.")
+    with claim(out, SIMULATION_KIND) as draft, session.progress("simulate") as told:
+        told("reading the run", 0.0)
+        shelf = _shelf(open_shelf(run), horizon, products)
+        rolled = _rolled(shelf, names, seeds, workers or os.cpu_count() or 1, told)
+        seen = {pair for name in names for pair in trained_on(name)}
+        series = shelf.catalogue.series
+        unseen = [i for i, pair in enumerate(zip(series.group, series.zone, strict=True)) if pair not in seen]
+        against = reference or ("resolve" if "resolve" in names else rolled[0].policy)
+        tables = _comparisons(rolled, against, len(series), unseen)
+        facts = {
+            "series": len(series),
+            "worlds": seeds,
+            "horizon": horizon,
+            "currency": shelf.catalogue.currency,
+            "reference": against,
+            "comparisons": {name: [asdict(d) for d in found] for name, found in tables.items()},
+        }
+        (draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        (draft / "runs.parquet").write_bytes(_runs(rolled))
+    money = Currency.of(shelf.catalogue.currency)
+    what = f"{seeds} worlds, {horizon} periods"
+    shown = [_grid(f"{what}, {name}", found, money) for name, found in tables.items()]
+    return Outcome({**facts, "out": str(out)}, (*shown, f"Written to {out}"))
+
+
+def _shelf(shelf: Shelf, horizon: int, products: int | None) -> Shelf:
+    from dataclasses import replace
+
+    import numpy as np
+
+    movable = shelf.movable()
+    if not movable.size:
+        raise DataError(
+            "No product's price may move: the data identify no response to it.",
+            why="Every policy would do the same.",
+            todo="Add a promotions table and declare its calendar, or set guardrails.act_on_prior.",
+        )
+    count = movable.size if products is None else min(products, movable.size)
+    places = np.unique(np.linspace(0, movable.size - 1, count).round().astype(np.int64))
+    longer = replace(shelf, corridor=replace(shelf.corridor, horizon=horizon))
+    return longer.take(movable[places])
+
+
+def _rolled(shelf: Shelf, names: tuple[str, ...], seeds: int, workers: int, told: Told) -> tuple[Rolled, ...]:
+    from api.jobs import ProcessPool
+    from api.policies import open_policy
+    from policies.rollout import Plan, roll_out
+    from simulators.market import sample_worlds
+
+    told("making policies", 0.02)
+    policies = [open_policy(name, shelf) for name in names]
+    worlds = sample_worlds(shelf.model, shelf.catalogue, seeds, first=HELD_OUT)
+    plan = Plan(
+        shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint, block=max(seeds // 4, 1)
+    )
+    with ProcessPool(workers) as pool:
+        return roll_out(
+            plan, policies, pool, progress=lambda done, all_: told("selling", 0.1 + 0.9 * done / all_)
+        )
+
+
+def _comparisons(
+    rolled: tuple[Rolled, ...], reference: str, count: int, unseen: list[int]
+) -> dict[str, tuple[Difference, ...]]:
+    import numpy as np
+
+    from policies.compare import compare
+
+    tables = {f"{count:,} products": compare(rolled, reference)}
+    if 0 < len(unseen) < count:
+        some: Ints = np.array(unseen, dtype=np.int64)
+        tables[f"{len(unseen):,} products that no policy was trained on"] = compare(rolled, reference, some)
+    return tables
+
+
+def _grid(title: str, found: tuple[Difference, ...], money: Currency) -> Table:
+    header = (
+        "policy",
+        "profit",
+        f"over {found[0].reference}",
+        "90 %",
+        f"% of {found[0].reference}",
+        "90 %",
+        "wins",
+    )
+    rows = [
+        (
+            d.policy,
+            money.decimal(round(d.profit)),
+            money.decimal(round(d.money.estimate)),
+            f"{money.decimal(round(d.money.lower_90))} .. {money.decimal(round(d.money.upper_90))}",
+            f"{d.percent.estimate:.2f}",
+            f"{d.percent.lower_90:.2f} .. {d.percent.upper_90:.2f}",
+            f"{d.wins:.0%}",
+        )
+        for d in found
+    ]
+    return grid(title, header, rows, right=(1, 2, 3, 4, 5, 6))
+
+
+def _runs(rolled: tuple[Rolled, ...]) -> bytes:
+    """Return profit and units of every policy, world and period as Parquet."""
+    from api.tables import rollouts_table
+    from simulators.output_tables import table_bytes
+
+    return table_bytes(rollouts_table(rolled))
