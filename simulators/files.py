@@ -20,7 +20,10 @@ from pricing.errors import DataError
 from pricing.schema import TABLES
 from simulators.engine import Engine, literal, quoted
 
-__all__ = ["TableFile", "find_files", "open_table_file"]
+__all__ = ["CANONICAL", "TableFile", "find_files", "open_table_file"]
+
+CANONICAL = "tarifa_contract"
+"""Key in the metadata of a Parquet file that an importer wrote."""
 
 _ENDINGS = (".parquet", ".csv", ".xlsx")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -49,6 +52,8 @@ class TableFile:
         What was detected of a CSV file; empty for other formats.
     sha256
         Digest of the file's bytes.
+    canonical
+        An importer wrote it under the contract's own column names, so no column map applies any more.
     """
 
     name: str
@@ -59,6 +64,7 @@ class TableFile:
     encoding: str
     delimiter: str
     sha256: str
+    canonical: bool = False
 
 
 def find_files(folder: Path) -> tuple[tuple[str, Path], ...]:
@@ -123,7 +129,11 @@ def _parquet(engine: Engine, name: str, path: Path) -> TableFile:
         ) from error
     relation = f"(SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row FROM {source})"
     header, types = zip(*columns, strict=True)
-    return TableFile(name, path, header, types, relation, "", "", _sha256(path))
+    marked = (
+        f"SELECT count(*) FROM parquet_kv_metadata({literal(str(path))}) WHERE key = {literal(CANONICAL)}"
+    )
+    canonical = engine.count(marked) > 0
+    return TableFile(name, path, header, types, relation, "", "", _sha256(path), canonical)
 
 
 def _delimited(engine: Engine, name: str, path: Path, encoding: str, delimiter: str) -> TableFile:

@@ -207,8 +207,8 @@ def _load(
             raise DataError(
                 f"{file.path.name} has no column {column.name}.",
                 why=column.meaning,
-                todo=f"Add it, or name yours under [columns.{table.name}] in shop.toml. "
-                f"The file has: {', '.join(file.header)}.",
+                todo=f"Add it, name yours under [columns.{table.name}] in shop.toml, or give one value for "
+                f"all rows under [constants.{table.name}]. The file has: {', '.join(file.header)}.",
             )
     kinds = dict(zip(file.header, file.types, strict=True))
     notation = detect_notation(engine, file, {places[c.name]: c for c in columns if c.name in places}, shop)
@@ -221,7 +221,9 @@ def _load(
 
 def places_of(columns: tuple[Column, ...], file: TableFile, shop: ShopFile) -> dict[str, str]:
     """Return the file's own column name of each contract column that it has."""
-    mapped = shop.columns.get(file.name, {})
+    mapped: Mapping[str, str] = {}
+    if not file.canonical:
+        mapped = shop.columns.get(file.name, mapped)
     own = {name.lower(): name for name in reversed(file.header)}
     places: dict[str, str] = {}
     for column in columns:

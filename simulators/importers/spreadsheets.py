@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pricing.columns import Column, ColumnType
 from pricing.errors import DataError
-from pricing.schema import table
+from pricing.schema import CONTRACT_VERSION, table
 from simulators.engine import Engine, literal, open_engine, quoted
-from simulators.files import TableFile, find_files, open_table_file
+from simulators.files import CANONICAL, TableFile, find_files, open_table_file
 from simulators.folders import claim
 from simulators.importers.complete_journey import ImportedTable
 from simulators.importers.pseudonyms import pseudonyms, read_key
@@ -83,7 +83,7 @@ def _write(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: 
     target = literal(str(folder / f"{file.name}.parquet"))
     engine.run(
         f"COPY (SELECT {', '.join(cells)} FROM {file.relation}) TO {target} "
-        "(FORMAT parquet, COMPRESSION zstd)"
+        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{CANONICAL}: '{CONTRACT_VERSION}'}})"
     )
     rows = engine.count(f"SELECT count(*) FROM read_parquet({target})")
     taken = set(places.values())

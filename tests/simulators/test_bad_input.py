@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -8,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pricing.errors import DataError, SettingsError, TooManyBadRows
+from pricing.errors import BusyError, DataError, SettingsError, TooManyBadRows
 from simulators.checking import check, write_quarantine
+from simulators.engine import open_engine
 from simulators.panel import build_panel
 from simulators.shop_file import read_shop_file
 from simulators.tables import open_source
@@ -190,6 +193,65 @@ def test_empty_and_damaged_parquet(tmp_path: Path, content: bytes) -> None:
     message = _refusal(folder)
     assert "orders.parquet" in message
     assert "Export it again" in message
+
+
+def test_parquet_types_are_read_as_they_are(tmp_path: Path) -> None:
+    folder = write_shop(tmp_path / "d")
+    (folder / "orders.csv").unlink()
+    utc = dt.datetime(2025, 3, 9, 23, 30, tzinfo=dt.UTC)
+    table = pa.table(
+        {
+            "order_id": [1, 2, 3],
+            "line_id": [1, 1, 1],
+            "ordered_at": pa.array([utc] * 3, pa.timestamp("us", tz="UTC")),
+            "status": ["paid"] * 3,
+            "product_id": ["A"] * 3,
+            "quantity": [3, 1, 1],
+            "offered_price": [1.1, float("nan"), float("inf")],
+            "paid": pa.array([Decimal("3.30")] * 3),
+            "price_basis": ["gross"] * 3,
+            "shoe_size_of_customer": [42] * 3,
+        }
+    )
+    pq.write_table(table, folder / "orders.parquet")
+    with open_source(folder, today=TODAY) as source:
+        (row,) = source.engine.rows("SELECT order_id, ordered_at::VARCHAR, offered_price, paid FROM orders")
+        assert row == ("1", "2025-03-10 00:30:00", 110.0, 330)
+        (bad,) = source.bad_rows()
+        assert (bad.reason, bad.rows) == ("offered_price: not finite", (2, 3))
+        assert source.tables[0].ignored == ("shoe_size_of_customer",)
+
+
+def test_dates_with_the_month_first_are_recognised(tmp_path: Path) -> None:
+    text = orders(
+        GOOD_LINE.replace("2025-03-03 10:00", "3/4/2025 9:05"), "o2,1,3/28/2025,paid,,A,1,8,8,8,gross"
+    )
+    with open_source(write_shop(tmp_path / "d", orders=text), today=TODAY) as source:
+        assert source.engine.rows("SELECT ordered_at::VARCHAR FROM orders ORDER BY 1") == [
+            ("2025-03-04 09:05:00",),
+            ("2025-03-28 00:00:00",),
+        ]
+
+
+def test_ragged_and_undecodable_text_is_refused(tmp_path: Path) -> None:
+    ragged = _SPANISH.replace("p2;1;", "p2;").encode("windows-1252")
+    assert "orders.csv, row 3 has 8 cells for 9 columns" in _refusal(
+        write_shop(tmp_path / "d", _SPANISH_SHOP, orders=ragged)
+    )
+    assert "Save it as UTF-8" in _refusal(write_shop(tmp_path / "e", orders=b"order_id\n\xe1\x81\n"))
+    assert "Save it as UTF-8" in _refusal(write_shop(tmp_path / "f", orders=b"\xe1\x81,x\n1,2\n"))
+
+
+def test_too_little_memory_says_what_to_do() -> None:
+    with open_engine(memory="4MB", on_disk=False) as engine, pytest.raises(BusyError, match="set TMPDIR"):
+        engine.run("CREATE TABLE big AS SELECT range AS a, random()::VARCHAR AS b FROM range(3000000)")
+
+
+def test_nothing_of_a_session_stays_on_the_disk(tmp_path: Path) -> None:
+    with open_source(write_shop(tmp_path / "d"), today=TODAY) as source:
+        place = source.engine.folder
+        assert place.exists()
+    assert not place.exists()
 
 
 def test_one_table_in_two_formats_is_ambiguous(tmp_path: Path) -> None:

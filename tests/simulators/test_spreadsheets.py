@@ -81,6 +81,19 @@ def test_the_same_key_gives_the_same_bytes_and_the_settings_stay(tmp_path: Path,
     assert (tmp_path / "one" / "shop.toml").read_text() == MAP
 
 
+def test_a_map_is_applied_once_even_where_names_cross(tmp_path: Path) -> None:
+    # The shop calls its order number "line_id" and its line number "order_id".
+    text = ORDERS.replace("Pedido;Línea", "line_id;order_id")
+    crossed = MAP.replace('"Pedido"', '"line_id"').replace('"Línea"', '"order_id"')
+    source = _source(tmp_path / "in", text.encode())
+    import_spreadsheets(source, tmp_path / "data", parse_shop_file(crossed), tmp_path / "key")
+    with open_source(tmp_path / "data", today=TODAY) as opened:
+        assert opened.engine.rows("SELECT order_id, line_id FROM orders ORDER BY 1") == [
+            ("p1", "1"),
+            ("p3", "1"),
+        ]
+
+
 def test_the_key_is_the_owners_and_long_enough(tmp_path: Path) -> None:
     key = read_key(tmp_path / "key", tmp_path / "data")
     assert len(key) == 32
