@@ -82,7 +82,7 @@ def decision_table(decisions: Decisions) -> DecisionTable:
     runs, count = decisions.index.shape
     series = s.catalogue.series
     words = decisions.keys.reshape(-1, 4)
-    start: Ints = np.full(runs * count, s.period, dtype=np.int64)
+    start: Ints = np.zeros(runs * count, dtype=np.int64) + s.period
     return DecisionTable(
         decision_id=tuple("".join(f"{int(word):08x}" for word in key) for key in words),
         group=series.group * runs,
