@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import zoneinfo
 from collections.abc import Mapping
@@ -157,6 +158,10 @@ class MonthlyTotals:
     returns: Annotated[int | None, Says("Paid back, tax included.", money=True)] = None
     tax: Annotated[int | None, Says("Tax inside gross - discounts - returns.", money=True)] = None
     net: Annotated[int | None, Says("gross - discounts - returns - tax.", money=True)] = None
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", self.month, re.ASCII) is None:
+            raise SettingsError(f"totals: {self.month!r} is not a month.", todo="Write it like 2025-03.")
 
 
 @dataclass(frozen=True, slots=True)

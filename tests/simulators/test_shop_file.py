@@ -104,6 +104,7 @@ def test_a_rendered_file_explains_every_setting() -> None:
         ("[attributes]\nproducts", "[attributes]\norders", "takes no further columns"),
         ("default = 0.7", "default = 1.7", "outside"),
         ("min_price = 19.95", "min_price = 19.95\nmax_price = 1", "below min_price"),
+        ('month = "2025-03"', 'month = "2025-3"', "not a month"),
         ("[fees]", "[fees", "not valid TOML"),
     ],
 )
