@@ -114,7 +114,7 @@ def _tuned(panel: Panel) -> tuple[dict[str, int], int]:
     yv = panel.units[:, held].ravel()
     found = []
     for parameters in _GRID:
-        model = _train(parameters, 1500, X, y, (Xv, yv))
+        model = _train(parameters, 600, X, y, (Xv, yv))
         found.append((float(model.best_score["valid_0"]["poisson"]), model.best_iteration, parameters))
     _, rounds, best = min(found, key=lambda f: f[0])
     return best, int(rounds)
@@ -126,7 +126,7 @@ def _train(
     import lightgbm as lgb
 
     common = {
-        "objective": "poisson", "metric": "poisson", "learning_rate": 0.05, "feature_fraction": 0.8,
+        "objective": "poisson", "metric": "poisson", "learning_rate": 0.1, "feature_fraction": 0.8,
         "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "seed": 1, "deterministic": True,
         "num_threads": 2, "verbosity": -1,
     }  # fmt: skip
@@ -135,7 +135,7 @@ def _train(
     if held is not None:
         extra = {
             "valid_sets": [lgb.Dataset(*held, reference=data)],
-            "callbacks": [lgb.early_stopping(50, verbose=False)],
+            "callbacks": [lgb.early_stopping(25, verbose=False)],
         }
     return lgb.train({**common, **parameters}, data, rounds, **extra)
 

@@ -6,6 +6,7 @@ period, standard errors clustered by series. A population mean far from it wants
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,22 +75,31 @@ def pooled_anchor(panel: Panel, evidence: Evidence, size: Floats) -> Anchor | No
         return None
     names = tuple(name for name, keep in zip(_SLOPES, varies, strict=True) if keep)
     r = float(np.median(size[best]))
-    full = np.concatenate([X[:, varies], _dummies(i)[:, :], _dummies(t)[:, 1:]], axis=1)
-    estimate, error = _glm(some.units[i, t], full, some.offset[i, t], r, i, len(names))
-    return Anchor(names, estimate, error, len(best), len(i), r)
+    full = np.concatenate([X[:, varies], _dummies(i), _dummies(t)[:, 1:]], axis=1)
+    found = _glm(some.units[i, t], full, some.offset[i, t], r, i, len(names))
+    return None if found is None else Anchor(names, *found, len(best), len(i), r)
 
 
 def _glm(
     y: Floats, X: Floats, offset: Floats, r: float, cluster: Ints, count: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return estimates and standard errors of the first `count` columns; None where they do not exist."""
     import statsmodels.api as sm
+    from statsmodels.tools.sm_exceptions import ModelWarning
 
     family: Any = sm.families.NegativeBinomial(alpha=1.0 / r)
     model: Any = sm.GLM(y, X, family=family, offset=offset)
-    found = model.fit(cov_type="cluster", cov_kwds={"groups": cluster}, maxiter=50)
-    estimate = tuple(float(v) for v in found.params[:count])
-    error = tuple(float(v) for v in found.bse[:count])
-    return estimate, error
+    with warnings.catch_warnings():
+        # Perfect prediction, no convergence, overflow: then there is no estimate worth comparing with.
+        warnings.simplefilter("error", ModelWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            found = model.fit(cov_type="cluster", cov_kwds={"groups": cluster}, maxiter=50)
+            estimate = tuple(float(v) for v in found.params[:count])
+            error = tuple(float(v) for v in found.bse[:count])
+        except (ModelWarning, RuntimeWarning, np.linalg.LinAlgError):
+            return None
+    return (estimate, error) if np.isfinite([*estimate, *error]).all() else None
 
 
 def _within(X: Floats, group: Ints, groups: int) -> Floats:

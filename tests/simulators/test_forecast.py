@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import nbinom
+
+from pricing.errors import DataError, OutsideSupport, UnknownProduct
+from pricing.model import COEFFICIENTS, DemandModel
+from pricing.panel import Series
+from simulators.forecast import expected_units, forecast, sales_quantiles
+from simulators.output_tables import scenario_from_table
+from simulators.predict import LastKnown, Scenario, predict
+
+C = len(COEFFICIENTS)
+NAN = float("nan")
+
+
+def _model(sd: float = 0.1) -> DemandModel:
+    """Two products in one zone and one in two, each with level log 10, elasticities -1 and -2."""
+    series = Series(("a", "b", "c", "c"), ("x", "x", "x", "y"), ("g",) * 4, ("",) * 4, ("",) * 4)
+    mean = np.tile([np.log(10.0), -1.0, -2.0, 0.5, 0.3, 0.1, 0.7], (4, 1))
+    return DemandModel(
+        series=series,
+        mean=mean,
+        factor=np.tile(sd * np.eye(C), (4, 1, 1)),
+        dispersion=np.full(4, 5.0),
+        reference_price=np.full(4, 100.0),
+        support_low=np.full(4, 80, dtype=np.int64),
+        support_high=np.full(4, 120, dtype=np.int64),
+        depth_low=np.full(4, np.log(0.7)),
+        identified_by=np.full((4, 2), 3, dtype=np.int8),
+        category=np.zeros(4, dtype=np.int64),
+        category_shock_sd=np.array([0.1]),
+        period_shock_sd=0.05,
+        prior_mean=mean[0],
+        prior_covariance=np.eye(C),
+        period_days=7,
+        until="2025-01-06",
+        fingerprint="f",
+        seed=1,
+    )
+
+
+@cache
+def _known() -> LastKnown:
+    hundred, nothing = np.full(4, 100.0), np.zeros(4)
+    return LastKnown(_model().series, hundred, hundred, nothing, nothing)
+
+
+def _scenario(
+    product: Sequence[str],
+    offered: Sequence[float],
+    *,
+    days: Sequence[str] | None = None,
+    zone: Sequence[str] | None = None,
+    regular: float = NAN,
+) -> Scenario:
+    n = len(product)
+    nothing = np.full(n, NAN)
+    return Scenario(
+        tuple(product),
+        tuple(zone or [""] * n),
+        np.array(days or ["2025-01-06"] * n, dtype="datetime64[D]"),
+        np.array(offered),
+        np.full(n, regular),
+        nothing,
+        nothing,
+    )
+
+
+def test_expected_units_by_hand() -> None:
+    x = np.zeros((1, C))
+    x[0, 0], x[0, 1] = 1.0, np.log(1.1)
+    expected, m, variance = expected_units(_model(), np.array([0]), x)
+    assert m[0] == pytest.approx(np.log(10.0 / 1.1))
+    assert variance[0] == pytest.approx(0.01 * (1.0 + np.log(1.1) ** 2))
+    assert expected[0] == pytest.approx(10.0 / 1.1 * np.exp(0.5 * variance[0]))
+
+
+def test_expected_units_are_the_mean_over_posterior_draws() -> None:
+    model = _model(0.2)
+    draws = model.draws(20000)[:, 0]
+    x = np.array([[1.0, 0.1, -0.2, 1.0, 0.0, 0.0, 0.0]])
+    expected, _, _ = expected_units(model, np.array([0]), x)
+    assert np.exp(draws @ x[0]).mean() == pytest.approx(expected[0], rel=0.01)
+
+
+@pytest.mark.parametrize("log_mean", [-3.0, 0.5, 3.0, 6.5])
+def test_quantiles_without_uncertainty_are_scipys(log_mean: float) -> None:
+    p = np.array([0.05, 0.5, 0.95])
+    ours = sales_quantiles(np.array([log_mean]), np.array([1e-12]), np.array([2.5]), p)[0]
+    theirs = nbinom.ppf(p, 2.5, 2.5 / (2.5 + np.exp(log_mean)))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_quantiles_hold_in_simulation() -> None:
+    rng = np.random.default_rng(1)
+    for log_mean, sd, r in ((0.3, 0.5, 2.0), (5.5, 0.4, 8.0)):
+        low, high = sales_quantiles(
+            np.array([log_mean]), np.array([sd]), np.array([r]), np.array([0.05, 0.95])
+        )[0]
+        mu = np.exp(log_mean + sd * rng.standard_normal(200_000))
+        y = rng.poisson(rng.gamma(r, mu / r))
+        assert (y <= high).mean() >= 0.948
+        assert (y < high).mean() <= 0.952
+        assert (y < low).mean() <= 0.052
+
+
+def test_sales_spread_wider_than_their_mean() -> None:
+    x = np.zeros((1, C))
+    x[0, 0] = 1.0
+    said = forecast(_model(), np.array([0]), x, np.ones(1))
+    assert said.units_lower[0] < said.lower[0] < said.expected[0] < said.upper[0] < said.units_upper[0]
+    half = forecast(_model(), np.array([0]), x, np.array([0.5]))
+    assert half.expected[0] == pytest.approx(0.5 * said.expected[0])
+
+
+def test_rows_keep_their_order_and_absent_columns_are_as_last_known() -> None:
+    said = predict(_model(1e-9), _known(), _scenario(["b", "a"], [90.0, 100.0]))
+    np.testing.assert_allclose(said.expected, [10.0 * 0.9**-2.0, 10.0], rtol=1e-6)
+    dear = predict(_model(1e-9), _known(), _scenario(["a"], [110.0]))  # above the regular price: a new one
+    assert dear.expected[0] == pytest.approx(10.0 / 1.1)
+
+
+def test_a_plan_carries_its_own_prices_into_the_lag() -> None:
+    days = ["2025-01-20", "2025-01-06", "2025-01-13"]
+    said = predict(_model(1e-9), _known(), _scenario(["a"] * 3, [100.0, 80.0, 100.0], days=days))
+    np.testing.assert_allclose(said.expected, [10.0, 10.0 * 0.8**-2.0, 10.0 * 0.8**0.1], rtol=1e-6)
+
+
+def test_a_menu_of_prices_for_one_period_passes_none_on() -> None:
+    days = ["2025-01-06", "2025-01-06", "2025-01-13"]
+    said = predict(_model(1e-9), _known(), _scenario(["a"] * 3, [80.0, 90.0, 100.0], days=days))
+    assert said.expected[2] == pytest.approx(10.0)
+
+
+def test_unknown_products_and_zones_are_refused_by_row() -> None:
+    with pytest.raises(UnknownProduct, match="Row 2: product 'zz'"):
+        predict(_model(), _known(), _scenario(["a", "zz"], [100.0, 100.0]))
+    with pytest.raises(DataError, match="Row 1: product 'c' is sold in 2 zones"):
+        predict(_model(), _known(), _scenario(["c"], [100.0]))
+    with pytest.raises(UnknownProduct, match="no sales in zone 'q'"):
+        predict(_model(), _known(), _scenario(["c"], [100.0], zone=["q"]))
+    assert predict(_model(), _known(), _scenario(["c"], [100.0], zone=["y"])).expected[0] > 0.0
+
+
+@pytest.mark.parametrize("price", [NAN, -1.0, 0.0, float("inf")])
+def test_impossible_prices_name_their_row(price: float) -> None:
+    with pytest.raises(DataError, match="Row 2: offered_price"):
+        predict(_model(), _known(), _scenario(["a", "a"], [100.0, price]))
+    if not np.isnan(price):
+        with pytest.raises(DataError, match="regular_price"):
+            predict(_model(), _known(), _scenario(["a"], [100.0], regular=price))
+
+
+def test_other_impossible_rows() -> None:
+    good = _scenario(["a"], [100.0])
+    with pytest.raises(DataError, match="is no share"):
+        predict(_model(), _known(), replace(good, feature=np.array([1.5])))
+    with pytest.raises(DataError, match="period_start"):
+        predict(_model(), _known(), replace(good, period_start=np.array(["NaT"], dtype="datetime64[D]")))
+    with pytest.raises(DataError, match="above regular_price"):
+        predict(_model(), _known(), _scenario(["a"], [100.0], regular=90.0))
+
+
+def test_prices_never_seen_are_refused_unless_asked_to_widen() -> None:
+    for scenario, says in (
+        (_scenario(["a"], [130.0]), "outside the 80 to 120"),
+        (_scenario(["a"], [60.0]), "deeper discount"),
+        (_scenario(["a"], [70.0], regular=70.0), "outside the 80 to 120"),
+    ):
+        with pytest.raises(OutsideSupport, match=says):
+            predict(_model(), _known(), scenario)
+        assert np.isfinite(predict(_model(), _known(), scenario, widen=True).expected).all()
+
+
+def test_scenario_tables_are_read_in_decimal_amounts() -> None:
+    table = pa.table({"product_id": [7], "period_start": ["2025-01-06"], "offered_price": [1.25]})
+    read = scenario_from_table(table, 2)
+    assert read.product == ("7",)
+    assert read.offered[0] == 125.0
+    assert np.isnan(read.regular[0])
+    assert read.period_start[0] == np.datetime64("2025-01-06")
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"product_id": ["a"], "period_start": ["2025-01-06"]}, "no column offered_price"),
+        ({"product_id": ["a"], "period_start": ["6/1/25"], "offered_price": [1.0]}, "not dates"),
+        ({"product_id": ["a"], "period_start": ["2025-01-06"], "offered_price": ["1,0"]}, "not numbers"),
+        (
+            {"product_id": [None, "a"], "period_start": ["2025-01-06"] * 2, "offered_price": [1.0] * 2},
+            "Row 1",
+        ),
+        ({"product_id": [1.5], "period_start": ["2025-01-06"], "offered_price": [1.0]}, "fractions"),
+    ],
+)
+def test_bad_scenario_tables_say_what_is_wrong(columns: dict[str, list[object]], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        scenario_from_table(pa.table(columns), 2)

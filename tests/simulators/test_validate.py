@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy.special import xlogy
+
+from pricing.errors import DataError
+from simulators.elasticities import CONFOUNDING, elasticities
+from simulators.fit import Fit, fit
+from simulators.metrics import bias, lift_slope, poisson_deviance, wmape
+from simulators.run import training_panel
+from simulators.validate import backtest, validate
+from simulators.validation_plot import lift_bins, validation_plot
+from tests.simulators.demand_truth import Truth, make
+
+HELD = 50
+
+
+@cache
+def _world() -> tuple[Truth, Fit]:
+    truth = make(150, 21, level=2.0)
+    until = str(truth.panel.periods[HELD])
+    early = training_panel(truth.panel, HELD)
+    return truth, fit(early, until=until, fingerprint="f", seed=1, calendar_in_advance=True)
+
+
+def test_metrics_by_hand() -> None:
+    y, mu = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])
+    assert wmape(y, mu) == pytest.approx(2.0 / 6.0)
+    assert bias(y, mu) == pytest.approx(0.0)
+    assert poisson_deviance(y, mu) == pytest.approx(2.0 * (1.0 + (4.0 * np.log(4 / 3) - 1.0)) / 3.0)
+    assert poisson_deviance(y, mu) == pytest.approx(2.0 * (xlogy(y, y / mu) - y + mu).mean())
+
+
+def test_lift_slope_is_the_poisson_regression_with_series_effects() -> None:
+    rng = np.random.default_rng(3)
+    series = np.repeat(np.arange(12), 9)
+    base, lift = rng.normal(0, 0.3, 108), rng.normal(0, 0.4, 108)
+    y = rng.poisson(np.exp(1.0 + 0.1 * series + base + 0.7 * lift)).astype(float)
+    X = np.column_stack([lift, (series[:, None] == np.arange(12)).astype(float)])
+    reference = sm.GLM(y, X, family=sm.families.Poisson(), offset=base).fit(tol=1e-12)
+    assert lift_slope(y, base, lift, series).slope == pytest.approx(reference.params[0], abs=1e-7)
+
+
+def test_a_model_of_the_truth_is_calibrated() -> None:
+    truth, found = _world()
+    shown = validate(found.model, truth.panel)
+    assert shown.periods == 10
+    assert 100 < shown.series <= 150  # the others stand at a price never seen in training
+    assert abs(shown.lift.slope - 1.0) < 0.2
+    assert abs(shown.bias) < 0.08
+    assert 0.87 <= shown.coverage <= 0.96
+    assert shown.covered_totals >= 0.7
+    assert shown.wmape < shown.naive_wmape
+    assert shown.negative_depth > 0.97
+    assert shown.outside_support < 0.25
+    ideal = poisson_deviance(truth.panel.units[:, HELD:], np.exp(truth.log_mean[:, HELD:]))
+    assert shown.deviance < 1.15 * ideal
+
+
+def test_prediction_ignores_what_was_sold_later() -> None:
+    truth, found = _world()
+    changed = truth.panel.units.copy()
+    changed[:, HELD:] = changed[::-1, HELD:]
+    other = replace(truth.panel, units=changed)
+    a, b = backtest(found.model, truth.panel), backtest(found.model, other)
+    np.testing.assert_array_equal(a.expected, b.expected)
+
+
+def test_a_later_price_never_fills_an_earlier_gap() -> None:
+    truth, found = _world()
+    offered, regular = truth.panel.offered.copy(), truth.panel.regular.copy()
+    offered[:, HELD + 2], regular[:, HELD + 2] = np.nan, np.nan
+    one = replace(truth.panel, offered=offered, regular=regular)
+    later = offered.copy()
+    later[:, HELD + 3 :] *= 0.9
+    two = replace(truth.panel, offered=later, regular=regular)
+    a, b = backtest(found.model, one), backtest(found.model, two)
+    np.testing.assert_array_equal(a.expected[a.period == 2], b.expected[b.period == 2])
+    assert (a.expected[a.period == 3] != b.expected[b.period == 3]).any()
+
+
+def test_no_holdout_is_said() -> None:
+    truth, found = _world()
+    with pytest.raises(DataError, match="no period after"):
+        validate(found.model, truth.panel.between(0, HELD))
+
+
+def test_training_ends_with_what_was_known_then() -> None:
+    truth = make(3, 2)
+    units = np.zeros_like(truth.panel.units)
+    units[0, [2, 5, 45]] = 1.0  # longest silence 39 periods: still on sale at 50
+    units[1, [2, 5, 8]] = 1.0  # silent for longer than eight weeks and than ever before: gone after 16
+    units[2, [2, 55]] = 1.0  # its return in 55 was not known
+    panel = replace(truth.panel, units=units)
+    on_sale = training_panel(panel, HELD).on_sale
+    assert on_sale[0, 2:].all()
+    assert on_sale[1, 2:17].all()
+    assert not on_sale[1, 17:].any()
+    assert not on_sale[2, 11:].any()
+
+
+def test_sensitivity_widens_and_support_is_in_minor_units() -> None:
+    truth, found = _world()
+    early = training_panel(truth.panel, HELD)
+    table = elasticities(found.model, early)
+    assert (table.sensitivity_lower < table.lower).all()
+    assert (table.sensitivity_upper > table.upper).all()
+    assert (table.lower < table.elasticity).all()
+    assert table.at_price.dtype == np.int64
+    assert (table.support_low[:, 1] <= table.support_low[:, 0]).all()
+    widening = (table.sensitivity_upper - table.upper)[:, 1]
+    assert np.corrcoef(widening, 1.0 / np.sqrt(found.model.dispersion))[0, 1] > 0.0
+    assert CONFOUNDING == 0.3
+
+
+def test_the_picture_is_a_png_and_the_same_twice() -> None:
+    truth, found = _world()
+    shown, cells = validate(found.model, truth.panel), backtest(found.model, truth.panel)
+    picture = validation_plot(shown, cells)
+    assert picture.startswith(b"\x89PNG")
+    assert picture == validation_plot(shown, cells)
+    predicted, actual, units = lift_bins(cells)
+    assert (np.diff(predicted) > 0.0).all()
+    assert np.corrcoef(np.log(predicted), np.log(actual))[0, 1] > 0.9
+    assert units.sum() <= cells.units.sum()
