@@ -82,9 +82,18 @@ def test_no_shelf_price_feature_is_personal_and_names_are_distinct() -> None:
 def test_expected_demand_by_hand() -> None:
     one = np.ones(1)
     known = DemandParameters(
-        level=2.0 * one, regular=-1.5 * one, depth=-3.0 * one, lag=0.5 * one, feature=0.4 * one,
-        display=0.2 * one, traffic=1.0 * one, gain=-0.3 * one, loss=-0.7 * one, dispersion=5.0 * one, log_reference=4.6 * one,
-    )  # fmt: skip
+        level=2.0 * one,
+        regular=-1.5 * one,
+        depth=-3.0 * one,
+        lag=0.5 * one,
+        feature=0.4 * one,
+        display=0.2 * one,
+        traffic=1.0 * one,
+        gain=-0.3 * one,
+        loss=-0.7 * one,
+        dispersion=5.0 * one,
+        log_reference=4.6 * one,
+    )
     plan = Conditions(depth=-0.1 * one, feature=0.5 * one, display=one, traffic=0.05 * one)
     plain = 2.0 + 0.5 * (4.55 - 4.6) + 0.3 + 0.2 + 0.2 + 0.05
     at = log_units(known, 4.7 * one, 4.55 * one, 4.5 * one, plan)  # shelf 4.6 is 0.1 above the reference
