@@ -265,7 +265,7 @@ def _create(engine: Engine, table: Table, file: TableFile, cells: list[Cell]) ->
     typed = ", ".join(f"{cell.typed} AS {quoted(cell.column.name)}" for cell in cells)
     names = ", ".join(quoted(cell.column.name) for cell in cells)
     reasons = ", ".join(cell.reason for cell in cells)
-    filled = " OR ".join(f'"raw {cell.column.name}" IS NOT NULL' for cell in cells)
+    filled = " OR ".join(f"{quoted(f'raw {cell.column.name}')} IS NOT NULL" for cell in cells)
     engine.run(
         f"CREATE TABLE typed_{table.name} AS SELECT _row, {names}, coalesce({reasons}, NULL) AS _reason "
         f"FROM (SELECT *, {typed} FROM (SELECT _row, {raw} FROM {file.relation}) WHERE {filled})"

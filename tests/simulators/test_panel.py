@@ -131,6 +131,17 @@ def test_business_and_third_party_sales_are_not_demand(tmp_path: Path) -> None:
     np.testing.assert_array_equal(panel.units, [[1]])
 
 
+def test_a_weighed_product_with_a_posted_unit_price_is_modelled_in_its_unit(tmp_path: Path) -> None:
+    lines = (
+        "order_id,line_id,ordered_at,status,product_id,quantity,unit,offered_price,paid,price_basis\n"
+        "o1,1,2025-03-03,paid,W,0.435,kg,12.90,5.61,gross\no2,1,2025-03-03,paid,W,1.2,kg,12.90,15.48,gross\n"
+        "o3,1,2025-03-03,paid,W,1,,7.77,7.77,gross\n"
+    )
+    panel = _panel(tmp_path / "d", orders=lines)
+    np.testing.assert_allclose(panel.units, [[1.635]])
+    np.testing.assert_allclose(panel.offered, [[1290.0]])
+
+
 def test_without_demand_there_is_no_panel(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No order line is paid retail demand"):
         _panel(tmp_path / "d", orders=orders("o6,1,2025-03-18,paid,,W,1,4.17,4.17,4.17,gross"))
