@@ -259,11 +259,12 @@ class Guardrails:
         The share of the catalogue that may move is a question about the whole run: see
         :func:`pricing.joint.limit_moves`.
         """
-        if self._variants.alone and len(state.price) >= 2 * self.menu.price.shape[1]:
+        if len(state.price) >= 2 * self.menu.price.shape[1]:
             equal = self.menu.price == state.price[..., None]
             place = np.argmax(equal, axis=-1)
-            if at_rung(equal, place).all():
-                return self._known(place, state.since_change < self.settings.cool_down)
+            waiting = state.since_change < self.settings.cool_down
+            if at_rung(equal, place).all() and self._abreast(place) and self._abreast(waiting):
+                return self._known(place, waiting)
         return self._apply(state)
 
     def _apply(self, state: State) -> Admission:
@@ -276,8 +277,13 @@ class Guardrails:
             rejections = own | np.where(others, Rule.VARIANT_EQUALITY.bit, np.uint32(0))
         return _settle(own, rejections, self.menu.valid, keep, self._variants)
 
+    def _abreast(self, values: Ints | Bools) -> bool:
+        """Return whether variants have the same value [B, N] in every run."""
+        first = self._variants.order[self._variants.starts][self._variants.group]
+        return self._variants.alone or bool(np.equal(values, values[:, first]).all())
+
     def _known(self, place: Ints, waiting: Bools) -> Admission:
-        """Look admissions up: a series alone is judged by its rung in force and whether it waits, [B, N]."""
+        """Look admissions up: variants abreast are judged by rung in force and whether they wait, [B, N]."""
         table, count, rungs = self._every_state, *self.menu.price.shape
         row = np.asarray((waiting * rungs + place) * count + np.arange(count), dtype=np.int64)
         return Admission(

@@ -9,25 +9,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.features import FEATURES, observe
-from pricing.guardrails import Admission, GuardrailSettings
-from pricing.menu import Endings, at_rung
+from pricing.guardrails import Admission, Guardrails, GuardrailSettings
+from pricing.menu import Endings, at_rung, candidates
 from pricing.transition import State
-from simulators.worlds import toy_scenario
+from simulators.worlds import toy_scenario, toy_shop
+
+VARIANTS = ((0, 1, 2, 3, 4), (0, 1, 0, 3, 3), (7, 7, 7, 7, 7))
 
 
-@given(st.integers(0, 2**32), st.integers(0, 3), st.sampled_from([0.0, 0.05, 0.2]), st.booleans())
-@settings(max_examples=30, deadline=None)
-def test_a_big_batch_is_admitted_like_its_rows(seed: int, wait: int, change: float, off_ladder: bool) -> None:
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 3),
+    st.sampled_from([0.0, 0.05, 0.2]),
+    st.sampled_from(VARIANTS),
+    st.sampled_from(["abreast", "apart", "off the ladder"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_big_batch_is_admitted_like_its_rows(
+    seed: int, wait: int, change: float, variant_of: tuple[int, ...], where: str
+) -> None:
     rng = np.random.default_rng(seed)
     corridor = GuardrailSettings(0.1, change, wait, 0.5, Endings((5, 9), 10))
-    scenario, _ = toy_scenario(5, seed % 7, settings=corridor)
-    rules, menu = scenario.guardrails, scenario.menu
-    rungs = rng.integers(0, menu.price.shape[1], (40, 5))
-    state = replace(
-        State.start(scenario.catalogue, 40),
-        price=menu.price[np.arange(5), rungs] + off_ladder * (rng.random((40, 5)) < 0.05),
-        since_change=rng.integers(0, 4, (40, 5)),
-    )
+    shop = replace(toy_shop(5, seed % 7)[0], variant_of=np.array(variant_of))
+    rules = Guardrails(shop, candidates(shop, corridor.endings, 14, 0.3), corridor)
+    menu, rungs, since = rules.menu, rng.integers(0, 14, (40, 5)), rng.integers(0, 4, (40, 5))
+    if where == "abreast":
+        first = [variant_of.index(v) for v in variant_of]
+        rungs, since = rungs[:, first], since[:, first]
+    off = (where == "off the ladder") * (rng.random((40, 5)) < 0.05)
+    state = replace(State.start(shop, 40), price=menu.price[np.arange(5), rungs] + off, since_change=since)
     batch = rules.admit(state)
     for row in range(40):
         own = rules.admit(State(**{f.name: getattr(state, f.name)[[row]] for f in fields(State)}))
