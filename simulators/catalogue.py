@@ -67,10 +67,8 @@ def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_
     _require_price(panel.series, price, as_of)
     unit_cost, assumed = _costs(source, where, panel.series, price * shelf.net_share, as_of)
     low, high = _support(panel, stop, price, shelf)
-    limits = _limits(engine, where)
+    lowest, highest, fixed = _limits(engine, where)
     floors, ceilings = _bounds(shop, panel.series)
-    recent = _whole(offered[:, ::-1][:, : _RECENT[shop.period_days]] / shelf.gross_share[:, None])
-    missing = _RECENT[shop.period_days] - recent.shape[1]
     return Catalogue(
         series=panel.series,
         currency=shop.currency,
@@ -82,21 +80,21 @@ def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_
         cost_assumed=assumed,
         net_share=shelf.net_share,
         gross_share=shelf.gross_share,
-        fee_share=np.full(len(price), shop.fees.share),
-        fee_unit=np.full(len(price), shop.fees.per_unit, dtype=np.int64),
+        fee_share=np.full_like(shelf.net_share, shop.fees.share),
+        fee_unit=np.full_like(price, shop.fees.per_unit),
         return_rate=_return_rate(source, panel.series, as_of),
         support_low=low,
         support_high=high,
         floor_price=floors,
         ceiling_price=ceilings,
-        map_price=limits[0],
-        max_price=limits[1],
-        fixed_price=limits[2],
+        map_price=lowest,
+        max_price=highest,
+        fixed_price=fixed,
         variant_of=_variants(engine, where, enabled=shop.guardrails.variant_equality),
         periods_since_change=_since_change(_whole(regular / shelf.gross_share[:, None])),
         identified_by=identified_by,
         stock=_stock(engine, where, as_of),
-        recent=np.pad(recent, ((0, 0), (0, missing)), mode="edge"),
+        recent=_recent(_whole(offered / shelf.gross_share[:, None]), _RECENT[shop.period_days]),
     )
 
 
@@ -295,6 +293,12 @@ def _since_change(regular: Ints) -> Ints:
     same = regular == regular[:, -1:]
     run = np.argmin(same[:, ::-1], axis=1).astype(np.int64)
     return np.where(same.all(axis=1), np.int64(regular.shape[1]), run) - 1
+
+
+def _recent(offered: Ints, count: int) -> Ints:
+    """Return the last `count` prices, newest first; a shorter history repeats its first price."""
+    newest = offered[:, ::-1][:, :count]
+    return np.pad(newest, ((0, 0), (0, count - newest.shape[1])), mode="edge")
 
 
 def _return_rate(source: Source, series: Series, as_of: dt.date) -> Floats:

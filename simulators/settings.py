@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from decimal import Decimal
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -69,7 +69,8 @@ def parse(kind: type[_T], values: Mapping[str, Any], currency: Currency, path: s
     SettingsError
         For an unknown setting (with the nearest name), a missing one, or a value of another type.
     """
-    known = _hints(kind)
+    declared = _declared(kind)
+    known = [entry.name for entry in declared]
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -78,21 +79,31 @@ def parse(kind: type[_T], values: Mapping[str, Any], currency: Currency, path: s
                 todo=f"Did you mean {path}{near[0]}?" if near else f"Known here: {', '.join(known)}.",
             )
     found: dict[str, Any] = {}
-    for entry in fields(cast("Any", kind)):
-        hint, says = known[entry.name]
-        if entry.name in values:
-            place = f"{path}{entry.name}"
-            found[entry.name] = _value(hint, values[entry.name], currency, place, money=says.money)
-        elif entry.default is MISSING and entry.default_factory is MISSING:
-            raise SettingsError(
-                f"shop.toml does not say {path}{entry.name}.", todo=f"It means: {says.meaning}"
-            )
+    for setting in declared:
+        name, says = setting.name, setting.says
+        if name in values:
+            found[name] = _value(setting.hint, values[name], currency, f"{path}{name}", money=says.money)
+        elif setting.entry.default is MISSING and setting.entry.default_factory is MISSING:
+            raise SettingsError(f"shop.toml does not say {path}{name}.", todo=f"It means: {says.meaning}")
     return kind(**found)
 
 
-def _hints(kind: type[Any]) -> dict[str, tuple[Any, Says]]:
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """A field of a settings dataclass with its type and what it says."""
+
+    entry: Field[Any]
+    hint: Any
+    says: Says
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+
+def _declared(kind: type[Any]) -> tuple[_Declared, ...]:
     hints = get_type_hints(kind, include_extras=True)
-    return {entry.name: get_args(hints[entry.name]) for entry in fields(kind)}
+    return tuple(_Declared(entry, *get_args(hints[entry.name])) for entry in fields(kind))
 
 
 def _value(hint: Any, value: Any, currency: Currency, path: str, *, money: bool) -> Any:
@@ -141,9 +152,8 @@ def _finite(value: float, path: str) -> float:
 def settings_of(kind: type[Any], currency: Currency, path: str = "") -> tuple[Setting, ...]:
     """Return every setting of a settings dataclass, nested ones included, in the order of the file."""
     found: list[Setting] = []
-    hints = _hints(kind)
-    for entry in fields(kind):
-        hint, says = hints[entry.name]
+    for declared in _declared(kind):
+        entry, hint, says = declared.entry, declared.hint, declared.says
         found.append(
             Setting(
                 f"{path}{entry.name}",
@@ -160,12 +170,11 @@ def settings_of(kind: type[Any], currency: Currency, path: str = "") -> tuple[Se
 
 def render(values: Any, currency: Currency, path: str = "") -> str:
     """Write a settings dataclass as TOML with every setting's meaning as a comment above it."""
-    hints = _hints(values.__class__)
     plain: list[str] = []
     tables: list[str] = []
-    for entry in fields(values):
-        value, name = getattr(values, entry.name), entry.name
-        hint, says = hints[name]
+    for declared in _declared(values.__class__):
+        name, hint, says = declared.name, declared.hint, declared.says
+        value = getattr(values, name)
         comment = f"# {says.meaning}\n"
         nested, repeated = _nested(hint)
         if value is None or (nested is not None and repeated and not value):
