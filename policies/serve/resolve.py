@@ -14,7 +14,7 @@ import numpy as np
 
 from policies.serve.outlook import Outlook
 from policies.serve.planner import Plan, Problem, climb, hold, value, walk
-from policies.serve.stored import Parts, Stored, policy_bytes, rows_of
+from policies.serve.stored import Parts, Stored, draws_arrays, policy_bytes, rows_of
 from pricing.arrays import Bools, Floats, Ints
 from pricing.demand import DemandParameters
 from pricing.policy import Choice
@@ -82,7 +82,7 @@ class Resolve(Stored):
         """Serialise; see :mod:`policies.serve.artifact`."""
         arrays: dict[str, Any] = dict(self.outlook.arrays())
         if self.draws is not None:
-            arrays |= {f"draws_{name}": np.asarray(getattr(self.draws, name)) for name in _FIELDS}
+            arrays |= draws_arrays(self.draws)
         return policy_bytes(
             self.name, arrays, {**self.outlook.numbers(), "with_draws": self.draws is not None}
         )
@@ -90,10 +90,8 @@ class Resolve(Stored):
     @staticmethod
     def from_parts(parts: Parts) -> Resolve:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-        draws = None
-        if parts.meta.get("with_draws"):
-            draws = DemandParameters(*(parts.array(f"draws_{name}", "f", 2) for name in _FIELDS))
-        return Resolve(Outlook.from_parts(parts), draws)
+        outlook = Outlook.from_parts(parts)
+        return Resolve(outlook, parts.draws(len(outlook.keys)) if parts.meta.get("with_draws") else None)
 
 
 def _first_rung(problem: Problem, logs: Floats, allowed: Bools) -> Ints:

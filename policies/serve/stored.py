@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing.archive import digest, pack, unpack
-from pricing.arrays import Ints, Words
+from pricing.arrays import Floats, Ints, Words
+from pricing.demand import DemandParameters
 from pricing.errors import ArtifactError, UnknownProduct
 
-__all__ = ["Parts", "Stored", "policy_bytes", "read_parts", "rows_of"]
+__all__ = ["Parts", "Stored", "draws_arrays", "policy_bytes", "read_parts", "rows_of"]
 
 _KIND, _SCHEMA = "policy", 1
+_DEMAND = tuple(field.name for field in fields(DemandParameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,21 @@ class Parts:
             raise ArtifactError(f"The {self.name} policy lacks its words '{name}'.", todo="Make it again.")
         return tuple(map(str, words))
 
+    def draws(self, series: int) -> DemandParameters:
+        """Return the posterior draws [D, series] that :func:`draws_arrays` laid out.
+
+        Raises
+        ------
+        ArtifactError
+            If one is missing or they have different shapes.
+        """
+        arrays = [self.array(f"draws_{name}", "f", 2) for name in _DEMAND]
+        if any(array.shape != arrays[0].shape or array.shape[1] != series for array in arrays):
+            raise ArtifactError(
+                f"The {self.name} policy has draws of different shapes.", todo="Make it again."
+            )
+        return DemandParameters(*arrays)
+
     def number(self, name: str) -> float:
         """Return a number of the metadata; raises :class:`ArtifactError`."""
         value = self.meta.get(name)
@@ -105,6 +122,11 @@ class Stored(ABC):
     @abstractmethod
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same policy gives the same bytes."""
+
+
+def draws_arrays(draws: DemandParameters) -> dict[str, Floats]:
+    """Return posterior draws [D, N] as named arrays, for an archive."""
+    return {f"draws_{name}": np.ascontiguousarray(getattr(draws, name)) for name in _DEMAND}
 
 
 def policy_bytes(name: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, object]) -> bytes:

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from policies.serve.stored import Parts, Stored, policy_bytes, rows_of
+from policies.serve.stored import Parts, Stored, draws_arrays, policy_bytes, rows_of
 from pricing.arrays import Bools, Floats, Ints, Words
 from pricing.catalogue import Catalogue
 from pricing.demand import Conditions, DemandParameters, log_units
-from pricing.errors import ArtifactError, UsageError
+from pricing.errors import UsageError
 from pricing.policy import Choice
 from pricing.scenario import Scenario
 from pricing.situation import Situation
@@ -83,17 +83,13 @@ class Thompson(Stored):
 
     def to_bytes(self) -> bytes:
         """Serialise; see :mod:`policies.serve.artifact`."""
-        arrays = {f"draws_{name}": np.ascontiguousarray(getattr(self.draws, name)) for name in _FIELDS}
-        return policy_bytes(self.name, {"keys": self.keys, **arrays}, {})
+        return policy_bytes(self.name, {"keys": self.keys, **draws_arrays(self.draws)}, {})
 
     @staticmethod
     def from_parts(parts: Parts) -> Thompson:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-        arrays = [parts.array(f"draws_{name}", "f", 2) for name in _FIELDS]
         keys = parts.array("keys", "u", 1)
-        if any(array.shape != arrays[0].shape or array.shape[1] != len(keys) for array in arrays):
-            raise ArtifactError("The thompson policy has draws of different shapes.", todo="Make it again.")
-        return Thompson(keys, DemandParameters(*arrays))
+        return Thompson(keys, parts.draws(len(keys)))
 
 
 def _held(situation: Situation, draws: DemandParameters, part: Ints) -> Floats:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -23,10 +25,9 @@ def _problem(scenario: Scenario, batch: int = 1) -> Problem:
     return Problem.of(situation, allowed, Outlook.of(scenario), scenario.beliefs, everything)
 
 
-def _shop(horizon: int, **how: object) -> Scenario:
-    options: dict[str, object] = {"stock": [np.inf], **how}
-    stock = options.pop("stock")
-    return a_scenario([200], [100], stock, _LADDER, horizon, **options)  # type: ignore[arg-type] - test options
+def _shop(horizon: int, **how: Any) -> Scenario:
+    stock = how.pop("stock", [np.inf])
+    return a_scenario([200], [100], stock, _LADDER, horizon, **how)
 
 
 def test_without_memory_or_stock_the_plan_is_the_markup_price_in_every_period() -> None:

@@ -29,9 +29,7 @@ _LADDER = np.array([[160, 200, 240, 283, 330]], dtype=np.int64)
 
 def _first(policy: Policy, scenario: Scenario) -> Ints:
     situation, allowed = opening(scenario)
-    index = policy.choose(situation, allowed).index
-    assert index is not None
-    return index[0]
+    return np.asarray(policy.choose(situation, allowed).mode()[0], dtype=np.int64)
 
 
 def _brute_force(scenario: Scenario) -> tuple[tuple[int, ...], float]:
