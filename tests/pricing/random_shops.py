@@ -153,19 +153,22 @@ def situation(rng: np.random.Generator, shop: Catalogue, menu: Menu, batch: int)
     )
 
 
+def batch_size(rng: np.random.Generator, menu: Menu) -> int:
+    """Mostly 1-3 runs; sometimes so many that the kernel looks admissions up instead of computing them."""
+    few = int(rng.integers(1, 4))
+    return 2 * menu.price.shape[1] + few if rng.random() < 0.04 else few
+
+
 def shop(seed: int, most: int = 8) -> tuple[Situation, Guardrails, Highest]:
-    """One random shop with 1 .. `most` series, a batch of 1-3 runs, rules and a policy, from a seed."""
+    """One random shop with 1 .. `most` series, a batch of runs, rules and a policy, from a seed."""
     rng = np.random.default_rng(seed)
     rules = settings(rng)
     stock = catalogue(rng, int(rng.integers(1, most + 1)))
     forced = 2 * int(stock.variants.size.max())
     menu = candidates(stock, rules.endings, forced + int(rng.integers(2, 9)), float(rng.choice([0.1, 0.3])))
-    here = situation(rng, stock, menu, int(rng.integers(1, 4)))
-    return (
-        here,
-        Guardrails(stock, menu, rules),
-        Highest(rng.random((*here.state.price.shape, menu.price.shape[1]))),
-    )
+    here = situation(rng, stock, menu, batch_size(rng, menu))
+    scores = rng.random((*here.state.price.shape, menu.price.shape[1]))
+    return here, Guardrails(stock, menu, rules), Highest(scores)
 
 
 def corridor(rules: GuardrailSettings) -> Corridor:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 import pricing.guardrails
 from pricing.arrays import Bits, Ints
+from pricing.demand import Conditions
 from pricing.errors import SettingsError
 from pricing.guardrails import HARD, GuardrailSettings, Rule, RuleClass, Status, first_rule
 from pricing.menu import Endings, Menu
-from pricing.transition import State
+from pricing.transition import State, step
 from tests.pricing import brute_force
 from tests.pricing.comparison import differences, labels
-from tests.pricing.small_shop import admit, allowed, catalogue
+from tests.pricing.small_shop import admit, allowed, beliefs, catalogue, guardrails
 
 _CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[int], str, set[str]]] = {
     "ten percent either way": ({}, {}, [90, 95, 100, 105, 110], "open", set()),
@@ -251,3 +252,17 @@ def test_the_bench_runs_and_finds_no_difference() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "differences from brute force, hard rules broken: 0" in done.stdout
+
+
+def test_a_cool_down_of_two_lets_two_whole_periods_pass() -> None:
+    shop = catalogue((100,))
+    rules, known = guardrails(shop, cool_down=2), beliefs(shop)
+    state, may_move = State.start(shop, 1), []
+    for price in (105, 105, 105, 105):
+        now = np.array([[price]])
+        moved = step(
+            known, shop, np.log(now), state.stock, state.reference, state.lag, Conditions.plain(1), 0.8
+        )
+        state = state.next(moved, now, now, moved.sold, np.zeros((1, 1)))
+        may_move.append(allowed(rules.admit(state)) != [105])
+    assert may_move == [False, False, True, True]
