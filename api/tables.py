@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pyarrow  # noqa: ICN001 - `pa` is the same library, said once to be untyp
 from policies.rollout import Outcome
 from policies.serve.journey import Recommendation, Recommended
 
-__all__ = ["recommendations_table", "rollouts_table"]
+__all__ = ["SUMMARY", "recommendations_table", "rollouts_table"]
 
 pa: Any = pyarrow
 
@@ -42,8 +44,16 @@ _TYPES = {
 }
 
 
+SUMMARY = b"tarifa.summary"
+"""Key under which the metadata of a recommendations file hold what concerns all its rows, as JSON."""
+
+
 def recommendations_table(
-    made: Recommended, rows: tuple[Recommendation, ...], run_id: str, channel: str = ""
+    made: Recommended,
+    rows: tuple[Recommendation, ...],
+    run_id: str,
+    summary: Mapping[str, object],
+    channel: str = "",
 ) -> Any:
     """Return the contract's recommendations, one row a series, as a pyarrow Table; money is int64.
 
@@ -53,6 +63,8 @@ def recommendations_table(
         The joint decision and its rows.
     run_id
         Identifier of the run, as in its other tables.
+    summary
+        JSON-able facts about all rows, kept in the file's metadata.
     channel
         Sales channel; empty where prices are those of all channels.
     """
@@ -73,7 +85,8 @@ def recommendations_table(
     codes = [[reason.value for reason in row.reasons] for row in rows]
     columns["reason_codes"] = pa.array(codes, type=pa.list_(pa.string()))
     columns["status"] = [row.status.label for row in rows]
-    facts = {b"tarifa.kind": b"recommendations", b"tarifa.schema": b"1", b"tarifa.run": run_id.encode()}
+    facts = {b"tarifa.kind": b"recommendations", b"tarifa.schema": b"1"}
+    facts[SUMMARY] = json.dumps(dict(summary), sort_keys=True).encode()
     return pa.table(columns).replace_schema_metadata(facts)
 
 

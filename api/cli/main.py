@@ -46,3 +46,7 @@ for _name, _command in (
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -63,9 +63,11 @@ def recommend_folder(
         told("writing", 0.8)
         found = tuple(made.row(i) for i in range(len(made)))
         name = run_id(run)
-        write_file(out, table_bytes(recommendations_table(made, found, name)))
-    document = {**_document(made), "out": str(out), "run_id": name}
-    return Outcome(document, recommendations_shown(made, found, session.texts, rows)), made
+        document = {**_document(made), "run_id": name}
+        write_file(out, table_bytes(recommendations_table(made, found, name, document)))
+    return Outcome(
+        {**document, "out": str(out)}, recommendations_shown(made, found, session.texts, rows)
+    ), made
 
 
 def _document(made: Recommended) -> dict[str, object]:

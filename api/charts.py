@@ -1,0 +1,194 @@
+"""Charts as inline SVG: small, sharp at any size, coloured by the page's own style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.arrays import Floats
+
+__all__ = ["Bar", "band_chart", "curve_chart", "histogram", "interval_chart"]
+
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 64.0, 16.0, 14.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of an interval chart.
+
+    Attributes
+    ----------
+    label, text
+        Left of it and right of it.
+    value, lower, upper
+        Where the dot and the ends of its line are.
+    """
+
+    label: str
+    text: str
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Maps data to a plotting area."""
+
+    width: float
+    height: float
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def across(self, value: float) -> float:
+        low, high = self.x
+        room = self.width - _LEFT - _RIGHT
+        return _LEFT + room * (value - low) / max(high - low, 1e-12)
+
+    def up(self, value: float) -> float:
+        low, high = self.y
+        room = self.height - _TOP - _BOTTOM
+        return self.height - _BOTTOM - room * (value - low) / max(high - low, 1e-12)
+
+    def line(self, x: Floats, y: Floats, kind: str) -> str:
+        points = " ".join(
+            f"{self.across(float(a)):.1f},{self.up(float(b)):.1f}" for a, b in zip(x, y, strict=True)
+        )
+        return f'<polyline class="{kind}" points="{points}"/>'
+
+    def band(self, x: Floats, lower: Floats, upper: Floats) -> str:
+        edge = [(a, b) for a, b in zip(x, lower, strict=True)]
+        edge += [(a, b) for a, b in zip(x[::-1], upper[::-1], strict=True)]
+        points = " ".join(f"{self.across(float(a)):.1f},{self.up(float(b)):.1f}" for a, b in edge)
+        return f'<polygon class="band" points="{points}"/>'
+
+    def rules(self, ticks: Sequence[float], labels: Sequence[str]) -> str:
+        parts: list[str] = []
+        for value, label in zip(ticks, labels, strict=True):
+            y = self.up(value)
+            parts.append(
+                f'<line class="rule" x1="{_LEFT}" x2="{self.width - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            )
+            parts.append(f'<text class="tick end" x="{_LEFT - 8}" y="{y + 4:.1f}">{label}</text>')
+        return "".join(parts)
+
+    def feet(self, ticks: Sequence[float], labels: Sequence[str]) -> str:
+        return "".join(
+            f'<text class="tick mid" x="{self.across(value):.1f}" y="{self.height - 8}">{label}</text>'
+            for value, label in zip(ticks, labels, strict=True)
+        )
+
+
+def band_chart(days: Sequence[str], actual: Floats, expected: Floats, lower: Floats, upper: Floats) -> str:
+    """Draw what was sold (dots) against what was predicted (line) and its band, by period; arrays [H]."""
+    x = np.arange(len(days), dtype=np.float64)
+    top = float(max(upper.max(), actual.max())) * 1.05
+    frame = _Frame(_WIDTH, 260.0, (-0.3, len(days) - 0.7), (0.0, top))
+    ticks = _ticks(0.0, top)
+    dots = "".join(
+        f'<circle class="actual" cx="{frame.across(float(a)):.1f}" cy="{frame.up(float(b)):.1f}" r="4.5"/>'
+        for a, b in zip(x, actual, strict=True)
+    )
+    step = max(len(days) // 6, 1)
+    feet = frame.feet([float(i) for i in range(0, len(days), step)], [day[5:] for day in days[::step]])
+    body = frame.rules(ticks, [_short(t) for t in ticks]) + frame.band(x, lower, upper)
+    return _svg(frame, body + frame.line(x, expected, "expected") + dots + feet)
+
+
+def histogram(values: Floats, low: float, high: float, bins: int = 40) -> str:
+    """Draw how `values` [N] are spread between two bounds; what lies beyond is counted at the edge."""
+    counts, edges = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))
+    top = float(max(counts.max(), 1)) * 1.05
+    frame = _Frame(_WIDTH, 220.0, (low, high), (0.0, top))
+    bars: list[str] = []
+    for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
+        x, y = frame.across(float(left)), frame.up(float(count))
+        wide, tall = frame.across(float(right)) - x - 1.0, frame.up(0.0) - y
+        bars.append(f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"/>')
+    feet = [float(v) for v in np.linspace(low, high, 7)]
+    ticks = _ticks(0.0, top)
+    marks = frame.rules(ticks, [_short(t) for t in ticks]) + frame.feet(feet, [f"{v:.1f}" for v in feet])
+    return _svg(frame, marks + "".join(bars))
+
+
+def interval_chart(rows: Sequence[Bar], origin: float) -> str:
+    """Draw one dot with its interval a row, against the line at `origin`."""
+    ends = [origin, *(row.lower for row in rows), *(row.upper for row in rows)]
+    room = max(max(ends) - min(ends), 1e-9) * 0.08
+    frame = _Frame(
+        _WIDTH, 34.0 * len(rows) + _TOP + _BOTTOM, (min(ends) - room, max(ends) + room), (0.0, 1.0)
+    )
+    left, right = 120.0, 120.0
+
+    def across(value: float) -> float:
+        low, high = frame.x
+        return left + (frame.width - left - right) * (value - low) / (high - low)
+
+    x0, foot = across(origin), frame.height - _BOTTOM
+    parts = [f'<line class="rule strong" x1="{x0:.1f}" x2="{x0:.1f}" y1="{_TOP}" y2="{foot:.1f}"/>']
+    for place, row in enumerate(rows):
+        y, start, end = _TOP + 34.0 * place + 17.0, across(row.lower), across(row.upper)
+        parts += [
+            f'<text class="label end" x="{left - 14}" y="{y + 4:.1f}">{row.label}</text>',
+            f'<line class="whisker" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>',
+            f'<circle class="dot" cx="{across(row.value):.1f}" cy="{y}" r="5"/>',
+            f'<text class="label" x="{frame.width - right + 14}" y="{y + 4:.1f}">{row.text}</text>',
+        ]
+    parts.append(f'<text class="tick mid" x="{x0:.1f}" y="{frame.height - 8:.1f}">{_short(origin)}</text>')
+    return _svg(frame, "".join(parts))
+
+
+def curve_chart(
+    curve: tuple[Floats, Floats, Floats, Floats], now: float, chosen: float, seen: tuple[float, float]
+) -> str:
+    """Draw expected profit along a ladder, today's and the chosen price, and what was seen.
+
+    Parameters
+    ----------
+    curve
+        Price, profit, and the ends of its band, float64 [K] each.
+    now, chosen
+        Prices.
+    seen
+        Lowest and highest price ever observed.
+    """
+    price, profit, lower, upper = curve
+    low, high = float(min(lower.min(), 0.0)), float(upper.max()) * 1.08
+    frame = _Frame(320.0, 200.0, (float(price[0]), float(price[-1])), (low, high))
+    left, right = (frame.across(float(np.clip(v, price[0], price[-1]))) for v in seen)
+    ground, roof = frame.up(low), frame.up(high)
+    size = f'width="{right - left:.1f}" height="{ground - roof:.1f}"'
+    shade = f'<rect class="seen" x="{left:.1f}" y="{roof:.1f}" {size}/>'
+    marks: list[str] = []
+    for value, kind in ((now, "now"), (chosen, "chosen")):
+        x = frame.across(value)
+        y = frame.up(float(np.interp(value, price, profit)))
+        marks.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{ground:.1f}" y2="{y:.1f}"/>')
+        marks.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>')
+    ticks = _ticks(low, high, 3)
+    feet = [float(price[0]), float(price[-1])]
+    body = shade + frame.rules(ticks, [_short(t) for t in ticks]) + frame.band(price, lower, upper)
+    body += frame.line(price, profit, "expected") + "".join(marks)
+    return _svg(frame, body + frame.feet(feet, [f"{v:.2f}" for v in feet]))
+
+
+def _svg(frame: _Frame, body: str) -> str:
+    box = f"0 0 {frame.width:.0f} {frame.height:.0f}"
+    return f'<svg viewBox="{box}" role="img" xmlns="http://www.w3.org/2000/svg">{body}</svg>'
+
+
+def _ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """Return round numbers within two bounds."""
+    rough = max(high - low, 1e-9) / count
+    size = 10.0 ** np.floor(np.log10(rough))
+    step = next(size * m for m in (1.0, 2.0, 5.0, 10.0) if size * m >= rough)
+    first = np.ceil(low / step) * step
+    return [float(v) for v in np.arange(first, high + 1e-9, step)]
+
+
+def _short(value: float) -> str:
+    if abs(value) >= 1e6:
+        return f"{value / 1e6:g} M"
+    return f"{value / 1e3:g} k" if abs(value) >= 1e4 else f"{value:g}"

@@ -1,0 +1,195 @@
+"""``make demo``: the whole way on real grocery orders, step by step, each step the command a user would type.
+
+Every step runs as its own process, so its wall time and peak memory are its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from api.cli.grid import grid
+from api.cli.session import INTERRUPTED, Debug, Language, Outcome, Session, carry_out
+from pricing.errors import TarifaError
+
+__all__ = ["Step", "demo", "main"]
+
+_UNTIL = "2017-10-30"
+"""First day that the fit does not see: the end of week 44; nine weeks are held out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step, done.
+
+    Attributes
+    ----------
+    name
+        The command.
+    seconds
+        Wall time.
+    megabytes
+        Peak resident memory of its largest process.
+    document
+        What it printed with --json; empty where it spoke to people.
+    """
+
+    name: str
+    seconds: float
+    megabytes: float
+    document: dict[str, Any]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo writes.")] = Path("demo"),
+    port: Annotated[int, typer.Option(help="Port to serve on.", min=0, max=65535)] = 8000,
+    *,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="End without serving.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer worlds and less training.")] = False,
+    language: Language = "en",
+    debug: Debug = False,
+) -> None:
+    """From Complete Journey's orders to served prices."""
+
+    def work(session: Session) -> Outcome:
+        steps, report = _all_steps(session, out, language, fast=fast)
+        _sum_up(session.out, steps, report)
+        if not no_serve:
+            _serve(session, out, port)
+        return Outcome({})
+
+    carry_out(work, as_json=False, language=language, debug=debug)
+
+
+def main() -> None:
+    """Run the demo."""
+    typer.run(demo)
+
+
+def _all_steps(session: Session, out: Path, language: str, *, fast: bool) -> tuple[list[Step], Path]:
+    data, run, policy = (str(out / name) for name in ("data", "run", "policy"))
+    worlds, rollouts, products = ("6", "25", "300") if fast else ("20", "60", "1500")
+    said = ("--language", language)
+    steps = [
+        _step(session, "import", "complete-journey", "--out", data, *said),
+        _step(session, "check", data, *said, quiet=True),
+        _step(session, "fit", data, "--out", run, "--until", _UNTIL, *said),
+        _step(session, "validate", run, *said, quiet=True),
+        _step(session, "elasticities", run, "--out", str(out / "elasticities.parquet"), *said),
+        _step(session, "train", run, "--policy", "ppo", "--rollouts", rollouts, "--out", policy, *said),
+        _step(
+            session, "simulate", run, "--policies", f"incumbent,static,resolve,thompson,{policy}",
+            "--seeds", worlds, "--products", products, "--out", str(out / "simulation"), *said,
+        ),
+        _step(
+            session, "recommend", run, "--policy", "resolve",
+            "--out", str(out / "recommendations.parquet"), *said,
+        ),
+    ]  # fmt: skip
+    start = time.perf_counter()
+    place = _report(session, out, {step.name: step.document for step in steps})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    steps.append(Step("report", time.perf_counter() - start, peak, {}))
+    return steps, place
+
+
+def _step(session: Session, *words: str, quiet: bool = False) -> Step:
+    """Run one command; a quiet one prints its result as JSON, for the report."""
+    extra = ("--json",) if quiet else ()
+    session.out.rule(f"[bold]tarifa {' '.join(words)}", align="left")
+    command = [sys.executable, "-m", "api.cli.main", *words, *extra]
+    start = time.perf_counter()
+    pipe = subprocess.PIPE if quiet else None
+    with subprocess.Popen(command, stdout=pipe) as process:  # noqa: S603 - our own command, our own words
+        content = b"" if process.stdout is None else process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    if process.returncode in (-2, INTERRUPTED):
+        raise KeyboardInterrupt
+    if process.returncode:
+        raise TarifaError(
+            f"The step `tarifa {words[0]}` failed (exit {process.returncode}).",
+            why="Its own message stands above.",
+            todo="Run it alone to see more.",
+        )
+    step = Step(words[0], seconds, used.ru_maxrss / 1024, json.loads(content) if quiet else {})
+    for line in _brief(step):
+        session.out.print(line, highlight=False)
+    return step
+
+
+def _brief(step: Step) -> tuple[str, ...]:
+    """Return the gist of a quiet step; the report holds all of it."""
+    found = step.document
+    if step.name == "check":
+        rows, bad = (sum(table[name] for table in found["tables"]) for name in ("rows", "bad"))
+        prices = found["prices"]
+        enough = f"{prices['enough']:,} of {prices['series']:,}"
+        no = [a for a in found["answers"] if not a["answerable"]]
+        return (
+            f"{rows:,} rows, {bad:,} of them set aside in {found['quarantine']}.",
+            f"{enough} products moved enough in price to tell their own response.",
+            *(f"Cannot be answered: {a['question']} {a['because']}" for a in no),
+        )
+    if step.name == "validate":
+        naive = f"{found['naive_wmape']:.3f}, deviance {found['naive_deviance']:.2f}"
+        return (
+            f"{found['periods']} weeks held out: WMAPE {found['wmape']:.3f}, deviance {found['deviance']:.2f}.",
+            f"The mean of the last 8 weeks: WMAPE {naive}.",
+            f"Slope of actual on predicted price effects {found['lift']['slope']:.2f} (1 is calibrated).",
+        )
+    return ()
+
+
+def _report(session: Session, out: Path, documents: dict[str, dict[str, Any]]) -> Path:
+    from api.report import Findings, render_report
+    from simulators.folders import write_file
+
+    session.out.rule("[bold]report", align="left")
+    found = Findings(
+        run=out / "run",
+        check=documents["check"],
+        validation=documents["validate"],
+        simulation=out / "simulation",
+        elasticities=out / "elasticities.parquet",
+        recommendations=out / "recommendations.parquet",
+    )
+    place = out / "report.html"
+    write_file(place, render_report(found, session.texts).encode())
+    return place
+
+
+def _sum_up(console: Console, steps: Sequence[Step], report: Path) -> None:
+    rows = [(step.name, f"{step.seconds:.1f}", f"{step.megabytes:,.0f}") for step in steps]
+    rows.append(("all", f"{sum(s.seconds for s in steps):.1f}", f"{max(s.megabytes for s in steps):,.0f}"))
+    console.print(
+        grid("Cost of each step", ("step", "seconds", "peak MB, largest process"), rows, right=(1, 2))
+    )
+    console.print(f"Report: {report.resolve().as_uri()}")
+
+
+def _serve(session: Session, out: Path, port: int) -> None:
+    from api.cli.serve import desk_of, serve_folder
+
+    desk = desk_of(session, out / "run", "resolve", None, None)
+    group = desk.shelf.catalogue.series.group[0]
+    where = f"http://127.0.0.1:{port}"
+    session.out.print(f"Try: curl -s {where}/v1/recommendations -H 'content-type: application/json' ", end="")
+    session.out.print(f'-d \'{{"price_groups": ["{group}"]}}\'   or open {where}/docs', markup=False)
+    serve_folder(session, desk, "127.0.0.1", port)
+
+
+if __name__ == "__main__":
+    main()
