@@ -36,6 +36,7 @@ _RICH_SERIES = 3000
 _ENOUGH_PERIODS = 10
 _LEAST_RICH = 30
 _ROUNDS = 40
+_FIRST_ROUNDS = 4
 _SIZE_ROUNDS = (4, 10, 20)
 _SETTLED = 2e-3
 _INFORMING_SERIES = 3
@@ -200,15 +201,15 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
             sizes = size_population(likelihood)
             now = replace(now, size=shrink_sizes(likelihood, sizes))
         before = now.population
-        now = _round(some, now, traffic)
+        now = _round(some, now, traffic, steps=2 if done < _FIRST_ROUNDS else 1)
         done += 1
         settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
     return _Learned(now, sizes, done, settled)
 
 
-def _round(some: Evidence, now: Parameters, traffic: Floats) -> Parameters:
+def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> Parameters:
     learning = replace(now, population=now.population.taking_means_as_known())
-    found = sweep(some, learning, steps=2)
+    found = sweep(some, learning, steps=steps)
     C = some.X.shape[2]
     population, coefficients = update_population(
         found.mode[:, :C], found.covariance, some.category, learning.population
@@ -239,7 +240,7 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
     now = replace(now, population=_level_of(evidence, now))
     for done in range(4):
         progress("all series", 0.65 + 0.06 * done)
-        found = sweep(evidence, now, steps=5)
+        found = sweep(evidence, now, steps=5, tolerance=1e-3)
         now = replace(now, mode=found.mode)
         population = update_level(
             found.mode[:, 0], found.covariance[:, 0, 0], evidence.category, now.population

@@ -10,6 +10,7 @@ from pricing.arrays import Bools, Floats, Ints
 from simulators.dispersion import log_likelihood_by_size
 from simulators.drift import Drift
 from simulators.irls import Laplace, laplace_mean, newton
+from simulators.metrics import total_by
 from simulators.population import Population
 from simulators.shocks import Shocks
 
@@ -104,8 +105,18 @@ class Sweep:
     last_step: float
 
 
-def sweep(evidence: Evidence, parameters: Parameters, *, steps: int) -> Sweep:
-    """Find the posterior of every series with at most `steps` Newton steps each."""
+def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: float = 1e-8) -> Sweep:
+    """Find the posterior of every series.
+
+    Parameters
+    ----------
+    evidence, parameters
+        What is seen, and from where the search starts.
+    steps
+        Most Newton steps.
+    tolerance
+        Stop a chunk when none of its coefficients moves further.
+    """
     n, C = len(evidence.units), evidence.X.shape[2]
     shape = parameters.shocks.category.shape
     mode = np.empty_like(parameters.mode)
@@ -113,11 +124,12 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int) -> Sweep:
     score, weight = np.zeros(shape), np.zeros(shape)
     moment, last = 0.0, 0.0
     for rows in _chunks(n):
-        found, _ = _laplace(evidence, parameters, rows, steps)
+        found, _ = _laplace(evidence, parameters, rows, steps, tolerance)
         mode[rows] = found.mode
         covariance[rows] = found.covariance[:, :C, :C]
-        np.add.at(score, evidence.category[rows], found.score)
-        np.add.at(weight, evidence.category[rows], found.weight)
+        cell = (evidence.category[rows, None] * shape[1] + np.arange(shape[1], dtype=np.int64)).ravel()
+        score += total_by(cell, found.score.ravel(), score.size).reshape(shape)
+        weight += total_by(cell, found.weight.ravel(), weight.size).reshape(shape)
         moment += float((found.mode[:, C:] ** 2).sum())
         moment += float(np.einsum("nkk->", found.covariance[:, C:, C:]))
         last = max(last, float(found.last_step.max(initial=0.0)))
@@ -129,7 +141,7 @@ def sized(evidence: Evidence, parameters: Parameters) -> Floats:
     """Return the log likelihood of every size on the grid, float64 [N, len(GRID)], at the given modes."""
     parts: list[Floats] = []
     for rows in _chunks(len(evidence.units)):
-        found, X = _laplace(evidence, parameters, rows, 0)
+        found, X = _laplace(evidence, parameters, rows)
         variance = np.einsum("ntk,ntk->nt", np.matmul(X, found.covariance), X)
         parts.append(
             log_likelihood_by_size(evidence.units[rows], evidence.observed[rows], found.eta, variance)
@@ -149,7 +161,7 @@ def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Float
     means: list[Floats] = []
     covariances: list[Floats] = []
     for rows in _chunks(len(evidence.units)):
-        found, X = _laplace(evidence, parameters, rows, 0)
+        found, X = _laplace(evidence, parameters, rows)
         mean = laplace_mean(found, evidence.units[rows], evidence.observed[rows], X, parameters.size[rows])
         means.append(mean @ A.T)
         covariance = A @ found.covariance @ A.T
@@ -158,7 +170,9 @@ def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Float
     return np.concatenate(means), np.concatenate(covariances)
 
 
-def _laplace(evidence: Evidence, parameters: Parameters, rows: slice, steps: int) -> tuple[Laplace, Floats]:
+def _laplace(
+    evidence: Evidence, parameters: Parameters, rows: slice, steps: int = 0, tolerance: float = 0.0
+) -> tuple[Laplace, Floats]:
     category = evidence.category[rows]
     population, basis = parameters.population, evidence.drift.basis
     n, C, k = len(category), evidence.X.shape[2], basis.shape[1]
@@ -179,6 +193,7 @@ def _laplace(evidence: Evidence, parameters: Parameters, rows: slice, steps: int
         precision[category],
         parameters.mode[rows],
         steps=steps,
+        tolerance=tolerance,
     )
     return found, X
 
