@@ -146,8 +146,9 @@ def _brief(step: Step) -> tuple[str, ...]:
     if step.name == "validate":
         naive = f"{found['naive_wmape']:.3f}, deviance {found['naive_deviance']:.2f}"
         return (
-            f"{found['periods']} weeks held out: WMAPE {found['wmape']:.3f}, deviance {found['deviance']:.2f}.",
-            f"The mean of the last 8 weeks: WMAPE {naive}.",
+            f"{found['periods']} weeks held out.",
+            f"Model: WMAPE {found['wmape']:.3f}, deviance {found['deviance']:.2f}.",
+            f"Mean of the last 8 weeks: WMAPE {naive}.",
             f"Slope of actual on predicted price effects {found['lift']['slope']:.2f} (1 is calibrated).",
         )
     return ()

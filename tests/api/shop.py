@@ -35,7 +35,9 @@ def write_shop(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "shop.toml").write_text(SHOP)
     rng = np.random.default_rng(7)
-    orders = ["order_id,line_id,ordered_at,status,product_id,quantity,regular_price,offered_price,paid,price_basis"]
+    orders = [
+        "order_id,line_id,ordered_at,status,product_id,quantity,regular_price,offered_price,paid,price_basis"
+    ]
     promotions = ["product_id,starts_at,ends_at,kind,share"]
     for p in range(PRODUCTS):
         base = 2.0 + 0.5 * p

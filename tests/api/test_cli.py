@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.cli.main import app
+from api.cli.session import INTERNAL, INTERRUPTED
+from pricing.evidence import Identification
+from tests.api.shop import PRODUCTS, write_shop
+
+COMMANDS = (
+    "import", "check", "fit", "validate", "elasticities",
+    "predict", "simulate", "train", "recommend", "serve",
+)  # fmt: skip
+RECOMMENDED = {
+    "decision_id", "price_group", "current_price", "recommended_price", "price_basis", "valid_from",
+    "expected_units", "expected_profit", "profit_change", "profit_change_lower", "profit_change_upper",
+    "probability_of_loss", "identified_by", "binding_guardrail", "reason_codes", "status", "release",
+    "passport",
+    "run_id", "zone", "channel", "currency", "period_start", "period_end",
+}  # fmt: skip
+
+
+def _call(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def _ok(*words: object) -> dict[str, Any]:
+    result = _call(*words, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def _refused(exit_code: int, code: str, *words: object) -> dict[str, Any]:
+    result = _call(*words, "--json")
+    assert result.exit_code == exit_code, result.output
+    assert "Traceback" not in result.output
+    error: dict[str, Any] = json.loads(result.stdout)["error"]
+    assert error["code"] == code
+    assert error["what"] in result.stderr.replace("\n", " ") or len(error["what"]) > 70
+    return error
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = _call(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: tarifa {command}" in result.stdout
+    assert "--json" in result.stdout
+
+
+def test_check_reports_and_quarantines(tmp_path: Path) -> None:
+    data = write_shop(tmp_path / "shop")
+    with (data / "orders.csv").open("a") as orders:
+        orders.write("o9,1,2024-03-01 12:00:00,paid,p99,1,2.00,2.00,2.00,gross\n")
+        orders.write("o8,1,2024-03-01 12:00:00,paid,p01,-1,2.00,2.00,2.00,gross\n")
+    found = _ok("check", data)
+    assert {bad["reason"] for bad in found["bad_rows"]} == {
+        bad["reason"] for bad in found["bad_rows"] if bad["count"] == 1
+    }
+    assert len(found["bad_rows"]) == 2
+    kept = (Path(found["quarantine"]) / "orders.csv").read_text().splitlines()
+    assert len(kept) == 3
+    assert "reason" in kept[0]
+
+
+def test_too_many_bad_rows_end_with_the_report_and_exit_3(tmp_path: Path) -> None:
+    data = write_shop(tmp_path / "shop")
+    text = (data / "orders.csv").read_text().replace(",paid,p0", ",paid,x0")
+    (data / "orders.csv").write_text(text)
+    result = _call("check", data, "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["too_many"]
+    assert "orders.csv" in result.stderr
+
+
+def test_validate_elasticities_and_recommend_agree_with_the_contract(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    validated = _ok("validate", run_folder)
+    assert validated["periods"] == 5
+    assert not validated["own_holdout"]
+    assert validated["wmape"] < validated["naive_wmape"]
+    _ok("elasticities", run_folder, "--out", tmp_path / "e.parquet")
+    table: Any = pq.read_table(tmp_path / "e.parquet")
+    assert table.num_rows == 2 * PRODUCTS
+    found = _ok("recommend", run_folder, "--policy", "resolve", "--out", tmp_path / "r.parquet")
+    rows = pq.read_table(tmp_path / "r.parquet").to_pylist()
+    assert set(rows[0]) >= RECOMMENDED
+    assert len(rows) == found["series"] == PRODUCTS
+    assert found["moved"] == sum(row["recommended_price"] != row["current_price"] for row in rows)
+    assert all(
+        row["recommended_price"] % 10 in (5, 9)
+        for row in rows
+        if row["recommended_price"] != row["current_price"]
+    )
+    assert {row["identified_by"] for row in rows} <= {how.label for how in Identification}
+    assert all(
+        row["profit_change_lower"] <= row["profit_change"] <= row["profit_change_upper"] for row in rows
+    )
+
+
+def test_the_same_call_gives_the_same_bytes(run_folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _ok("recommend", run_folder, "--policy", "thompson", "--out", tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_people_get_a_table_in_their_language(run_folder: Path, tmp_path: Path) -> None:
+    words = ("recommend", run_folder, "--policy", "static", "--out", tmp_path / "r.parquet")
+    assert "prices move." in _call(*words).stdout
+    spanish = _call(*words, "--language", "es")
+    assert "precios." in spanish.stdout
+    assert _call(*words, "--language", "fr").exit_code == 2
+
+
+def _scenario(path: Path, **changes: object) -> Path:
+    row: dict[str, object] = {"product_id": "p03", "period_start": "2024-09-02", "offered_price": 3.49}
+    pq.write_table(pa.table({k: [v] for k, v in {**row, **changes}.items()}), path)
+    return path
+
+
+def test_predict_answers_row_by_row(run_folder: Path, tmp_path: Path) -> None:
+    asked = _scenario(tmp_path / "s.parquet")
+    found = _ok("predict", run_folder, "--scenario", asked, "--out", tmp_path / "p.parquet")
+    row = pq.read_table(tmp_path / "p.parquet").to_pylist()[0]
+    assert found["rows"] == 1
+    assert row["product_id"] == "p03"
+    assert row["lower"] < row["expected_units"] < row["upper"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "names"),
+    [
+        ({"product_id": "p77"}, "unknown_product", "p77"),
+        ({"offered_price": 9.99, "regular_price": 9.99}, "outside_support", "p03"),
+    ],
+)
+def test_predict_refuses_to_invent(
+    run_folder: Path, tmp_path: Path, changes: dict[str, object], code: str, names: str
+) -> None:
+    asked = _scenario(tmp_path / "s.parquet", **changes)
+    out = tmp_path / "p.parquet"
+    error = _refused(5, code, "predict", run_folder, "--scenario", asked, "--out", out)
+    assert names in error["what"]
+    assert not out.exists()
+
+
+def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    trained = _ok("train", run_folder, "--policy", "ppo", "--products", 4, "--rollouts", 2, "--out", policy)
+    assert trained["products"] == 4
+    names = f"incumbent,static,resolve,{policy}"
+    out = tmp_path / "simulation"
+    found = _ok(
+        "simulate",
+        run_folder,
+        "--policies",
+        names,
+        "--seeds",
+        3,
+        "--horizon",
+        3,
+        "--workers",
+        1,
+        "--out",
+        out,
+    )
+    assert [len(compared) for compared in found["comparisons"].values()] == [4, 4]
+    assert any("8 products that no policy was trained on" in name for name in found["comparisons"])
+    rows: Any = pq.read_table(out / "runs.parquet")
+    assert rows.num_rows == 4 * 3 * 3
+    _ok("recommend", run_folder, "--policy", policy, "--out", tmp_path / "r.parquet")
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "code"),
+    [
+        (("check", "{tmp}/nowhere"), 3, "settings"),
+        (("fit", "{tmp}/nowhere", "--out", "{tmp}/run"), 3, "settings"),
+        (("validate", "{tmp}/nowhere"), 4, "artifact"),
+        (("validate", "{data}"), 4, "artifact"),
+        (("recommend", "{data}", "--policy", "resolve", "--out", "{tmp}/x"), 4, "artifact"),
+        (("recommend", "{run}", "--policy", "oracle", "--out", "{tmp}/x"), 2, "usage"),
+        (("recommend", "{run}", "--policy", "ppo", "--out", "{tmp}/x"), 2, "usage"),
+        (("recommend", "{run}", "--policy", "{run}", "--out", "{tmp}/x"), 4, "artifact"),
+        (("recommend", "{run}", "--policy", "static", "--out", "{tmp}"), 2, "usage"),
+        (("fit", "{data}", "--out", "{data}"), 2, "usage"),
+        (("fit", "{data}", "--out", "{tmp}/run", "--until", "2019-01-01"), 3, "data"),
+        (("fit", "{data}", "--out", "{tmp}/run", "--until", "soon"), 3, "data"),
+        (("predict", "{run}", "--scenario", "{tmp}/none", "--out", "{tmp}/x"), 3, "data"),
+        (("simulate", "{run}", "--policies", ",", "--out", "{tmp}/x"), 2, "usage"),
+        (("train", "{run}", "--policy", "sarsa", "--out", "{tmp}/x"), 2, "usage"),
+        (("import", "{tmp}/none.csv", "--out", "{tmp}/x"), 2, "usage"),
+        (("serve", "{data}"), 4, "artifact"),
+    ],
+)
+def test_bad_input_is_an_error_that_says_what_to_do(
+    shop_folder: Path, run_folder: Path, tmp_path: Path, words: tuple[str, ...], exit_code: int, code: str
+) -> None:
+    before = sorted(p.name for p in shop_folder.iterdir())
+    said = [word.format(tmp=tmp_path, data=shop_folder, run=run_folder) for word in words]
+    error = _refused(exit_code, code, *said)
+    assert error["todo"] or error["why"]
+    assert not any((tmp_path / name).exists() for name in ("run", "x"))
+    assert sorted(p.name for p in shop_folder.iterdir()) == before
+
+
+def test_a_corrupt_run_is_refused_by_every_reader(run_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    with (run / "model.npz").open("ab") as model:
+        model.write(b"x")
+    out = tmp_path / "x"
+    for words in (
+        ("validate", run),
+        ("elasticities", run, "--out", out),
+        ("recommend", run, "--policy", "resolve", "--out", out),
+        ("train", run, "--policy", "ppo", "--out", out),
+        ("simulate", run, "--policies", "static", "--out", out),
+        ("serve", run),
+    ):
+        assert "model.npz has changed" in _refused(4, "artifact", *words)["what"]
+    assert not out.exists()
+
+
+def test_a_run_is_not_served_with_other_data(run_folder: Path, tmp_path: Path) -> None:
+    other = write_shop(tmp_path / "shop")
+    (other / "products.csv").write_text((other / "products.csv").read_text().replace("c0", "c9"))
+    error = _refused(4, "fingerprint", "serve", run_folder, "--data", other)
+    assert str(other) in error["what"]
+    shutil.copytree(run_folder, tmp_path / "run")
+    _refused(4, "fingerprint", "serve", tmp_path / "run")
+
+
+def test_import_suggests_columns_and_waits_for_a_yes(tmp_path: Path) -> None:
+    own = tmp_path / "ventas.csv"
+    own.write_text(
+        "pedido;linea;fecha;estado;referencia;cantidad;precio;total;price_basis;notas\n"
+        "1;1;2024-01-02;paid;A1;2;1,50;3,00;gross;hola\n"
+    )
+    words = (
+        "import", own, "--out", tmp_path / "data", "--currency", "EUR", "--time-zone", "Europe/Madrid",
+        "--country", "ES", "--tax-rate", "0.21", "--prices-include-tax",
+    )  # fmt: skip
+    error = _refused(2, "usage", *words)
+    assert 'quantity = "cantidad"' in error["todo"]
+    assert not (tmp_path / "data").exists()
+    found = _ok(*words, "--yes")
+    assert found["columns"]["orders"]["paid"] == "total"
+    assert found["tables"][0]["not_stored"] == ["notas"]
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == [
+        "orders.parquet",
+        "shop.toml",
+        "tarifa.json",
+    ]
+    error = _refused(2, "usage", "import", own, "--out", tmp_path / "other", "--currency", "EUR")
+    assert "--time-zone" in error["what"]
+
+
+def test_an_unforeseen_error_is_a_sentence_and_exit_70(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("simulators.run.load_run", broken)
+    result = _call("validate", run_folder)
+    assert result.exit_code == INTERNAL
+    assert "ZeroDivisionError: a bug" in result.stderr
+    assert "Traceback" not in result.output
+    assert isinstance(_call("validate", run_folder, "--debug").exception, ZeroDivisionError)
+
+
+def test_ctrl_c_ends_with_130_and_nothing_half_written(shop_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "api.cli.main", "fit", str(shop_folder), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        draft = tmp_path / ".run.tarifa-new"
+        deadline = time.monotonic() + 60
+        while not draft.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert b"Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
