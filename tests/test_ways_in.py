@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from api.prices.service import Ask, Desk, plain
 from api.store import Store
-from envs.runs import Runs
+from envs.runs import Observation, Runs
 from policies.rollout import Plan, blocks_of, run_block
 from policies.serve.incumbent import Incumbent
 from policies.serve.resolve import Resolve
@@ -170,6 +170,11 @@ def _skewed(situation: Situation, allowed: Bools) -> Floats:
     return observe(situation, allowed) * np.where(margin, 1.21, 1.0)
 
 
+def _skewed_view(runs: Runs) -> Observation:
+    """The same forgetfulness in what the environment shows."""
+    return _skewed(runs.situation, runs.allowed).astype(np.float32)
+
+
 def _own_ladder(situation: Situation, index: Ints) -> Floats:
     """An action means a rung of the environment's own ladder, evenly spaced in money."""
     price, rows = situation.menu.price, np.arange(len(situation.catalogue))
@@ -193,7 +198,7 @@ def _narrow(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> 
 @pytest.mark.parametrize(
     ("place", "mutant", "way", "field"),
     [
-        ("envs.runs.observe", _skewed, environment_equals_decide, "features"),
+        ("envs.runs.Runs.observe", _skewed_view, environment_equals_decide, "features"),
         ("envs.runs.index_target", _own_ladder, environment_equals_decide, "price"),
         ("envs.runs.price_at", _clipped, environment_equals_decide, "price"),
         ("pricing.decision.observe", _skewed, environment_equals_decide, "features"),
