@@ -47,18 +47,19 @@ class Row:
 def problem(*, variants: bool) -> tuple[Scenario, Worlds]:
     """Return a toy shop under legal limits, bounds and the corridor; `variants` pairs four products up."""
     shop, model = toy_shop(PRODUCTS, 0, stock_periods=HORIZON * 1.2)
+    first = np.arange(PRODUCTS)
+    if variants:
+        first[[1, 3]] = [0, 2]
+        alike = ("price", "unit_cost", "support_low", "support_high", "recent", "variant_of")
+        shop = replace(shop, **{name: getattr(shop, name)[first] for name in alike})
     price = shop.price
     shop = replace(
         shop,
-        map_price=np.where(np.arange(PRODUCTS) % 4 == 0, price * 92 // 100, 0),
-        max_price=np.where(np.arange(PRODUCTS) % 4 == 1, price * 108 // 100, shop.max_price),
+        map_price=np.where(first % 4 == 0, price * 92 // 100, 0),
+        max_price=np.where(first % 4 == 2, price * 108 // 100, shop.max_price),
         floor_price=price * 80 // 100,
         ceiling_price=price * 120 // 100,
     )
-    if variants:
-        pairs = np.arange(PRODUCTS)
-        pairs[[1, 3]] = [0, 2]
-        shop = replace(shop, variant_of=pairs)
     rules = Guardrails(shop, candidates(shop, CORRIDOR.endings, RUNGS, 0.3), CORRIDOR)
     scenario = Scenario.of(model, rules, horizon=HORIZON, first_day=19_723)
     return scenario, sample_worlds(model, shop, 64)

@@ -11,7 +11,7 @@ from pricing.arrays import Bools, Floats, Ints, Words
 from pricing.decision import price_at, settle
 from pricing.directed import Directed, index_target, latent_target, latent_width
 from pricing.errors import UsageError
-from pricing.features import observe
+from pricing.features import FEATURES, write
 from pricing.randomness import philox
 from pricing.scenario import Scenario
 from pricing.transition import State
@@ -132,7 +132,9 @@ class Runs:
 
     def observe(self) -> Observation:
         """Return the registered features of what is known now, float32 [B, N, F]."""
-        return observe(self.situation, self.opened.allowed).astype(np.float32)
+        out = np.empty((self.copies, len(self.scenario.catalogue), len(FEATURES)), dtype=np.float32)
+        write(self.situation, self.opened.allowed, out)
+        return out
 
     def _look(self, period: int, state: State) -> None:
         self.period = period

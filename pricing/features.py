@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pricing.arrays import Bools, Floats
 from pricing.menu import at_rung
 from pricing.situation import Situation
 
-__all__ = ["FEATURES", "Feature", "observe"]
+__all__ = ["FEATURES", "Feature", "observe", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,14 @@ _MOST_COVER = 4.0
 
 
 def observe(situation: Situation, allowed: Bools) -> Floats:
-    """Return features float64 [B, N, F] in the order of :data:`FEATURES`.
+    """Return features float64 [B, N, F] in the order of :data:`FEATURES`; see :func:`write`."""
+    out = np.empty((*situation.state.price.shape, len(FEATURES)))
+    write(situation, allowed, out)
+    return out
+
+
+def write(situation: Situation, allowed: Bools, out: Floats | NDArray[np.float32]) -> None:
+    """Write features into `out` [B, N, F], rounded to its type, in the order of :data:`FEATURES`.
 
     Parameters
     ----------
@@ -67,6 +75,8 @@ def observe(situation: Situation, allowed: Bools) -> Floats:
         Everything known before the decision, batch B.
     allowed
         bool [B, N, K]; the allowed set before the joint step.
+    out
+        float64, or float32 where a learner wants it.
     """
     catalogue, state, menu = situation.catalogue, situation.state, situation.menu
     price = situation.log_price_now
@@ -92,10 +102,8 @@ def observe(situation: Situation, allowed: Bools) -> Floats:
         situation.time_left,
         np.maximum(conditions.feature, conditions.display),
     )
-    out = np.empty((*state.price.shape, len(FEATURES)))
     for place, column in enumerate(columns):
         out[..., place] = column
-    return out
 
 
 def _room(situation: Situation, allowed: Bools) -> tuple[Floats, Floats]:

@@ -29,6 +29,10 @@ class Variants:
         int64 [N], [G]; series sorted by group, and where each group starts.
     alone
         No group holds two series.
+    several
+        int64 [S]; series of groups of two or more, sorted by group: sums cost what these do, not all N.
+    place, heads
+        int64 [S], [H]; number of their group among those H, and where each of these starts in `several`.
     """
 
     group: Ints
@@ -36,18 +40,27 @@ class Variants:
     order: Ints
     starts: Ints
     alone: bool
+    several: Ints
+    place: Ints
+    heads: Ints
 
     @staticmethod
     def of(variant_of: Ints) -> Variants:
         """Read the groups from `Catalogue.variant_of`, int64 [N]."""
         _, group, counts = np.unique(variant_of, return_inverse=True, return_counts=True)
         size = np.asarray(counts[group], dtype=np.int64)
+        order = np.argsort(group, kind="stable")
+        several = order[size[order] > 1]
+        fresh = np.diff(group[several], prepend=-1) != 0
         return Variants(
             group=np.asarray(group, dtype=np.int64),
             size=size,
-            order=np.argsort(group, kind="stable"),
+            order=order,
             starts=np.cumsum(counts) - counts,
             alone=bool(size.max(initial=1) == 1),
+            several=several,
+            place=np.cumsum(fresh) - 1,
+            heads=np.flatnonzero(fresh),
         )
 
     def count(self, values: Bools) -> Ints:
@@ -70,14 +83,17 @@ class Variants:
         """Return whether all series of the group have the same flags: bool [..., N, X] gives [..., N]."""
         if self.alone:
             return np.ones(values.shape[:-1], dtype=np.bool_)
-        held = self.count(values)
-        return np.asarray(
-            (np.equal(held, 0) | np.equal(held, self.size[:, None])).all(axis=-1), dtype=np.bool_
-        )
+        part = values[..., self.several, :]
+        differs = (part != part[..., self.heads[self.place], :]).any(axis=-1)
+        out = np.ones(values.shape[:-1], dtype=np.bool_)
+        out[..., self.several] = ~np.logical_or.reduceat(differs, self.heads, axis=-1)[..., self.place]
+        return out
 
     def _sum(self, values: NDArray[_Number]) -> NDArray[_Number]:
         """Return sums over the group, added in the order of the series, [..., N, X]."""
         if self.alone or not len(self.group):
             return values
-        sums = np.add.reduceat(values[..., self.order, :], self.starts, axis=-2)
-        return np.asarray(sums[..., self.group, :], dtype=values.dtype)
+        sums = np.add.reduceat(values[..., self.several, :], self.heads, axis=-2)
+        out = values.copy()
+        out[..., self.several, :] = sums[..., self.place, :]
+        return out

@@ -29,6 +29,7 @@ from simulators.counts import poisson_quantile
 __all__ = ["Market", "Noise", "Sale", "Worlds", "sample_worlds"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
+_ZEROS = np.zeros(4, dtype=np.uint64)
 _PARAMETERS = tuple(field.name for field in fields(DemandParameters))
 
 
@@ -263,13 +264,11 @@ class Market:
 
 def _rewind(philox: np.random.Philox, seed: int, stream: int) -> None:
     """Set a generator to the start of a stream; a new one would cost sixteen times as long."""
+    key = np.array([seed & _MASK, stream & _MASK], dtype=np.uint64)
     philox.state = {
         "bit_generator": "Philox",
-        "state": {
-            "counter": np.zeros(4, dtype=np.uint64),
-            "key": np.array([seed & _MASK, stream & _MASK], dtype=np.uint64),
-        },
-        "buffer": np.zeros(4, dtype=np.uint64),
+        "state": {"counter": _ZEROS, "key": key},
+        "buffer": _ZEROS,
         "buffer_pos": 4,
         "has_uint32": 0,
         "uinteger": 0,
