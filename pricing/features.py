@@ -7,6 +7,7 @@ personal: shelf prices cannot see who asks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def observe(situation: Situation, allowed: Bools) -> Floats:
     return out
 
 
-def write(situation: Situation, allowed: Bools, out: Floats | NDArray[np.float32]) -> None:
+def write(situation: Situation, allowed: Bools, out: NDArray[Any]) -> None:
     """Write features into `out` [B, N, F], rounded to its type, in the order of :data:`FEATURES`.
 
     Parameters
