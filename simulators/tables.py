@@ -24,7 +24,7 @@ from simulators.files import TableFile, find_files, open_table_file
 from simulators.row_rules import apply_row_rules
 from simulators.shop_file import SHOP_FILE, ShopFile, read_shop_file, render_shop_file
 
-__all__ = ["BadRows", "LoadedTable", "Source", "columns_of", "open_source", "places_of"]
+__all__ = ["BadRows", "LoadedTable", "Source", "columns_of", "open_source", "places_of", "require_columns", "require_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +165,7 @@ def open_source(
     settings = shop or read_shop_file(folder / SHOP_FILE)
     files = find_files(folder)
     names = [name for name, _ in files]
-    for table in TABLES:
-        if table.required and table.name not in names:
-            raise DataError(
-                f"{folder} has no table {table.name}.",
-                why=f"Nothing runs without it: {table.meaning[0].lower()}{table.meaning[1:]}",
-                todo=f"Add {table.name}.parquet, {table.name}.csv or {table.name}.xlsx.",
-            )
+    require_tables(folder, names)
     with open_engine(memory=memory) as engine:
         opened = [open_table_file(engine, name, path) for name, path in files]
         wanted = {file.name: file for file in opened if not only or file.name in only}
@@ -189,6 +183,29 @@ def open_source(
         yield Source(folder, settings, engine, tables, today, _fingerprint(opened, settings))
 
 
+def require_tables(folder: Path, names: Collection[str]) -> None:
+    """Raise :class:`DataError` if a table that nothing runs without is not among `names`."""
+    for table in TABLES:
+        if table.required and table.name not in names:
+            raise DataError(
+                f"{folder} has no table {table.name}.",
+                why=f"Nothing runs without it: {table.meaning[0].lower()}{table.meaning[1:]}",
+                todo=f"Add {table.name}.parquet, {table.name}.csv or {table.name}.xlsx.",
+            )
+
+
+def require_columns(file: TableFile, columns: tuple[Column, ...], found: Collection[str]) -> None:
+    """Raise :class:`DataError` if a required column is neither in the file nor given a constant value."""
+    for column in columns:
+        if column.required and column.name not in found:
+            raise DataError(
+                f"{file.path.name} has no column {column.name}.",
+                why=f"Every row of {file.name} needs it: {column.meaning[0].lower()}{column.meaning[1:]}",
+                todo=f"Add it, name yours under [columns.{file.name}] in shop.toml, or give one value for "
+                f"all rows under [constants.{file.name}]. The file has: {', '.join(file.header)}.",
+            )
+
+
 def columns_of(table: Table, shop: ShopFile) -> tuple[Column, ...]:
     """Return the columns of a table, those that the shop file declares included."""
     declared = shop.attributes.get(table.name, ())
@@ -202,14 +219,7 @@ def _load(
     columns = columns_of(table, shop)
     places = places_of(columns, file, shop)
     constants = shop.constants.get(table.name, {})
-    for column in columns:
-        if column.required and column.name not in places and column.name not in constants:
-            raise DataError(
-                f"{file.path.name} has no column {column.name}.",
-                why=column.meaning,
-                todo=f"Add it, name yours under [columns.{table.name}] in shop.toml, or give one value for "
-                f"all rows under [constants.{table.name}]. The file has: {', '.join(file.header)}.",
-            )
+    require_columns(file, columns, {*places, *constants})
     kinds = dict(zip(file.header, file.types, strict=True))
     notation = detect_notation(engine, file, {places[c.name]: c for c in columns if c.name in places}, shop)
     _refuse_addresses(engine, file, [places[c.name] for c in columns if c.personal and c.name in places])

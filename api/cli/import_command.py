@@ -173,7 +173,7 @@ def _shop_of(said: Answers) -> ShopFile:
             if getattr(said, name) is None
         ]
         raise UsageError(
-            f"There is no shop.toml, and {', '.join(missing)} is missing.",
+            f"There is no shop.toml, and not said: {', '.join(missing)}.",
             why="Without currency, time zone and tax nobody knows what a price leaves.",
             todo="Give these options, or a shop.toml with --shop.",
         )

@@ -19,7 +19,7 @@ from simulators.folders import claim
 from simulators.importers.complete_journey import ImportedTable
 from simulators.importers.pseudonyms import pseudonyms, read_key
 from simulators.shop_file import SHOP_FILE, ShopFile, render_shop_file
-from simulators.tables import columns_of, places_of
+from simulators.tables import columns_of, places_of, require_columns, require_tables
 
 __all__ = ["import_spreadsheets"]
 
@@ -43,8 +43,8 @@ def import_spreadsheets(source: Path, out: Path, shop: ShopFile, key_file: Path)
     Raises
     ------
     DataError
-        If `source` holds no table, a file cannot be read, or a column that is not about a person holds
-        e-mail addresses.
+        If a required table or column is missing, a file cannot be read, or a column that is not about a
+        person holds e-mail addresses.
     UsageError
         If `out` holds something else, or the key would lie inside it.
     """
@@ -54,6 +54,7 @@ def import_spreadsheets(source: Path, out: Path, shop: ShopFile, key_file: Path)
             f"{source} holds no table of the data contract.",
             todo="Name the files like the tables: orders.csv, products.csv, ...",
         )
+    require_tables(source, [name for name, _ in files])
     key = read_key(key_file, out)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft, open_engine(on_disk=False) as engine:
         opened = [open_table_file(engine, name, path) for name, path in files]
@@ -80,6 +81,7 @@ def _write(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: 
             why=f"It has: {', '.join(file.header)}.",
             todo=f"Say which is which under [columns.{file.name}] in shop.toml.",
         )
+    require_columns(file, columns, {*places, *constants})
     target = literal(str(folder / f"{file.name}.parquet"))
     engine.run(
         f"COPY (SELECT {', '.join(cells)} FROM {file.relation}) TO {target} "

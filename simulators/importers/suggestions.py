@@ -13,6 +13,9 @@ __all__ = ["Suggestion", "suggest_columns"]
 
 _EXACT, _NORMALISED, _SYNONYM, _LEAST = 1.0, 0.95, 0.9, 0.75
 
+_NUMBER_WORDS = ("n", "no", "num", "nro", "numero", "number")
+"""First words that say no more than "number of": Nº Pedido, Núm. línea."""
+
 _SYNONYMS = {
     "amount": "importe descuento discount_amount",
     "brand": "marca manufacturer fabricante vendor",
@@ -115,7 +118,9 @@ def _score(column: str, own: str) -> float:
     plain = _normalised(own)
     if plain == column:
         return _NORMALISED
-    if plain in _SYNONYMS.get(column, "").split():
+    words = plain.split("_")
+    bare = "_".join(words[1:]) if words[0] in _NUMBER_WORDS else plain
+    if {plain, bare} & set(_SYNONYMS.get(column, "").split()):
         return _SYNONYM
     return round(min(difflib.SequenceMatcher(None, column, plain).ratio(), 0.89), 2)
 

@@ -140,6 +140,22 @@ def test_columns_are_suggested_in_two_languages() -> None:
     assert not {own for own, _ in found.values()} & {"Nombre", "Teléfono"}
 
 
+def test_number_of_is_no_part_of_a_name() -> None:
+    found = {s.column: s.own for s in suggest_columns("orders", ["Nº Pedido", "Núm. línea", "No. Articulo"])}
+    assert found == {"order_id": "Nº Pedido", "line_id": "Núm. línea", "product_id": "No. Articulo"}
+
+
+def test_a_folder_that_nothing_could_use_is_not_written(tmp_path: Path, shop: ShopFile) -> None:
+    unknown = _source(tmp_path / "in", ORDERS.replace("Pedido;", "Albarán;").encode())
+    with pytest.raises(DataError, match=r"orders\.csv has no column order_id"):
+        import_spreadsheets(unknown, tmp_path / "data", shop, tmp_path / "key")
+    alone = _source(tmp_path / "alone")
+    (alone / "products.csv").unlink()
+    with pytest.raises(DataError, match="has no table products"):
+        import_spreadsheets(alone, tmp_path / "data", shop, tmp_path / "key")
+    assert not (tmp_path / "data").exists()
+
+
 def test_the_nearer_name_wins_and_is_used_once() -> None:
     found = suggest_columns("orders", ["Order ID", "order_id", "qty", "quantitty", "Price Basis", "mystery"])
     assert [(s.column, s.own, s.score) for s in found] == [
