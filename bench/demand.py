@@ -1,6 +1,6 @@
 """Demand on Complete Journey, side by side under one leak rule.
 
-    python bench/demand.py [--data DIR] [--fast] [--json FILE]
+    python -m bench.demand [--data DIR] [--fast] [--json FILE]
 
 Weeks 2-43 to fit, 44-52 held out. Products: fixed-weight merchandise with at least 26 selling weeks,
 3 rounded levels and a log range of 0.1 of weekly median price in weeks 2-43, first sale by week 10, last
@@ -28,8 +28,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from demand_references import boosted, missingness_only, per_product_poisson
 
+from bench.demand_references import Prediction, boosted, missingness_only, per_product_poisson
 from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
 from simulators.fit import fit
@@ -51,17 +51,6 @@ FIELD_NOTES = (
     ("LightGBM Poisson with lags (leaky prices)", ".537", "2.27", "1.02"),
     ("partially pooled, recent-level update (leaky prices)", ".529", "2.24", ".945"),
 )
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What one model says of the held-out cells; float64 [n, H] each."""
-
-    expected: Floats
-    log_base: Floats
-    log_lift: Floats
-    negative_regular: float
-    negative_discount: float
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,7 @@ from pricing.arrays import Floats, Ints
 from pricing.panel import Panel
 from simulators.design import design, known_prices
 
-if TYPE_CHECKING:
-    from demand import Prediction
-
-__all__ = ["boosted", "missingness_only", "per_product_poisson"]
+__all__ = ["Prediction", "boosted", "missingness_only", "per_product_poisson"]
 
 FIRST, UNTIL, END = 1, 43, 52
 _ORIGINS = (1, 4, 8)
@@ -33,10 +31,15 @@ _GRID = (
 )
 
 
-def _prediction(*values: Any) -> Prediction:
-    from demand import Prediction
+@dataclass(frozen=True)
+class Prediction:
+    """What one model says of the held-out cells; float64 [n, H] each."""
 
-    return Prediction(*values)
+    expected: Floats
+    log_base: Floats
+    log_lift: Floats
+    negative_regular: float
+    negative_discount: float
 
 
 def per_product_poisson(panel: Panel) -> Callable[[Panel], Prediction]:
@@ -62,7 +65,7 @@ def per_product_poisson(panel: Panel) -> Callable[[Panel], Prediction]:
         level[..., 1] = usual[:, None]
         base = np.clip(np.einsum("nhk,nk->nh", level, coefficients), -6.0, top)
         share = float((coefficients[:, 1] < 0.0).mean())
-        return _prediction(np.exp(eta), base, eta - base, share, share)
+        return Prediction(np.exp(eta), base, eta - base, share, share)
 
     return predict
 
@@ -87,7 +90,7 @@ def boosted(panel: Panel) -> Callable[[Panel], Prediction]:
         up, down = said(1.1, 1.1).sum(axis=1), said(0.9, 0.9).sum(axis=1)
         dear, cheap = said(1.0, 1.0).sum(axis=1), said(1.0, 0.8).sum(axis=1)
         lift = np.log(expected) - base
-        return _prediction(expected, base, lift, float((up < down).mean()), float((dear < cheap).mean()))
+        return Prediction(expected, base, lift, float((up < down).mean()), float((dear < cheap).mean()))
 
     return predict
 
@@ -114,7 +117,7 @@ def _tuned(panel: Panel) -> tuple[dict[str, int], int]:
     yv = panel.units[:, held].ravel()
     found = []
     for parameters in _GRID:
-        model = _train(parameters, 600, X, y, (Xv, yv))
+        model = _train(parameters, 1200, X, y, (Xv, yv))
         found.append((float(model.best_score["valid_0"]["poisson"]), model.best_iteration, parameters))
     _, rounds, best = min(found, key=lambda f: f[0])
     return best, int(rounds)
@@ -126,9 +129,9 @@ def _train(
     import lightgbm as lgb
 
     common = {
-        "objective": "poisson", "metric": "poisson", "learning_rate": 0.1, "feature_fraction": 0.8,
+        "objective": "poisson", "metric": "poisson", "learning_rate": 0.05, "feature_fraction": 0.8,
         "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "seed": 1, "deterministic": True,
-        "num_threads": 2, "verbosity": -1,
+        "num_threads": 1, "verbosity": -1,
     }  # fmt: skip
     data = lgb.Dataset(X, y, categorical_feature=_CATEGORICAL, free_raw_data=False)
     extra: dict[str, Any] = {}

@@ -1,0 +1,270 @@
+"""The parts of the fit, each against something that can be checked by hand or drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import nbinom
+
+from pricing.arrays import Floats
+from pricing.evidence import Identification, PriceKind
+from pricing.model import COEFFICIENTS
+from pricing.panel import Panel
+from simulators.design import design, known_prices, log_traffic, observed
+from simulators.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
+from simulators.drift import drift
+from simulators.identification import identify, inside_support, support
+from simulators.population import first_population, update_level, update_population
+from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
+from tests.simulators.demand_truth import make
+
+C = len(COEFFICIENTS)
+NAN = float("nan")
+
+
+def _panel(offered: list[float], regular: list[float] | None = None) -> Panel:
+    """One series with these recorded prices."""
+    T = len(offered)
+    panel = make(1, 1).panel.between(0, T)
+    return replace(panel, offered=np.array([offered]), regular=np.array([regular or offered]))
+
+
+# Design.
+
+
+def test_regressors_by_hand() -> None:
+    panel = _panel([100.0, 80.0, NAN, 90.0], [100.0, 100.0, NAN, 120.0])
+    panel = replace(panel, feature=np.array([[0.0, 1.0, 0.0, 0.5]]), display=np.array([[0.0, 0.0, 0.2, 0.0]]))
+    made = design(panel, np.array([100.0]), np.array([0.0, 0.1, -0.1, 0.0]), 7)
+    log = np.log
+    expected = [
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, 0.0, log(0.8), 1.0, 0.0, 0.0, 0.1],
+        [1.0, 0.0, log(0.8), 0.0, 0.2, log(0.8), -0.1],  # the gap carries 80 off 100 forward
+        [1.0, log(1.2), log(0.75), 0.5, 0.0, log(0.8), 0.0],
+    ]
+    np.testing.assert_allclose(made.X[0], expected, atol=1e-12)
+    np.testing.assert_array_equal(made.offset, 0.0)
+
+
+def test_a_regular_price_below_the_shelf_price_is_read_as_equal() -> None:
+    prices = known_prices(_panel([100.0, 110.0], [100.0, 100.0]))
+    np.testing.assert_array_equal(prices.regular, [[100.0, 110.0]])
+
+
+def test_exposure_is_days_times_stock() -> None:
+    panel = _panel([100.0, 100.0, 100.0])
+    panel = replace(panel, days=np.array([7, 3, 7]), in_stock=np.array([[1.0, 1.0, 0.5]]))
+    made = design(panel, np.array([100.0]), np.zeros(3), 7)
+    np.testing.assert_allclose(np.exp(made.offset), [[1.0, 3.0 / 7.0, 0.5]])
+
+
+def test_the_opening_sale_and_the_first_period_are_no_evidence() -> None:
+    panel = _panel([100.0] * 5)
+    panel = replace(
+        panel,
+        units=np.array([[0.0, 0.0, 3.0, 0.0, 1.0]]),
+        on_sale=np.array([[False, False, True, True, True]]),
+        in_stock=np.array([[1.0, 1.0, 1.0, 1.0, 1.0]]),
+    )
+    assert observed(panel).tolist() == [[False, False, False, True, True]]
+    known_launch = replace(panel, on_sale=np.ones((1, 5), dtype=np.bool_))
+    assert observed(known_launch).tolist() == [[False, True, True, True, True]]
+    empty_shelf = replace(known_launch, in_stock=np.array([[1.0, 0.0, 1.0, 1.0, 1.0]]))
+    assert observed(empty_shelf).tolist() == [[False, False, True, True, True]]
+
+
+def test_traffic_is_daily_and_centred_and_zero_where_unknown() -> None:
+    panel = replace(_panel([100.0] * 3), days=np.array([7, 1, 7]), traffic=np.array([700.0, 100.0, 0.0]))
+    np.testing.assert_allclose(log_traffic(panel), 0.0, atol=1e-12)
+    assert log_traffic(replace(panel, traffic=np.zeros(3))).tolist() == [0.0, 0.0, 0.0]
+
+
+# Drift.
+
+
+@pytest.mark.parametrize(("periods", "days"), [(43, 7), (5, 7), (2, 7), (200, 1)])
+def test_drift_basis_is_part_of_the_process_covariance(periods: int, days: int) -> None:
+    found = drift(periods, days)
+    at = np.arange(periods) * days
+    kernel = np.exp(-np.abs(at[:, None] - at) / 70.0)
+    rest = kernel - found.basis @ found.basis.T
+    assert np.linalg.eigvalsh(rest).min() > -1e-9
+    assert 0.0 <= found.unexplained <= 1.0
+    assert np.trace(found.basis @ found.basis.T) > 0.5 * periods
+
+
+def test_recent_periods_weigh_most_in_the_level_to_come() -> None:
+    found = drift(40, 7)
+    # Posterior mean weights of 40 equally noisy residuals on the level ahead.
+    B = found.basis
+    weight = found.ahead @ np.linalg.solve(B.T @ B + 2.0 * np.eye(B.shape[1]), B.T)
+    assert weight[-4:].mean() > 4.0 * abs(weight[:20].mean())
+
+
+# Dispersion.
+
+
+def test_size_likelihood_is_scipys() -> None:
+    y, mu = np.array([[0.0, 3.0, 1.0, 7.0]]), np.array([[0.5, 2.0, 1.0, 4.0]])
+    ours = log_likelihood_by_size(y, np.ones((1, 4), dtype=np.bool_), np.log(mu), np.zeros((1, 4)))[0]
+    theirs = [nbinom.logpmf(y[0], r, r / (r + mu[0])).sum() for r in np.exp(GRID)]
+    np.testing.assert_allclose(np.diff(ours), np.diff(theirs), atol=1e-8)
+
+
+def test_sizes_are_recovered_and_shrunk() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.exp(1.0 + 0.5 * rng.standard_normal(400))
+    mu = np.full((400, 60), 5.0)
+    y = rng.poisson(rng.gamma(truth[:, None], mu / truth[:, None])).astype(float)
+    likelihood = log_likelihood_by_size(y, np.ones(y.shape, dtype=np.bool_), np.log(mu), np.zeros(y.shape))
+    population = size_population(likelihood)
+    assert population.mean == pytest.approx(1.0, abs=0.1)
+    assert population.sd == pytest.approx(0.5, abs=0.15)
+    found = np.log(shrink_sizes(likelihood, population))
+    assert found.std() < np.log(truth).std() + 0.05
+    assert np.corrcoef(found, np.log(truth))[0, 1] > 0.7
+
+
+# Population.
+
+
+def _converged(
+    estimate: Floats, error: Floats, category: np.ndarray, rounds: int = 60
+) -> tuple[Floats, Floats]:
+    """Run the updates on independent normal estimates [n, C] with standard errors [n, C]."""
+    population = first_population(estimate[:, 0], int(category.max()) + 1)
+    for _ in range(rounds):
+        P = np.linalg.inv(population.covariance)
+        information = np.zeros((len(estimate), C, C))
+        information[:, np.arange(C), np.arange(C)] = 1.0 / error**2
+        V = np.linalg.inv(information + P)
+        prior = population.category_mean[category]
+        right = estimate / error**2 + prior @ P
+        mode = np.matmul(V, right[..., None])[..., 0]
+        population, _ = update_population(mode, V, category, population.taking_means_as_known())
+    return population.mean, np.sqrt(np.diag(population.covariance) + population.between)
+
+
+def test_population_of_noisy_estimates_is_recovered() -> None:
+    rng = np.random.default_rng(4)
+    n = 1500
+    mean, sd = np.array([0.5, -1.0, -2.0, 0.3, 0.4, 0.1, 0.7]), np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3])
+    error = np.full((n, C), 0.7)
+    error[:, 0] = 0.2
+    estimate = mean + sd * rng.standard_normal((n, C)) + error * rng.standard_normal((n, C))
+    found_mean, found_sd = _converged(estimate, error, np.arange(n) % 5)
+    np.testing.assert_allclose(found_mean, mean, atol=0.12)
+    np.testing.assert_allclose(found_sd, sd, atol=0.15)
+
+
+def test_one_round_moves_the_mean_where_plain_averages_would_crawl() -> None:
+    # Estimates with little information: plain EM would move the mean by a few per cent of the way.
+    n = 400
+    error = np.full((n, C), 5.0)
+    estimate = np.zeros((n, C))
+    estimate[:, 1] = -4.0
+    mean, _ = _converged(estimate, error, np.zeros(n, dtype=np.int64), rounds=1)
+    assert mean[1] < -3.5
+
+
+def test_levels_follow_thin_series_without_touching_price_responses() -> None:
+    rng = np.random.default_rng(2)
+    old = first_population(np.zeros(10), 2)
+    level = np.concatenate([rng.normal(-2.0, 0.5, 500), rng.normal(0.0, 0.5, 500)])
+    category = np.repeat([0, 1], 500)
+    new = old
+    for _ in range(30):
+        new = update_level(level, np.full(1000, 0.01), category, new)
+    np.testing.assert_allclose(new.category_mean[:, 0], [-2.0, 0.0], atol=0.1)
+    np.testing.assert_allclose(np.sqrt(new.covariance[0, 0]), 0.5, atol=0.05)
+    np.testing.assert_array_equal(new.category_mean[:, 1:], old.category_mean[:, 1:])
+    np.testing.assert_array_equal(new.covariance[1:, 1:], old.covariance[1:, 1:])
+
+
+# Shocks.
+
+
+def test_shared_shocks_are_found_and_their_mean_multiplier_is_one() -> None:
+    rng = np.random.default_rng(5)
+    truth = 0.2 * rng.standard_normal(50)
+    by_category = 0.1 * rng.standard_normal((3, 50))
+    mu = 400.0
+    y = rng.poisson(mu * np.exp(truth + by_category))
+    found = first_shocks(3, 50)
+    for _ in range(60):
+        now = mu * np.exp(found.log)
+        found = update_shocks(y - now, now, found)
+    assert np.corrcoef(found.period, truth)[0, 1] > 0.9
+    np.testing.assert_allclose(np.sqrt(found.period_variance), 0.2, atol=0.06)
+    np.testing.assert_allclose(np.sqrt(found.category_variance), 0.1, atol=0.05)
+    balanced, lift = centred(found)
+    np.testing.assert_allclose(np.exp(balanced.period + balanced.period_error / 2).mean(), 1.0)
+    np.testing.assert_allclose(balanced.log + lift[:, None], found.log)
+
+
+def test_traffic_takes_its_part_of_the_shocks() -> None:
+    traffic = np.array([0.1, -0.2, 0.1, 0.0])
+    shocks = replace(first_shocks(1, 4), period=0.5 * traffic)
+    rest, slope = split_traffic(shocks, traffic)
+    assert slope == pytest.approx(0.5)
+    np.testing.assert_allclose(rest.period, 0.0, atol=1e-15)
+    assert split_traffic(shocks, np.zeros(4))[1] == 0.0
+
+
+# Identification.
+
+
+def test_support_sets_one_off_prices_aside() -> None:
+    seen = support(
+        _panel([100.0, 100.0, 104.0, 999.0, 80.0, 79.0], [100.0, 100.0, 104.0, 999.0, 100.0, 100.0])
+    )
+    assert (seen.low[0], seen.high[0]) == (100, 104)  # 999 once: a typing error or a single week
+    assert seen.depth_low[0] == pytest.approx(np.log(0.79))
+    assert seen.levels[0].tolist() == [1, 2]
+
+
+def test_support_of_few_or_scattered_records_is_all_of_them() -> None:
+    assert support(_panel([100.0, 300.0])).high[0] == 300
+    scattered = support(_panel([100.0, 300.0, 900.0]))
+    assert (scattered.low[0], scattered.high[0]) == (100, 900)
+
+
+def test_prices_inside_support_to_the_nearest_minor_unit() -> None:
+    prices = known_prices(_panel([79.6, 79.4, 120.4, 120.6], [100.0, 100.0, 120.4, 120.6]))
+    inside = inside_support(prices, np.array([100]), np.array([120]), np.array([np.log(0.8)]))
+    assert inside.tolist() == [[True, False, True, False]]
+
+
+@given(
+    levels=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    shrink=st.floats(0.01, 1.0),
+    declared=st.booleans(),
+    informed=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_identification_never_claims_more_than_it_may(
+    levels: tuple[int, int], shrink: float, declared: bool, informed: bool
+) -> None:
+    prior = np.eye(C)[None]
+    found = identify(
+        prior * shrink,
+        prior,
+        np.array([levels]),
+        calendar_in_advance=declared,
+        population_informed=np.array([informed, informed]),
+    )[0]
+    for kind in PriceKind:
+        how = Identification(int(found[kind]))
+        if levels[kind] < 2:
+            assert how == Identification.NOT_IDENTIFIED
+        if how == Identification.PROMO_CONTROLLED:
+            assert declared
+            assert shrink <= 0.81
+        if how == Identification.PRIOR:
+            assert informed
+        assert how not in {Identification.EXPERIMENT, Identification.INSTRUMENT}
