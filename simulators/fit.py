@@ -22,7 +22,7 @@ from simulators.anchor import Anchor, pooled_anchor
 from simulators.design import design, known_prices, log_traffic, observed
 from simulators.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.drift import drift
-from simulators.identification import Support, identify, inside_support, support
+from simulators.identification import Support, held_inside, identify, inside_support, support
 from simulators.population import Population, first_population, update_level, update_population
 from simulators.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
@@ -180,7 +180,8 @@ def _evidence(panel: Panel, reference: Floats, category: Ints, seen: Support, pe
     made = design(panel, reference, log_traffic(panel), period_days)
     basis = drift(len(panel.periods), period_days)
     watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
-    return Evidence(panel.units, watched, made.X, made.offset, category, basis)
+    X = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
+    return Evidence(panel.units, watched, X, made.offset, category, basis)
 
 
 def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:

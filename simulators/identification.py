@@ -12,7 +12,7 @@ from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.design import KnownPrices
 
-__all__ = ["Support", "identify", "inside_support", "support"]
+__all__ = ["Support", "held_inside", "identify", "inside_support", "support"]
 
 _COMPANY = 0.10
 """Two prices within 10 % of each other vouch for each other."""
@@ -74,6 +74,21 @@ def inside_support(prices: KnownPrices, low: Ints, high: Ints, depth_low: Floats
     cheapest = prices.regular * np.exp(depth_low)[:, None] - 0.5
     regular = (prices.regular >= low[:, None] - 0.5) & (prices.regular <= high[:, None] + 0.5)
     return regular & (prices.offered >= cheapest)
+
+
+def held_inside(X: Floats, reference: Floats, low: Ints, high: Ints, depth_low: Floats) -> Floats:
+    """Return regressors [N, T, C] with prices outside the support read as its nearest edge.
+
+    A price far from anything seen is more often a slip of a record than a price, and a log-linear curve
+    would take it at its word. `reference`, `low`, `high` and `depth_low` are [N].
+    """
+    floor, ceiling = np.log(low / reference)[:, None], np.log(high / reference)[:, None]
+    regular, depth, lag = (COEFFICIENTS.index(name) for name in ("regular", "depth", "lag"))
+    out = X.copy()
+    out[..., regular] = np.clip(X[..., regular], floor, ceiling)
+    out[..., depth] = np.maximum(X[..., depth], depth_low[:, None])
+    out[..., lag] = np.clip(X[..., lag], floor + depth_low[:, None], ceiling)
+    return out
 
 
 def identify(

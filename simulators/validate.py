@@ -17,7 +17,7 @@ from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from simulators.design import design, known_prices, observed
 from simulators.forecast import Z90, expected_units, forecast
-from simulators.identification import inside_support
+from simulators.identification import held_inside, inside_support
 from simulators.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
 
 __all__ = ["Backtest", "Totals", "Validation", "backtest", "validate"]
@@ -217,7 +217,9 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
     X = design(lined, model.reference_price[rows], np.zeros(len(panel.periods)), model.period_days)
     later = np.flatnonzero(panel.days[start:] > 0) + start
     n, H = len(rows), len(later)
-    at = X.X[:, later].reshape(n * H, -1)
+    limits = (model.support_low[rows], model.support_high[rows], model.depth_low[rows])
+    inside = held_inside(X.X, model.reference_price[rows], *limits)
+    at = inside[:, later].reshape(n * H, -1)
     exposure = np.exp(X.offset[:, later]).reshape(-1)
     row = np.repeat(rows, H)
     predicted = forecast(model, row, at, exposure)

@@ -17,7 +17,7 @@ from pricing.panel import Panel
 from simulators.design import design, known_prices, log_traffic, observed
 from simulators.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
 from simulators.drift import drift
-from simulators.identification import identify, inside_support, support
+from simulators.identification import held_inside, identify, inside_support, support
 from simulators.population import first_population, update_level, update_population
 from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
 from tests.simulators.demand_truth import make
@@ -238,6 +238,16 @@ def test_prices_inside_support_to_the_nearest_minor_unit() -> None:
     prices = known_prices(_panel([79.6, 79.4, 120.4, 120.6], [100.0, 100.0, 120.4, 120.6]))
     inside = inside_support(prices, np.array([100]), np.array([120]), np.array([np.log(0.8)]))
     assert inside.tolist() == [[True, False, True, False]]
+
+
+def test_prices_outside_the_support_are_read_as_its_edge() -> None:
+    panel = _panel([50.0, 200.0, 100.0], [100.0, 200.0, 100.0])
+    X = design(panel, np.array([100.0]), np.zeros(3), 7).X
+    held = held_inside(X, np.array([100.0]), np.array([90]), np.array([110]), np.array([np.log(0.8)]))[0]
+    np.testing.assert_allclose(held[:, 1], [0.0, np.log(1.1), 0.0])
+    np.testing.assert_allclose(held[:, 2], [np.log(0.8), 0.0, 0.0])
+    np.testing.assert_allclose(held[:, 5], [np.log(0.72), np.log(0.72), np.log(1.1)])
+    np.testing.assert_array_equal(held[:, [0, 3, 4, 6]], X[0][:, [0, 3, 4, 6]])
 
 
 @given(
