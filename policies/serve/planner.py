@@ -22,6 +22,7 @@ from pricing.transition import Cotangent, Step, pullback, step
 __all__ = ["Plan", "Problem", "climb", "hold", "value", "walk"]
 
 _TOUCH = 1e-9
+_BY_RUN = ("stock", "reference", "lag", "low", "high")
 _BETA_1, _BETA_2 = 0.8, 0.95
 
 
@@ -44,7 +45,8 @@ class Problem:
     first_low, first_high
         float64 [B, N]; log prices between which the first price lies.
     low, high
-        float64 [N]; log prices between which later prices lie.
+        float64 [B, N]; log prices between which later prices lie: the corridor of the outlook and what is
+        open now, since a price in force may stay where no other price could go.
     down, up
         Most that a log price falls (negative) and rises in one period.
     memory
@@ -105,8 +107,8 @@ class Problem:
             state.lag[:, part],
             first_low,
             first_high,
-            own.low,
-            own.high,
+            np.minimum(own.low, first_low),
+            np.maximum(own.high, first_high),
             float(np.log1p(-change)),
             float(np.log1p(change)),
             own.memory,
@@ -116,9 +118,7 @@ class Problem:
         """Return M copies of the problem, one below the other, with first log prices `first` [M, B, N]."""
         copies, _, series = first.shape
         flat = first.reshape(-1, series)
-        state: dict[str, Any] = {
-            n: np.tile(getattr(self, n), (copies, 1)) for n in ("stock", "reference", "lag")
-        }
+        state: dict[str, Any] = {n: np.tile(getattr(self, n), (copies, 1)) for n in _BY_RUN}
         today = self.conditions[0]
         spread = {f.name: _tiled(getattr(today, f.name), copies) for f in fields(today)}
         later = (Conditions(**spread), *self.conditions[1:])
@@ -168,11 +168,9 @@ def value(problem: Problem, path: Floats) -> Floats:
 def hold(problem: Problem, levels: int) -> Plan:
     """Return the best of `levels` constant wishes, evenly spaced over each series' corridor."""
     periods, shape = len(problem.conditions), problem.first_low.shape
-    low = np.minimum(problem.low, problem.first_low)
-    high = np.maximum(problem.high, problem.first_high)
     best: Plan | None = None
     for share in np.linspace(0.0, 1.0, levels):
-        wish = np.broadcast_to((1.0 - share) * low + share * high, (periods, *shape))
+        wish = np.broadcast_to((1.0 - share) * problem.low + share * problem.high, (periods, *shape))
         path = walk(problem, wish)
         plan = Plan(path, value(problem, path))
         best = plan if best is None else best.better(plan)

@@ -20,7 +20,6 @@ from pricing.transition import State
 
 __all__ = ["Static"]
 
-_TOUCH = 1e-9
 _CELLS = 65536
 """Demand curves times series that are valued side by side."""
 
@@ -51,7 +50,7 @@ class Static(Stored):
 
         A rung is worth the fluid profit of the horizon if the price walks to it and stays: stock,
         remembered price and planned promotions included. Only rungs that no standing rule forbids are
-        tried.
+        tried, and those that are open today: the price in force may stay whatever its ending.
 
         Parameters
         ----------
@@ -66,12 +65,15 @@ class Static(Stored):
         beliefs = scenario.beliefs if draws is None else draws
         curves = 1 if beliefs.level.ndim == 1 else len(beliefs.level)
         outlook, count = Outlook.of(scenario), len(scenario.catalogue)
+        open_ = scenario.guardrails.standing | allowed[0]
         target = np.empty(count)
         size = max(_CELLS // curves, 1)
         for first in range(0, count, size):
             part = np.arange(first, min(first + size, count), dtype=np.int64)
             target[part] = _best_held(
-                Problem.of(situation, allowed, outlook, beliefs, part), scenario.menu.log_price[part]
+                Problem.of(situation, allowed, outlook, beliefs, part),
+                scenario.menu.log_price[part],
+                open_[part],
             )
         return Static(scenario.catalogue.keys, target)
 
@@ -99,13 +101,13 @@ class Static(Stored):
         return Static(keys, target)
 
 
-def _best_held(problem: Problem, logs: Floats) -> Floats:
-    """Return the log price [N] of the rung within the corridor that is worth most if held."""
+def _best_held(problem: Problem, logs: Floats, open_: Bools) -> Floats:
+    """Return the log price [N] of the open rung that is worth most if held; the price in force if none is."""
     periods = len(problem.conditions)
     worth = np.full(logs.shape, -np.inf)
     for rung in range(logs.shape[1]):
         wish = np.broadcast_to(logs[:, rung], (periods, 1, len(logs)))
         worth[:, rung] = value(problem, walk(problem, wish))[0]
-    inside = (logs >= problem.low[:, None] - _TOUCH) & (logs <= problem.high[:, None] + _TOUCH)
-    best = np.argmax(np.where(inside, worth, -np.inf), axis=1)
-    return np.where(inside.any(axis=1), logs[np.arange(len(logs)), best], problem.low)
+    best = np.argmax(np.where(open_, worth, -np.inf), axis=1)
+    chosen = np.where(open_.any(axis=1), logs[np.arange(len(logs)), best], problem.low[0])
+    return np.asarray(chosen, dtype=np.float64)

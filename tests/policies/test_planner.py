@@ -54,8 +54,8 @@ def test_the_plan_matches_scipy_on_a_smooth_problem(change: float) -> None:
     def loss(x: Floats) -> float:
         return -float(value(problem, x[:, None, None])[0, 0])
 
-    low = [float(problem.first_low[0, 0]), *[float(problem.low[0])] * 2]
-    high = [float(problem.first_high[0, 0]), *[float(problem.high[0])] * 2]
+    low = [float(problem.first_low[0, 0]), *[float(problem.low[0, 0])] * 2]
+    high = [float(problem.first_high[0, 0]), *[float(problem.high[0, 0])] * 2]
     steps = scipy.optimize.LinearConstraint(np.array([[-1, 1, 0], [0, -1, 1]]), problem.down, problem.up)
     found = scipy.optimize.minimize(
         loss, np.full(3, np.log(190.0)), method="trust-constr", constraints=[steps],

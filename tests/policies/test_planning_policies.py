@@ -17,7 +17,8 @@ from policies.serve.static import Static
 from pricing.arrays import Ints
 from pricing.demand import Conditions, DemandParameters
 from pricing.errors import UnknownProduct
-from pricing.guardrails import GuardrailSettings
+from pricing.guardrails import Guardrails, GuardrailSettings
+from pricing.menu import Endings
 from pricing.policy import Policy
 from pricing.scenario import Scenario
 from pricing.transition import State
@@ -152,6 +153,18 @@ def test_the_static_optimum_maximises_the_mean_profit_over_draws() -> None:
     assert np.exp(target) == pytest.approx(_LADDER[0, int(np.argmax(worth))])
     assert np.exp(Static.of(scenario).target[0]) == pytest.approx(200)
     assert int(np.argmax(worth)) == 0
+
+
+def test_a_price_in_force_may_stay_where_its_ending_could_not_be_chosen() -> None:
+    ladder = np.array([[149, 175, 199, 203, 229]], dtype=np.int64)
+    how = GuardrailSettings(max_change=1.0, endings=Endings((9,), 10))
+    scenario = a_scenario([203], [101], [np.inf], ladder, 3, elasticity=-1.98, settings=how)
+    capped = scenario.guardrails.catalogue.take(np.array([0]))
+    capped = replace(capped, support_high=np.array([203]))
+    scenario = replace(scenario, guardrails=Guardrails(capped, scenario.menu, how))
+    assert scenario.guardrails.standing[0].tolist() == [True, False, True, False, False]
+    assert np.exp(Static.of(scenario).target[0]) == pytest.approx(203)
+    assert _first(Resolve.of(scenario), scenario)[0] == 3
 
 
 def test_the_static_policy_walks_to_its_target_in_allowed_steps() -> None:
