@@ -29,8 +29,9 @@ class Readiness(Generic[_Served]):
         self._thread = threading.Thread(target=self._run, name="opening", daemon=True)
 
     def start(self) -> None:
-        """Begin to open; returns at once."""
-        self._thread.start()
+        """Begin to open; returns at once. A second call changes nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def wait(self, seconds: float) -> None:
         """Wait until it is opened or failed, at most `seconds`."""

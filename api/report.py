@@ -21,15 +21,18 @@ from policies.serve.journey import recommend
 from policies.serve.shelf import Shelf
 from pricing.arrays import Ints
 from pricing.money import Currency
-from pricing.recommendation import LIMIT_SHARE
+from pricing.recommendation import LIMIT_SHARE, Reason
 
 __all__ = ["Findings", "render_report"]
 
 _pq: Any = pyarrow.parquet
 
 _MOVES, _CURVES = 25, 6
-_SPREAD = (-4.0, 0.5)
-"""Elasticities that the histogram covers; beyond lies next to nothing."""
+_BANNER = Reason.COST_ASSUMED.value
+"""Said once above, not in every row."""
+
+_SPREAD = (-5.0, 1.0)
+"""Elasticities that the histogram covers; what lies beyond is counted at its edge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,8 @@ def _elasticities(path: Path) -> str:
 
 def _simulations(simulation: Mapping[str, Any], money: Currency) -> list[tuple[str, str]]:
     charts: list[tuple[str, str]] = []
-    for title, compared in simulation["comparisons"].items():
+    for comparison in simulation["comparisons"]:
+        title, compared = comparison["title"], comparison["policies"]
         bars = [
             Bar(
                 f"{entry['policy']}",
@@ -152,7 +156,7 @@ def _move(row: Mapping[str, Any], money: Currency, texts: Texts) -> dict[str, An
         "lower": money.decimal(int(row["profit_change_lower"])),
         "upper": money.decimal(int(row["profit_change_upper"])),
         "loss": row["probability_of_loss"],
-        "reasons": [texts.text("reason", code, rule=rule) for code in row["reason_codes"]],
+        "reasons": [texts.text("reason", code, rule=rule) for code in row["reason_codes"] if code != _BANNER],
     }
 
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from policies.serve.shelf import Corridor, Shelf
 from pricing.errors import DataError
-from pricing.evidence import PriceKind
 from simulators.catalogue import build_catalogue
 from simulators.run import Run
 from simulators.tables import Source
@@ -50,8 +49,8 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
     catalogue = build_catalogue(
         source,
         training.take(index),
+        run.model.take(index),
         as_of=dt.date.fromisoformat(run.origin.until),
-        identified_by=run.model.identified_by[index, PriceKind.REGULAR],
     )
     section = source.shop.guardrails
     corridor = Corridor(source.shop.corridor, section.ladder_size, section.ladder_reach, horizon)

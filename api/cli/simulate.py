@@ -100,7 +100,9 @@ def simulate_folder(
             "horizon": horizon,
             "currency": shelf.catalogue.currency,
             "reference": against,
-            "comparisons": {name: [asdict(d) for d in found] for name, found in tables.items()},
+            "comparisons": [
+                {"title": name, "policies": [asdict(d) for d in found]} for name, found in tables.items()
+            ],
         }
         (draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         (draft / "runs.parquet").write_bytes(_runs(rolled))

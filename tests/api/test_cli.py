@@ -179,8 +179,11 @@ def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
         "--out",
         out,
     )
-    assert [len(compared) for compared in found["comparisons"].values()] == [4, 4]
-    assert any("8 products that no policy was trained on" in name for name in found["comparisons"])
+    every, unseen = found["comparisons"]
+    assert (every["title"], unseen["title"]) == ("12 products", "8 products that no policy was trained on")
+    for compared in (every["policies"], unseen["policies"]):
+        assert [entry["policy"] for entry in compared] == ["incumbent", "static", "resolve", "ppo"]
+        assert compared[2]["percent"]["estimate"] == pytest.approx(100.0)
     rows: Any = pq.read_table(out / "runs.parquet")
     assert rows.num_rows == 4 * 3 * 3
     _ok("recommend", run_folder, "--policy", policy, "--out", tmp_path / "r.parquet")
