@@ -23,7 +23,7 @@ from api.problems import MEDIA_TYPE, answer_error
 from api.readiness import Readiness
 from pricing.errors import TarifaError
 
-__all__ = ["LOGGED", "AccessLog", "create_app"]
+__all__ = ["LOGGED", "AccessLog", "BodyLimit", "create_app"]
 
 LOGGED = ("request_id", "method", "route", "status", "milliseconds")
 """Everything that the access log may hold. Paths, queries, headers and bodies are never logged."""
@@ -71,7 +71,6 @@ def create_app(open_desk: Callable[[], Desk]) -> FastAPI:
         version=metadata.version("tarifa"),
         summary="Guarded price recommendations, recorded before they are answered.",
         lifespan=lifespan,
-        max_body_size=_MOST_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.readiness = readiness
@@ -79,6 +78,7 @@ def create_app(open_desk: Callable[[], Desk]) -> FastAPI:
     app.include_router(health)
     for kind in (TarifaError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
+    app.add_middleware(BodyLimit, most=_MOST_BYTES)
     app.add_middleware(AccessLog)
     return app
 
@@ -111,6 +111,31 @@ class AccessLog:
             took = round((time.perf_counter() - start) * 1000, 1)
             values = (request_id, scope["method"], route, status, took)
             self._log.info("request", **dict(zip(LOGGED, values, strict=True)))
+
+
+class BodyLimit:
+    """Pure ASGI: refuse a body longer than any honest request, as a problem like any other.
+
+    FastAPI's own limit answers outside of the error handlers, in another format.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        left = self._most
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise HTTPException(413, f"A request body may have {self._most} bytes.")
+            return message
+
+        await self._app(scope, limited if scope["type"] == "http" else receive, send)
 
 
 def _request_id(scope: Scope) -> str:

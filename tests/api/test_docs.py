@@ -1,0 +1,59 @@
+"""A route, command, option or exit code that is not documented, or documented and gone, fails here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer
+
+from api.app import LOGGED, create_app
+from api.cli.demo import demo
+from api.cli.main import app
+from api.cli.session import INTERNAL, INTERRUPTED
+from api.prices.schemas import RecommendationRequest
+from api.prices.service import Desk
+from pricing.errors import BusyError, TarifaError
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def _nobody() -> Desk:
+    raise BusyError("nothing is served here")
+
+
+def _errors(kind: type[TarifaError] = TarifaError) -> list[type[TarifaError]]:
+    return [kind, *(error for child in kind.__subclasses__() for error in _errors(child))]
+
+
+def test_every_route_is_documented_and_every_documented_route_exists() -> None:
+    text = (DOCS / "api.md").read_text()
+    paths = create_app(_nobody).openapi()["paths"]
+    routes = {f"{method.upper()} {path}" for path, found in paths.items() for method in found}
+    assert routes == set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) [^`]+)` \|", text, re.MULTILINE))
+    assert all(f"`{name}`" in text for name in RecommendationRequest.model_fields)
+    assert all(f"`{name}`" in text for name in LOGGED)
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (DOCS / "cli.md").read_text()
+    group = typer.main.get_command(app)
+    commands = getattr(group, "commands")  # noqa: B009 - Typer types its group as any command
+    assert set(commands) == set(re.findall(r"^\| `tarifa (\w+)", text, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| (`--.*)$", text, re.MULTILINE))
+    for name, command in commands.items():
+        for parameter in command.params:
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                if option.startswith("--") and option not in ("--help", "--json", "--language", "--debug"):
+                    assert f"`{option}`" in rows[name], f"{name} {option}"
+    alone = typer.Typer()
+    alone.command()(demo)
+    for parameter in typer.main.get_command(alone).params:
+        option = parameter.opts[0]
+        assert option in ("--help", "--debug", "--install-completion", "--show-completion") or option in text
+
+
+def test_every_exit_code_is_documented() -> None:
+    text = (DOCS / "cli.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert listed == {0, INTERNAL, INTERRUPTED} | {error.exit_code for error in _errors()}

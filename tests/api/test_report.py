@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from api.charts import Bar, band_chart, curve_chart, histogram, interval_chart
+from api.cli.main import app
+from api.report import Findings, render_report
+from api.texts import texts
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _json(*words: object) -> dict[str, object]:
+    result = CliRunner().invoke(app, [*(str(word) for word in words), "--json"])
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, object] = json.loads(result.stdout)
+    return found
+
+
+def _svg(text: str) -> ET.Element:
+    return ET.fromstring(text)  # noqa: S314 - our own chart
+
+
+@pytest.fixture(scope="module")
+def findings(shop_folder: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    out = tmp_path_factory.mktemp("report")
+    _json("elasticities", run_folder, "--out", out / "e.parquet")
+    _json("recommend", run_folder, "--policy", "resolve", "--out", out / "r.parquet")
+    words = ("--policies", "incumbent,static", "--seeds", 3, "--horizon", 2, "--workers", 1)
+    _json("simulate", run_folder, *words, "--out", out / "sim")
+    check = _json("check", shop_folder, "--quarantine", out / "bad")
+    files = (out / "sim", out / "e.parquet", out / "r.parquet")
+    return Findings(run_folder, check, _json("validate", run_folder), *files)
+
+
+def test_the_page_stands_alone_and_says_what_was_found(findings: Findings) -> None:
+    page = render_report(findings, texts("en"))
+    assert not re.search(r"<script|<link|src=|href=|url\(|@import", page)
+    assert "Costs are assumed" in page
+    assert "of 12 prices move" in page
+    assert page.count("<svg") >= 4
+    assert render_report(findings, texts("en")) == page
+    assert texts("es").text("reason", "price_raised") in render_report(findings, texts("es"))
+
+
+def test_the_page_is_well_formed(findings: Findings) -> None:
+    class Nesting(HTMLParser):
+        open: list[str] = []  # noqa: RUF012 - one parser, one page
+
+        def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - its signature
+            if tag not in ("meta", "br", "line", "circle", "rect", "polyline", "polygon"):
+                self.open.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            if tag in self.open:
+                assert self.open.pop() == tag
+
+    parser = Nesting()
+    parser.feed(render_report(findings, texts("en")))
+    assert parser.open == []
+
+
+def test_charts_put_numbers_where_they_belong() -> None:
+    ramp = np.arange(1.0, 6.0)
+    band = _svg(band_chart(["2024-01-01"] * 5, ramp, ramp, ramp - 1, ramp + 1))
+    heights = [float(dot.attrib["cy"]) for dot in band.iter(f"{SVG}circle")]
+    assert heights == sorted(heights, reverse=True), "a larger number stands higher"
+    bars = _svg(histogram(np.array([-3.0, -1.0, -1.0, 7.0]), -4.0, 0.0, bins=4))
+    tall = [float(bar.attrib["height"]) for bar in bars.iter(f"{SVG}rect")]
+    assert tall == pytest.approx([0.0, tall[1], 0.0, 3 * tall[1]], abs=0.2)
+    assert tall[1] > 10.0
+    rows = [Bar("a", "1", 1.0, 0.5, 1.5), Bar("b", "2", 2.0, 1.0, 3.0)]
+    left, right = (float(dot.attrib["cx"]) for dot in _svg(interval_chart(rows, 0.0)).iter(f"{SVG}circle"))
+    assert left < right
+    curve = (ramp, ramp * 2, ramp, ramp * 3)
+    found = _svg(curve_chart(curve, 2.0, 4.0, (1.0, 5.0)))
+    now, chosen = (float(dot.attrib["cx"]) for dot in found.iter(f"{SVG}circle"))
+    assert now < chosen
