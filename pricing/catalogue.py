@@ -56,7 +56,8 @@ class Catalogue:
     return_rate
         float64 [N]; expected share of units that come back.
     support_low, support_high
-        int64 [N]; regular shelf prices seen in the past.
+        int64 [N]; range of regular shelf prices that the demand model has seen. The price in force may lie
+        outside: keeping it needs no evidence.
     floor_price, ceiling_price
         int64 [N]; the shop's own bounds (0 and :data:`NO_LIMIT` where none).
     map_price, max_price

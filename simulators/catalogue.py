@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pricing.arrays import Bools, Codes, Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.errors import DataError, SettingsError
+from pricing.evidence import PriceKind
+from pricing.model import DemandModel
 from pricing.panel import Panel, Series
 from simulators.engine import Engine, literal, quoted
 from simulators.order_lines import gross_factor
@@ -32,13 +34,14 @@ class _Shelf:
     gross_share: Floats
 
 
-def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_by: Codes) -> Catalogue:
+def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: dt.date) -> Catalogue:
     """Gather what is known of every series before `as_of`.
 
     The price in force is the one in the prices table, else the median regular price of the last period
     with a sale: a price that a shelf really showed, where a mean over stores may be none. Costs are the
     last ones known; a group in which a product has none takes the shop file's assumption as a whole, and
-    is marked. Support is the span of the series' regular prices in the panel before `as_of`.
+    is marked. Support and what identifies the response are the model's own: what it was never shown is not
+    acted on.
 
     Parameters
     ----------
@@ -46,10 +49,10 @@ def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_
         The session in which :func:`simulators.panel.build_panel` made the panel.
     panel
         That panel, or some of its series (N).
+    model
+        Demand of the same N series in the same order.
     as_of
         First day that is not known yet.
-    identified_by
-        int8 [N]; :class:`pricing.evidence.Identification` of the regular-price response.
 
     Raises
     ------
@@ -66,7 +69,6 @@ def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_
     price = _whole(_in_force(source, where, regular[:, -1], as_of) / shelf.gross_share)
     _require_price(panel.series, price, as_of)
     unit_cost, assumed = _costs(source, where, panel.series, price * shelf.net_share, as_of)
-    low, high = _support(panel, stop, price, shelf)
     lowest, highest, fixed = _limits(engine, where)
     floors, ceilings = _bounds(shop, panel.series)
     return Catalogue(
@@ -83,8 +85,8 @@ def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_
         fee_share=np.full_like(shelf.net_share, shop.fees.share),
         fee_unit=np.full_like(price, shop.fees.per_unit),
         return_rate=_return_rate(source, panel.series, as_of),
-        support_low=low,
-        support_high=high,
+        support_low=_whole(model.support_low / shelf.gross_share),
+        support_high=_whole(model.support_high / shelf.gross_share),
         floor_price=floors,
         ceiling_price=ceilings,
         map_price=lowest,
@@ -92,7 +94,7 @@ def build_catalogue(source: Source, panel: Panel, *, as_of: dt.date, identified_
         fixed_price=fixed,
         variant_of=_variants(engine, where, enabled=shop.guardrails.variant_equality),
         periods_since_change=_since_change(_whole(regular / shelf.gross_share[:, None])),
-        identified_by=identified_by,
+        identified_by=model.identified_by[:, PriceKind.REGULAR],
         stock=_stock(engine, where, as_of),
         recent=_recent(_whole(offered / shelf.gross_share[:, None]), _RECENT[shop.period_days]),
     )
@@ -232,13 +234,6 @@ def _cost_share(source: Source, where: Ints, series: Series, assumed: Bools) -> 
     )
     shares = np.array([assumption.shares.get(str(label), assumption.default) for _, label in rows])
     return np.asarray(shares[where], dtype=np.float64)
-
-
-def _support(panel: Panel, stop: int, price: Ints, shelf: _Shelf) -> tuple[Ints, Ints]:
-    seen = panel.regular[:, :stop] / shelf.gross_share[:, None]
-    low = np.nanmin(np.where(np.isfinite(seen), seen, np.inf), axis=1)
-    high = np.nanmax(np.where(np.isfinite(seen), seen, -np.inf), axis=1)
-    return np.minimum(_whole(low), price), np.maximum(_whole(high), price)
 
 
 def _limits(engine: Engine, where: Ints) -> tuple[Ints, Ints, Ints]:

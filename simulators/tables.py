@@ -24,7 +24,16 @@ from simulators.files import TableFile, find_files, open_table_file
 from simulators.row_rules import apply_row_rules
 from simulators.shop_file import SHOP_FILE, ShopFile, read_shop_file, render_shop_file
 
-__all__ = ["BadRows", "LoadedTable", "Source", "columns_of", "open_source", "places_of", "require_columns", "require_tables"]
+__all__ = [
+    "BadRows",
+    "LoadedTable",
+    "Source",
+    "columns_of",
+    "open_source",
+    "places_of",
+    "require_columns",
+    "require_tables",
+]
 
 
 @dataclass(frozen=True, slots=True)

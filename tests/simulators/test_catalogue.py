@@ -8,6 +8,8 @@ import pytest
 
 from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.errors import DataError, SettingsError
+from pricing.model import COEFFICIENTS, DemandModel
+from pricing.panel import Series
 from simulators.catalogue import build_catalogue
 from simulators.panel import build_panel
 from simulators.tables import open_source
@@ -44,11 +46,36 @@ min_price = 9.00
 )
 
 
+def _model(series: Series) -> DemandModel:
+    """Return a model that was shown less of A than the tables hold: 11.00 to 12.50, tax included."""
+    n, c = len(series), len(COEFFICIENTS)
+    return DemandModel(
+        series=series,
+        mean=np.zeros((n, c)),
+        factor=np.tile(np.eye(c), (n, 1, 1)),
+        dispersion=np.ones(n),
+        reference_price=np.full(n, 1000.0),
+        support_low=np.array([1100, 500, 600]),
+        support_high=np.array([1250, 500, 600]),
+        depth_low=np.zeros(n),
+        identified_by=np.array([[2, 3], [4, 4], [4, 4]], dtype=np.int8),
+        category=np.zeros(n, dtype=np.int64),
+        category_shock_sd=np.zeros(1),
+        period_shock_sd=0.0,
+        prior_mean=np.zeros(c),
+        prior_covariance=np.eye(c),
+        period_days=7,
+        until=str(AS_OF),
+        fingerprint="f",
+        seed=0,
+    )
+
+
 def _catalogue(folder: Path, shop: str = RICH, as_of: dt.date = AS_OF, **tables: str) -> Catalogue:
     everything = {"orders": ORDERS, "products": PRODUCTS, **tables}
     with open_source(write_shop(folder, shop, **everything), today=TODAY) as source:
         panel = build_panel(source)
-        return build_catalogue(source, panel, as_of=as_of, identified_by=np.array([2, 4, 4], dtype=np.int8))
+        return build_catalogue(source, panel, _model(panel.series), as_of=as_of)
 
 
 def test_a_catalogue_by_hand(tmp_path: Path) -> None:
@@ -64,8 +91,9 @@ def test_a_catalogue_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.gross_share, 1.0)
     np.testing.assert_allclose(found.fee_share, 0.02)
     assert found.fee_unit.tolist() == [10, 10, 10]
-    assert found.support_low.tolist() == [1000, 500, 600]
-    assert found.support_high.tolist() == [1200, 500, 600]
+    # The model's, not the 10.00 that the orders hold too.
+    assert found.support_low.tolist() == [1100, 500, 600]
+    assert found.support_high.tolist() == [1250, 500, 600]
     assert found.floor_price.tolist() == [900, 0, 0]
     assert found.ceiling_price.tolist() == [NO_LIMIT] * 3
     assert found.map_price.tolist() == [751, 0, 0]
@@ -103,6 +131,9 @@ def test_net_shelf_prices(tmp_path: Path) -> None:
     )
     assert found.basis == "net"
     assert found.price.tolist() == [960, 400, 480]
+    # The model's support is gross, the shelf is net: 11.00 / 1.25 and 12.50 / 1.25.
+    assert found.support_low.tolist() == [880, 400, 480]
+    assert found.support_high.tolist() == [1000, 400, 480]
     np.testing.assert_allclose(found.gross_share, 1.25)
     np.testing.assert_allclose(found.net_share, 1.0)
     assert found.unit_cost.tolist() == [576, 200, 240]
