@@ -24,6 +24,8 @@ __all__ = ["COMPLETE_JOURNEY", "Answers", "import_data", "import_folder"]
 COMPLETE_JOURNEY = "complete-journey"
 """Source that stands for the Complete Journey grocery data, from its installed package."""
 
+_SUFFIXES = (".csv", ".xlsx", ".parquet")
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -49,7 +51,8 @@ def import_data(
     source: Annotated[
         str,
         typer.Argument(
-            help="complete-journey, a CSV, Excel or Parquet file of orders, or a folder of tables."
+            help="complete-journey, a folder of tables, or a CSV, Excel or Parquet file of orders; tables "
+            "beside it are read too."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Data folder to write.")],
@@ -117,7 +120,7 @@ def import_folder(
 
 
 def _folder(source: Path, spare: Path) -> Path:
-    """Return a folder of tables; a single file becomes one, as orders unless its name says otherwise."""
+    """Return a folder of tables; a single file is orders, together with the tables that lie beside it."""
     from pricing.schema import TABLES
 
     if source.is_dir():
@@ -126,11 +129,22 @@ def _folder(source: Path, spare: Path) -> Path:
         raise UsageError(
             f"There is no file or folder {source}.", todo=f"Check the path, or give {COMPLETE_JOURNEY}."
         )
-    name = source.stem.lower() if source.stem.lower() in {table.name for table in TABLES} else "orders"
-    suffix = source.suffix.lower()
-    if suffix not in (".csv", ".xlsx", ".parquet"):
+    if source.suffix.lower() not in _SUFFIXES:
         raise DataError(f"{source} is no .csv, .xlsx or .parquet file.", todo="Export it as one of these.")
-    shutil.copyfile(source, spare / f"{name}{suffix}")
+    names = {table.name for table in TABLES}
+    own = source.stem.lower() if source.stem.lower() in names else "orders"
+    shutil.copyfile(source, spare / f"{own}{source.suffix.lower()}")
+    for name in sorted(names - {own}):
+        for suffix in _SUFFIXES:
+            beside = source.with_name(f"{name}{suffix}")
+            if beside.is_file():
+                shutil.copyfile(beside, spare / beside.name)
+    if not any(spare.glob("products.*")):
+        raise DataError(
+            f"There is no products table beside {source}.",
+            why="Orders name products; what they are stands there.",
+            todo="Put products.csv, products.xlsx or products.parquet into the same folder.",
+        )
     return spare
 
 

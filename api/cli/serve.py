@@ -29,7 +29,8 @@ def serve_run(
         int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
     ] = 8000,
     policy: Annotated[
-        str, typer.Option(help="What decides: a name or a folder, as for `tarifa recommend`.")
+        str,
+        typer.Option(help="What decides: names or folders as for `tarifa recommend`, the first by default."),
     ] = "resolve",
     store: Annotated[
         str | None,
@@ -69,12 +70,15 @@ def desk_of(session: Session, run: Path, policy: str, store: str | None, data: P
         told("verifying the run", 0.1)
         shelf = open_shelf(run)
         require_data(run, shelf.model.fingerprint, data)
-        told("making the policy", 0.5)
-        chosen = open_policy(policy, shelf)
+        told("making policies", 0.5)
+        names = [name.strip() for name in policy.split(",") if name.strip()]
+        if not names:
+            raise UsageError("--policy names none.", todo="Give for example resolve.")
+        chosen = [open_policy(name, shelf) for name in names]
         told("opening the store", 0.9)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(place if "://" in place else f"sqlite:///{place}", lambda: dt.datetime.now(dt.UTC))
-    return Desk(shelf, {chosen.name: chosen}, chosen.name, opened)
+    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened)
 
 
 def require_data(run: Path, fingerprint: str, data: Path | None) -> None:
@@ -111,7 +115,12 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
     if host not in _LOOPBACK:
         session.err.print("Warning: there is no authentication; everybody who reaches this address may ask.")
     _log_to_stderr()
-    app = create_app(lambda: desk)
+
+    def decided() -> Desk:
+        desk.joint()
+        return desk
+
+    app = create_app(decided)
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, lifespan="on")
     server = uvicorn.Server(config)
     listening = config.bind_socket()
