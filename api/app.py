@@ -6,12 +6,12 @@ import contextlib
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from importlib import metadata
 from typing import Any
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,14 +51,22 @@ class _Application(FastAPI):
         return schema
 
 
-def create_app(open_desk: Callable[[], Desk]) -> FastAPI:
+def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> FastAPI:
     """Compose the service.
 
     Parameters
     ----------
     open_desk
         Loads the run and opens the store; called in the background as the service starts.
+    hosts
+        Names under which it may be called; empty: any. On a loopback address this keeps web pages out that
+        point a name of their own at it (DNS rebinding).
     """
+
+    def addressed(request: Request) -> None:
+        if hosts and request.url.hostname not in hosts:
+            raise HTTPException(421, f"This service is not called {request.url.hostname}.")
+
     readiness = Readiness(open_desk)
 
     @contextlib.asynccontextmanager
@@ -71,6 +79,7 @@ def create_app(open_desk: Callable[[], Desk]) -> FastAPI:
         version=metadata.version("tarifa"),
         summary="Guarded price recommendations, recorded before they are answered.",
         lifespan=lifespan,
+        dependencies=[Depends(addressed)],
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.readiness = readiness

@@ -185,10 +185,6 @@ def _serve(session: Session, out: Path, port: int) -> None:
     from api.cli.serve import desk_of, serve_folder
 
     desk = desk_of(session, out / "run", "resolve", None, None)
-    group = desk.shelf.catalogue.series.group[0]
-    where = f"http://127.0.0.1:{port}"
-    session.out.print(f"Try: curl -s {where}/v1/recommendations -H 'content-type: application/json' ", end="")
-    session.out.print(f'-d \'{{"price_groups": ["{group}"]}}\'   or open {where}/docs', markup=False)
     serve_folder(session, desk, "127.0.0.1", port)
 
 

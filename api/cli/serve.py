@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import sys
 from pathlib import Path
@@ -120,19 +121,23 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
         desk.joint()
         return desk
 
-    app = create_app(decided)
+    app = create_app(decided, _LOOPBACK if host in _LOOPBACK else ())
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, lifespan="on")
     server = uvicorn.Server(config)
     listening = config.bind_socket()
     address = listening.getsockname()
-    session.err.print(f"Serving {desk.default} on http://{address[0]}:{address[1]} (Ctrl-C ends it).")
+    where = f"http://{address[0]}:{address[1]}"
+    session.err.print(f"Serving {desk.default} on {where} (Ctrl-C ends it); to try it: {where}/docs, or")
+    body = json.dumps({"price_groups": list(desk.shelf.catalogue.series.group[:1])})
+    example = f"curl -s {where}/v1/recommendations -H 'content-type: application/json' -d '{body}'"
+    session.err.print(example, markup=False, highlight=False, soft_wrap=True)
     try:
         server.run(sockets=[listening])
     finally:
         desk.store.close()
     if not server.started:
         raise UsageError(f"Nothing can listen on {host}:{port}.", todo="Give another --port.")
-    return Outcome({"served": f"http://{address[0]}:{address[1]}"})
+    return Outcome({"served": where})
 
 
 def _log_to_stderr() -> None:

@@ -199,6 +199,17 @@ def test_other_failures_are_problems_too(client: Client) -> None:
     _problem(client.call("POST", URL, content=b" " * (2 << 20)), 413, "too_large")
 
 
+def test_a_loopback_service_answers_to_its_own_names_only(desk: Desk, portal: BlockingPortal) -> None:
+    app = create_app(lambda: desk, hosts=("127.0.0.1", "::1", "localhost"))
+    app.state.readiness.start()
+    app.state.readiness.wait(30)
+    client = Client(app, portal)
+    for own in ("localhost", "127.0.0.1:8000", "[::1]:8000"):
+        assert client.post({"price_groups": ["toy00001"]}, Host=own).status_code == 200
+    _problem(client.post({"price_groups": ["toy00001"]}, Host="evil.example"), 421, "http")
+    _problem(client.get("/health/ready", headers={"Host": "evil.example"}), 421, "http")
+
+
 def test_an_unforeseen_error_stays_inside(client: Client, desk: Desk) -> None:
     def broken(_name: str | None = None) -> None:
         raise ZeroDivisionError("secret")
