@@ -135,14 +135,18 @@ def learned(problem: Problem, known: Ints, rollouts: int, seed: int) -> Policy:
     return policy
 
 
-def planned(problem: Problem) -> tuple[Policy, ...]:
-    """Return the rivals that need no training."""
+def planned(problem: Problem, draws: int) -> tuple[Policy, ...]:
+    """Return the rivals that need no training; static and re-solve maximise the mean over so many draws.
+
+    Without draws both plan with mean coefficients.
+    """
     scenario = problem.scenario
+    beliefs = problem.worlds(draws) if draws else None
     return (
         Incumbent(),
         Myopic(),
-        Static.of(scenario, problem.worlds(DRAWS)),
-        Resolve.of(scenario),
+        Static.of(scenario, beliefs),
+        Resolve.of(scenario, beliefs),
         Thompson.of(scenario, problem.worlds(DRAWS)),
     )
 
@@ -202,13 +206,15 @@ def drawn(parts: Mapping[str, Sequence[Difference]], title: str, path: Path) -> 
     plt.close(figure)
 
 
-def measured(problem: Problem, name: str, rollouts: int, asked: argparse.Namespace) -> dict[str, object]:
+def measured(
+    problem: Problem, name: str, rollouts: int, draws: int, asked: argparse.Namespace
+) -> dict[str, object]:
     """Train, roll out, compare, print and draw one problem; return the figures."""
     print(f"\n== {problem.title}")
     everything = np.arange(len(problem.scenario.catalogue), dtype=np.int64)
     known, new = everything[::2], everything[1::2]
     policy = learned(problem, known, rollouts, asked.seed)
-    outcomes = rolled(problem, (*planned(problem), policy), asked)
+    outcomes = rolled(problem, (*planned(problem, draws), policy), asked)
     parts = {
         "all products": compare(outcomes, "resolve"),
         "PPO trained on": compare(outcomes, "resolve", known),
@@ -227,8 +233,8 @@ def main(asked: argparse.Namespace) -> None:
         of_toy(asked.products, 26) if asked.run is None else of_run(asked.run, asked.products, asked.horizon)
     )
     figures = {
-        "shop": measured(first, "shop", asked.rollouts, asked),
-        "scarce": measured(of_scarcity(40), "scarce", 2 * asked.rollouts, asked),
+        "shop": measured(first, "shop", asked.rollouts, asked.draws, asked),
+        "scarce": measured(of_scarcity(40), "scarce", 2 * asked.rollouts, 0, asked),
     }
     (asked.out / "policies.json").write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
     print(f"\nplots and figures in {asked.out}")
@@ -246,6 +252,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=2, help="runs of each world")
     parser.add_argument("--seed", type=int, default=0, help="of noise, draws and training")
     parser.add_argument("--rollouts", type=int, default=60, help="training episodes of PPO")
+    parser.add_argument(
+        "--draws", type=int, default=16, help="that static and re-solve plan with; 0: the mean"
+    )
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     return parser
 
