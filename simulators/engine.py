@@ -19,6 +19,9 @@ __all__ = ["Engine", "literal", "open_engine", "quoted"]
 
 Scalar = str | int | float | bool | None
 
+_FULL = ("No space left", "Disk quota exceeded", "File too large")
+"""What the system says of a full disk, a used-up quota and a file that may not grow; DuckDB passes it on."""
+
 
 class Engine:
     """A session whose tables live in a temporary file, compressed, so that no table need fit in memory.
@@ -75,12 +78,15 @@ class Engine:
                 why=str(error).splitlines()[0],
                 todo="Free some, or set TMPDIR to a larger disk, and run the command again.",
             ) from error
-        except duckdb.IOException as error:
-            if "No space left" not in str(error):
+        except duckdb.Error as error:
+            # A commit that finds the disk full is a TransactionException, a spill an IOException.
+            if not any(words in str(error) for words in _FULL):
                 raise
             raise BusyError(
-                f"There is no room left in {self.folder.parent} for temporary files.",
-                todo="Free some space, or set TMPDIR to a larger disk, and run the command again.",
+                "There is no room left on the disk.",
+                why=str(error).splitlines()[0],
+                todo=f"Free some space where that file lies (TMPDIR moves what is in {self.folder.parent}), "
+                "and run the command again.",
             ) from error
 
 

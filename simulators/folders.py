@@ -27,7 +27,7 @@ Content = bytes | Callable[[Path], None]
 """Bytes to write, or a callable that writes the file at the path it is given."""
 
 _CHUNK = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,8 +171,8 @@ def open_source(
     DataError
         If a required table or column is missing, or a file is empty, damaged or ambiguous.
     """
-    settings = shop or read_shop_file(folder / SHOP_FILE)
     files = find_files(folder)
+    settings = shop or read_shop_file(folder / SHOP_FILE)
     names = [name for name, _ in files]
     require_tables(folder, names)
     with open_engine(memory=memory) as engine:
@@ -244,6 +244,13 @@ def places_of(columns: tuple[Column, ...], file: TableFile, shop: ShopFile) -> d
     if not file.canonical:
         mapped = shop.columns.get(file.name, mapped)
     own = {name.lower(): name for name in reversed(file.header)}
+    for column, name in sorted(mapped.items()):
+        if name.lower() not in own:
+            raise DataError(
+                f"{file.path.name} has no column {name}.",
+                why=f"shop.toml says under [columns.{file.name}] that it is {column}.",
+                todo=f"Correct the map. The file has: {', '.join(file.header)}.",
+            )
     places: dict[str, str] = {}
     for column in columns:
         for name in (mapped.get(column.name, column.name), column.name):

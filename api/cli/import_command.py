@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -133,12 +132,13 @@ def _folder(source: Path, spare: Path) -> Path:
         raise DataError(f"{source} is no .csv, .xlsx or .parquet file.", todo="Export it as one of these.")
     names = {table.name for table in TABLES}
     own = source.stem.lower() if source.stem.lower() in names else "orders"
-    shutil.copyfile(source, spare / f"{own}{source.suffix.lower()}")
+    # Links, not copies: names and addresses in an export must not come to lie in a temporary folder.
+    (spare / f"{own}{source.suffix.lower()}").symlink_to(source.resolve())
     for name in sorted(names - {own}):
         for suffix in _SUFFIXES:
             beside = source.with_name(f"{name}{suffix}")
             if beside.is_file():
-                shutil.copyfile(beside, spare / beside.name)
+                (spare / beside.name).symlink_to(beside.resolve())
     if not any(spare.glob("products.*")):
         raise DataError(
             f"There is no products table beside {source}.",

@@ -247,6 +247,23 @@ def test_too_little_memory_says_what_to_do() -> None:
         engine.run("CREATE TABLE big AS SELECT range AS a, random()::VARCHAR AS b FROM range(3000000)")
 
 
+def test_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
+    # Every write to /dev/full fails as on a full disk.
+    with open_engine() as engine, pytest.raises(BusyError, match="no room left") as caught:
+        engine.run("COPY (SELECT * FROM range(1000000)) TO '/dev/full' (FORMAT csv, USE_TMP_FILE false)")
+    assert "/dev/full" in caught.value.why
+
+
+def test_a_place_that_is_no_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path / "file", tmp_path / "none"):
+        with (
+            pytest.raises(DataError, match="There is no data folder"),
+            open_source(place, today=TODAY),
+        ):
+            pass
+
+
 def test_nothing_of_a_session_stays_on_the_disk(tmp_path: Path) -> None:
     with open_source(write_shop(tmp_path / "d"), today=TODAY) as source:
         place = source.engine.folder

@@ -147,8 +147,11 @@ def test_number_of_is_no_part_of_a_name() -> None:
 
 def test_a_folder_that_nothing_could_use_is_not_written(tmp_path: Path, shop: ShopFile) -> None:
     unknown = _source(tmp_path / "in", ORDERS.replace("Pedido;", "Albarán;").encode())
-    with pytest.raises(DataError, match=r"orders\.csv has no column order_id"):
+    with pytest.raises(DataError, match=r"orders\.csv has no column Pedido.* that it is order_id"):
         import_spreadsheets(unknown, tmp_path / "data", shop, tmp_path / "key")
+    unmapped = parse_shop_file(MAP.replace('order_id = "Pedido"\n', ""))
+    with pytest.raises(DataError, match=r"orders\.csv has no column order_id"):
+        import_spreadsheets(unknown, tmp_path / "data", unmapped, tmp_path / "key")
     alone = _source(tmp_path / "alone")
     (alone / "products.csv").unlink()
     with pytest.raises(DataError, match="has no table products"):
