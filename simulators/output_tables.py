@@ -86,12 +86,16 @@ def scenario_from_table(table: Any, exponent: int, name: str = "scenario") -> Sc
 def predictions_table(table: Any, scenario: Scenario, forecast: Forecast, run: Run) -> Any:
     """Return the scenario's own rows and columns with what is predicted, as a pyarrow Table.
 
-    Added: `run_id`, `currency`, `period_end`, and the five numbers of
-    :class:`simulators.forecast.Forecast`. Columns of those names in the scenario are replaced.
+    Added: `run_id`, `zone` (the product's only one where the scenario names none), `currency`, `period_end`,
+    and the five numbers of :class:`simulators.forecast.Forecast`. Columns of those names in the scenario are
+    replaced.
     """
+    only = dict(zip(run.model.series.group, run.model.series.zone, strict=True))
+    zones = [zone or only[product] for product, zone in zip(scenario.product, scenario.zone, strict=True)]
     end = scenario.period_start + np.timedelta64(run.model.period_days, "D")
     added: dict[str, Any] = {
         "run_id": pa.array([run.identifier] * table.num_rows),
+        "zone": pa.array(zones, pa.string()),
         "currency": pa.array([run.origin.currency] * table.num_rows),
         "period_end": pa.array(end.astype("datetime64[D]")),
     }

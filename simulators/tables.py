@@ -244,11 +244,11 @@ def places_of(columns: tuple[Column, ...], file: TableFile, shop: ShopFile) -> d
     if not file.canonical:
         mapped = shop.columns.get(file.name, mapped)
     own = {name.lower(): name for name in reversed(file.header)}
-    for column, name in sorted(mapped.items()):
-        if name.lower() not in own:
+    for meant, theirs in sorted(mapped.items()):
+        if theirs.lower() not in own:
             raise DataError(
-                f"{file.path.name} has no column {name}.",
-                why=f"shop.toml says under [columns.{file.name}] that it is {column}.",
+                f"{file.path.name} has no column {theirs}.",
+                why=f"shop.toml says under [columns.{file.name}] that it is {meant}.",
                 todo=f"Correct the map. The file has: {', '.join(file.header)}.",
             )
     places: dict[str, str] = {}
