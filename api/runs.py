@@ -58,7 +58,7 @@ def open_shelf(path: Path) -> Shelf:
         raise ArtifactError(
             f"{path} holds no {' and no '.join(missing)}.",
             why="Without prices, costs and rules nothing can be recommended.",
-            todo="Fit again with `tarifa fit`.",
+            todo="Give a costs table or a [cost_assumption] in shop.toml, then fit again.",
         )
     written = "\n".join(f"{name} {value}" for name, value in marker.digests)
     model, catalogue, corridor = ((path / name).read_bytes() for name in names)

@@ -27,6 +27,7 @@ __all__ = [
     "BusyError",
     "DataError",
     "FingerprintError",
+    "MissingCost",
     "NotIdentified",
     "OutsideSupport",
     "RefusedError",
@@ -88,6 +89,10 @@ class TooManyBadRows(DataError):  # noqa: N818 - reads as a sentence where it is
     """More rows went to quarantine than the shop file allows."""
 
     code = "too_many_bad_rows"
+
+
+class MissingCost(DataError):  # noqa: N818 - reads as a sentence where it is raised
+    """A product has no unit cost and the shop file assumes none: demand is known, profit is not."""
 
 
 class ArtifactError(TarifaError):

@@ -9,7 +9,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.catalogue import NO_LIMIT, Catalogue
-from pricing.errors import DataError, SettingsError
+from pricing.errors import DataError, MissingCost, SettingsError
 from pricing.evidence import PriceKind
 from pricing.model import DemandModel
 from pricing.panel import Panel, Series
@@ -57,7 +57,9 @@ def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: 
     Raises
     ------
     DataError
-        If a series has no price before `as_of`, no cost and no assumption, or two fixed prices.
+        If a series has no price before `as_of`, or two fixed prices.
+    MissingCost
+        If a series has no cost and the shop file assumes none.
     SettingsError
         If zones disagree on whether shelf prices include tax.
     """
@@ -217,7 +219,7 @@ def _cost_share(source: Source, where: Ints, series: Series, assumed: Bools) -> 
     assumption = source.shop.cost_assumption
     if assumption is None:
         if assumed.any():
-            raise DataError(
+            raise MissingCost(
                 f"{series.group[int(np.argmax(assumed))]} has no cost.",
                 why="Profit needs one.",
                 todo="Add it to the costs table, or state [cost_assumption] in shop.toml.",

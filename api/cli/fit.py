@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from api.cli.grid import grid
@@ -49,6 +50,7 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
 
     from api.runs import RUN_KIND, RUN_VERSION
     from api.shelves import build_shelf
+    from pricing.errors import MissingCost
     from simulators.folders import claim
     from simulators.run import fit_run, run_files
     from simulators.tables import open_source
@@ -59,13 +61,19 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
         with open_source(data, today=tomorrow) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
-            shelf = build_shelf(source, run)
-        for name, content in {**run_files(run), **shelf.files()}.items():
+            shelf, lacking = None, ""
+            try:
+                shelf = build_shelf(source, run)
+            except MissingCost as error:
+                # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
+                lacking = f"{error.what} This run predicts; it recommends nothing. {error.todo}"
+        for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
-    return Outcome(_document(run, shelf, out), (_summary(run, shelf, out),))
+    note = (f"[yellow]{escape(lacking)}[/yellow]",) if lacking else ()
+    return Outcome(_document(run, shelf, out), (_summary(run, shelf, out), *note))
 
 
-def _document(run: Run, shelf: Shelf, out: Path) -> dict[str, object]:
+def _document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
     from dataclasses import asdict
 
     return {
@@ -74,16 +82,16 @@ def _document(run: Run, shelf: Shelf, out: Path) -> dict[str, object]:
         "origin": asdict(run.origin),
         "report": asdict(run.report),
         "holdout_periods": run.holdout,
-        "catalogue": len(shelf.catalogue),
-        "costs_assumed": float(shelf.catalogue.cost_assumed.mean()),
+        "catalogue": len(shelf.catalogue) if shelf else 0,
+        "costs_assumed": float(shelf.catalogue.cost_assumed.mean()) if shelf else None,
     }
 
 
-def _summary(run: Run, shelf: Shelf, out: Path) -> Table:
+def _summary(run: Run, shelf: Shelf | None, out: Path) -> Table:
     report = run.report
     title = (
         f"Run {run.identifier}: {report.series:,} series, {report.periods} periods until {run.origin.until}, "
-        f"{run.holdout} held out; {len(shelf.catalogue):,} on the shelf today; written to {out}"
+        f"{run.holdout} held out; {len(shelf.catalogue) if shelf else 0:,} to be priced; written to {out}"
     )
     header = ("coefficient", "mean over the shop", "standard error", "spread over products")
     rows = [

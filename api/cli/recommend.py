@@ -97,11 +97,17 @@ def recommendations_shown(
     moves.sort(key=lambda row: (-row.profit_change, row.price_group, row.zone))
     names = ("price_group", "current_price", "recommended_price", "profit_change", "interval")
     header = [word("word", name) for name in (*names, "probability_of_loss", "limited_by")]
+    several = len({row.zone for row in rows}) > 1
     title = f"{made.release}, {made.shelf.catalogue.as_of} - {made.valid_to}"
     money = Currency.of(made.shelf.catalogue.currency)
-    table = grid(title, header, (_cells(row, money, texts) for row in moves[:most]), right=(1, 2, 3, 4, 5))
+    table = grid(
+        title,
+        header,
+        (_cells(row, money, texts, several=several) for row in moves[:most]),
+        right=(1, 2, 3, 4, 5),
+    )
     told: list[RenderableType] = [
-        table,
+        table if moves else word("word", "still", count=f"{len(rows) - made.identified:,}"),
         word("word", "shown", shown=f"{min(most, len(moves)):,}", all=f"{len(rows):,}"),
         word("word", "moved", moved=f"{made.moved:,}", all=f"{len(rows):,}"),
         word("word", "at_bound", share=f"{made.at_bound_share:.1%}"),
@@ -119,10 +125,10 @@ def recommendations_shown(
     return tuple(told)
 
 
-def _cells(row: Recommendation, money: Currency, texts: Texts) -> tuple[str, ...]:
+def _cells(row: Recommendation, money: Currency, texts: Texts, *, several: bool) -> tuple[str, ...]:
     lower, upper = money.decimal(row.profit_change_lower), money.decimal(row.profit_change_upper)
     return (
-        row.price_group,
+        f"{row.price_group} ({row.zone})" if several else row.price_group,
         money.decimal(row.current_price),
         "" if row.recommended_price is None else money.decimal(row.recommended_price),
         money.decimal(row.profit_change),

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
-from pricing.errors import DataError, UsageError
+from pricing.errors import NotIdentified, UsageError
 from pricing.money import Currency
 
 if TYPE_CHECKING:
@@ -119,10 +119,11 @@ def _shelf(shelf: Shelf, horizon: int, products: int | None) -> Shelf:
 
     movable = shelf.movable()
     if not movable.size:
-        raise DataError(
+        raise NotIdentified(
             "No product's price may move: the data identify no response to it.",
             why="Every policy would do the same.",
-            todo="Add a promotions table and declare its calendar, or set guardrails.act_on_prior.",
+            todo="Vary prices, add a promotions table and declare its calendar, or set "
+            "guardrails.act_on_prior; then fit again.",
         )
     count = movable.size if products is None else min(products, movable.size)
     places = np.unique(np.linspace(0, movable.size - 1, count).round().astype(np.int64))

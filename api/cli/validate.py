@@ -68,17 +68,17 @@ def _shown(found: Validation) -> tuple[RenderableType, ...]:
         ("WMAPE", f"{found.wmape:.3f}", f"{found.naive_wmape:.3f}"),
         ("Poisson deviance", f"{found.deviance:.2f}", f"{found.naive_deviance:.2f}"),
         ("bias", f"{found.bias:+.1%}", ""),
-        ("bias where the price moved over 10 %", f"{found.bias_moved:+.1%}", ""),
+        ("bias where the price moved over 10 %", _known(f"{found.bias_moved:+.1%}"), ""),
         ("sales inside their 90 % interval", f"{found.coverage:.1%}", ""),
         ("shop totals inside their 90 % band", f"{found.covered_totals:.0%}", ""),
         ("negative response to regular price", f"{found.negative_regular:.1%}", ""),
         ("negative response to discounts", f"{found.negative_depth:.1%}", ""),
         (
             "slope of actual on predicted price effects",
-            f"{found.lift.slope:.2f} ± {found.lift.standard_error:.2f}",
+            _known(f"{found.lift.slope:.2f} ± {found.lift.standard_error:.2f}"),
             "",
         ),
-        ("what price effects explain, log likelihood a unit", f"{found.lift.gain:.4f}", ""),
+        ("what price effects explain, log likelihood a unit", _known(f"{found.lift.gain:.4f}"), ""),
     )
     table = grid(title, ("measure", "model", "mean of last 8"), rows, right=(1, 2))
     if not found.own_holdout:
@@ -88,3 +88,8 @@ def _shown(found: Validation) -> tuple[RenderableType, ...]:
         "rest is what was validated."
     )
     return (note, table)
+
+
+def _known(shown: str) -> str:
+    """Return a figure, or that there is none: where no price moved its effect cannot be measured."""
+    return "no price moved" if "nan" in shown else shown

@@ -192,8 +192,8 @@ def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "exit_code", "code"),
     [
-        (("check", "{tmp}/nowhere"), 3, "settings"),
-        (("fit", "{tmp}/nowhere", "--out", "{tmp}/run"), 3, "settings"),
+        (("check", "{tmp}/nowhere"), 3, "data"),
+        (("fit", "{tmp}/nowhere", "--out", "{tmp}/run"), 3, "data"),
         (("validate", "{tmp}/nowhere"), 4, "artifact"),
         (("validate", "{data}"), 4, "artifact"),
         (("recommend", "{data}", "--policy", "resolve", "--out", "{tmp}/x"), 4, "artifact"),
@@ -247,6 +247,30 @@ def test_a_run_is_not_served_with_other_data(run_folder: Path, tmp_path: Path) -
     assert str(other) in error["what"]
     shutil.copytree(run_folder, tmp_path / "run")
     _refused(4, "fingerprint", "serve", tmp_path / "run")
+
+
+def test_a_shop_of_orders_and_products_alone_predicts_and_prices_nothing(tmp_path: Path) -> None:
+    data, run = write_shop(tmp_path / "data"), tmp_path / "run"
+    (data / "promotions.csv").unlink()
+    settings = (data / "shop.toml").read_text().replace("[cost_assumption]\ndefault = 0.6\n", "")
+    (data / "shop.toml").write_text(settings)
+    fitted = _ok("fit", data, "--out", run, "--until", "2024-09-02")
+    assert (fitted["catalogue"], fitted["costs_assumed"]) == (0, None)
+    assert "nan" not in _call("validate", run).stdout
+    error = _refused(4, "artifact", "recommend", run, "--policy", "resolve", "--out", tmp_path / "r.parquet")
+    assert "cost_assumption" in error["todo"]
+
+
+def test_where_no_price_may_move_it_is_said_why(tmp_path: Path) -> None:
+    data, run = write_shop(tmp_path / "data"), tmp_path / "run"
+    (data / "promotions.csv").unlink()
+    text = (data / "shop.toml").read_text().replace("tax_rate = 0.21", "tax_rate = 0.10")
+    zone = '\n[[zones]]\nid = "far"\ncountry = "FR"\ntax_rate = 0.2\nprices_include_tax = true\n\n[cost_as'
+    (data / "shop.toml").write_text(text.replace("\n[cost_as", zone))
+    _ok("fit", data, "--out", run)
+    shown = _call("recommend", run, "--policy", "resolve", "--out", tmp_path / "r.parquet").stdout
+    assert "for 12 products because the data do not tell" in shown.replace("\n", " ")
+    _refused(5, "not_identified", "simulate", run, "--policies", "resolve,static", "--out", tmp_path / "s")
 
 
 def test_import_suggests_columns_and_waits_for_a_yes(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_output_tables_follow_the_contract(tmp_path: Path) -> None:
     out = predictions_table(asked, scenario, predict(run.model, known, scenario), run).to_pylist()
     assert [row["product_id"] for row in out] == ["B", "A"]
     assert [row["note"] for row in out] == ["x", "y"]
+    assert {row["zone"] for row in out} == set(run.model.series.zone)
     assert all(row["units_lower"] <= row["lower"] < row["expected_units"] < row["upper"] for row in out)
     assert out[1]["expected_units"] > 2.5  # on offer A sells four, otherwise two
     table = elasticities_table(elasticities(run.model, run.training), run)
