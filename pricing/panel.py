@@ -75,6 +75,8 @@ class Panel:
         float64 [T]; shop visits (or orders where no traffic table exists) of the whole shop.
     currency
         ISO 4217 code of the prices.
+    traffic_is_orders
+        No traffic table exists: `traffic` counts orders, which a price moves along with its own product.
     """
 
     series: Series
@@ -89,6 +91,7 @@ class Panel:
     in_stock: Floats
     traffic: Floats
     currency: str
+    traffic_is_orders: bool = False
 
     def take(self, index: Ints) -> Panel:
         """Return the panel of the series at `index`."""

@@ -18,6 +18,10 @@ from simulators.panel import carried
 
 __all__ = ["Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed"]
 
+_ENOUGH_SERIES = 20.0
+"""Least effective number of series from which orders are a measure of visits: at most about 5 % of a price
+effect is then lost to the control."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnownPrices:
@@ -82,14 +86,26 @@ def observed(panel: Panel) -> Bools:
 
 
 def log_traffic(panel: Panel) -> Floats:
-    """Return log daily traffic [T] less its mean over covered periods; 0 where traffic is unknown."""
+    """Return log daily traffic [T] less its mean over covered periods; 0 where traffic is unknown.
+
+    Orders stand in for visits only where no product makes much of them. A price moves the orders of its own
+    product, so controlling for them takes away part of the very effect that is looked for: with one product
+    nearly all of it, with N equal ones about 1 / N of the traffic coefficient.
+    """
     covered = (panel.days > 0) & (panel.traffic > 0.0)
-    if not covered.any():
+    if not covered.any() or (panel.traffic_is_orders and _effective_series(panel) < _ENOUGH_SERIES):
         return np.zeros(len(panel.days))
     daily = np.log(panel.traffic[covered] / panel.days[covered])
     out = np.zeros(len(panel.days))
     out[covered] = daily - daily.mean()
     return out
+
+
+def _effective_series(panel: Panel) -> float:
+    """Return how many series of equal sales would be as concentrated as these: 1 / sum of squared shares."""
+    units = np.where(panel.on_sale, panel.units, 0.0).sum(axis=1)
+    total = float(units.sum())
+    return total**2 / float((units**2).sum()) if total > 0.0 else 0.0
 
 
 def design(panel: Panel, reference_price: Floats, traffic: Floats, period_days: int) -> Design:

@@ -62,6 +62,7 @@ def build_panel(source: Source) -> Panel:
         in_stock=_in_stock(engine, shop, shape),
         traffic=_traffic(source, periods),
         currency=shop.currency,
+        traffic_is_orders=not source.has("traffic"),
     )
 
 

@@ -284,17 +284,21 @@ def panel_to_bytes(panel: Panel) -> bytes:
     """Serialise a panel without pickle; the same panel gives the same bytes."""
     arrays = {name: getattr(panel, name) for name in _PANEL_ARRAYS}
     series = {f.name: list(getattr(panel.series, f.name)) for f in fields(Series)}
-    return pack(_PANEL_KIND, _PANEL_VERSION, arrays, {"series": series, "currency": panel.currency})
+    facts = {"currency": panel.currency, "traffic_is_orders": panel.traffic_is_orders}
+    return pack(_PANEL_KIND, _PANEL_VERSION, arrays, {"series": series, **facts})
 
 
 def panel_from_bytes(content: bytes) -> Panel:
     """Read what :func:`panel_to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
     arrays, meta = unpack(_PANEL_KIND, _PANEL_VERSION, content)
     series = Series(**{name: tuple(values) for name, values in meta["series"].items()})
-    return Panel(series=series, currency=str(meta["currency"]), **arrays)
+    of_orders = bool(meta.get("traffic_is_orders", False))
+    return Panel(series=series, currency=str(meta["currency"]), traffic_is_orders=of_orders, **arrays)
 
 
-_PANEL_ARRAYS = tuple(f.name for f in fields(Panel) if f.name not in ("series", "currency"))
+_PANEL_ARRAYS = tuple(
+    f.name for f in fields(Panel) if f.name not in ("series", "currency", "traffic_is_orders")
+)
 
 
 def _fitted(panel: Panel, training: Panel, origin: Origin, progress: Progress) -> Run:

@@ -43,7 +43,8 @@ _COSTS = {
     "inventory": "A day without stock looks like a day without demand: demand is underestimated and no "
     "recommendation knows what is left to sell.",
     "receipts": "Stock to come is unknown: scarcity is planned with what is on hand.",
-    "traffic": "Orders stand in for visits, so a change of price moves the measure of traffic itself.",
+    "traffic": "Orders stand in for visits, so a change of price moves the measure of traffic itself; in a "
+    "shop of few products they are not used at all.",
     "covariates": "Weather, holidays and the like are part of the noise.",
     "instruments": "If prices were set in answer to demand, elasticities are biased and nothing shows it.",
     "competitor_prices": "No corridor around competitors' prices.",

@@ -84,6 +84,17 @@ def test_traffic_is_daily_and_centred_and_zero_where_unknown() -> None:
     assert log_traffic(replace(panel, traffic=np.zeros(3))).tolist() == [0.0, 0.0, 0.0]
 
 
+def test_orders_are_no_measure_of_visits_where_few_products_make_them() -> None:
+    panel = replace(make(40, seed=1).panel, traffic_is_orders=True)
+    even = replace(panel, units=np.ones_like(panel.units))
+    assert log_traffic(even).std() > 0.05
+    assert not log_traffic(even.take(np.arange(19))).any()
+    # Forty products of which one sells as much as all the others together are as concentrated as four.
+    top = np.where(np.arange(40)[:, None] == 0, 39.0, 1.0)
+    assert not log_traffic(replace(panel, units=panel.units * 0.0 + top)).any()
+    assert log_traffic(replace(even.take(np.arange(19)), traffic_is_orders=False)).any()
+
+
 # Drift.
 
 

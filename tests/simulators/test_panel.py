@@ -68,6 +68,7 @@ def test_a_panel_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(panel.display, [[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
     np.testing.assert_allclose(panel.in_stock, [[1.0, 1.0, 1.0], [0.5, 1.0, 1.0]])
     np.testing.assert_array_equal(panel.traffic, [2, 1, 3])
+    assert panel.traffic_is_orders
     assert panel.currency == "EUR"
 
 
@@ -116,6 +117,7 @@ def test_visits_replace_orders_and_must_be_complete(tmp_path: Path) -> None:
         _panel(tmp_path / "d", traffic=visits)
     panel = _panel(tmp_path / "e", traffic=visits + "2025-03-17,4\n")
     np.testing.assert_array_equal(panel.traffic, [15, 7, 4])
+    assert not panel.traffic_is_orders
 
 
 def test_business_and_third_party_sales_are_not_demand(tmp_path: Path) -> None:
