@@ -86,9 +86,9 @@ def scenario_from_table(table: Any, exponent: int, name: str = "scenario") -> Sc
 def predictions_table(table: Any, scenario: Scenario, forecast: Forecast, run: Run) -> Any:
     """Return the scenario's own rows and columns with what is predicted, as a pyarrow Table.
 
-    Added: `run_id`, `zone` (the product's only one where the scenario names none), `currency`, `period_end`,
-    and the five numbers of :class:`simulators.forecast.Forecast`. Columns of those names in the scenario are
-    replaced.
+    Added: `run_id`, `zone` (the product's only one where the scenario names none), `currency`,
+    `price_basis` (of the scenario's prices: gross, as shoppers pay them), `period_end`, and the five numbers
+    of :class:`simulators.forecast.Forecast`. Columns of those names in the scenario are replaced.
     """
     only = dict(zip(run.model.series.group, run.model.series.zone, strict=True))
     zones = [zone or only[product] for product, zone in zip(scenario.product, scenario.zone, strict=True)]
@@ -97,6 +97,7 @@ def predictions_table(table: Any, scenario: Scenario, forecast: Forecast, run: R
         "run_id": pa.array([run.identifier] * table.num_rows),
         "zone": pa.array(zones, pa.string()),
         "currency": pa.array([run.origin.currency] * table.num_rows),
+        "price_basis": pa.array(["gross"] * table.num_rows),
         "period_end": pa.array(end.astype("datetime64[D]")),
     }
     values = (forecast.expected, forecast.lower, forecast.upper, forecast.units_lower, forecast.units_upper)
@@ -121,6 +122,7 @@ def elasticities_table(found: Elasticities, run: Run) -> Any:
         "currency": [run.origin.currency] * (n * kinds),
         "period_start": pa.array(np.full(n * kinds, np.datetime64(start))),
         "period_end": pa.array(np.full(n * kinds, np.datetime64(run.origin.until))),
+        "price_basis": ["gross"] * (n * kinds),
         "kind": [kind.label for kind in PriceKind] * n,
         "at_price": found.at_price.ravel(),
         "elasticity": found.elasticity.ravel(),

@@ -18,7 +18,7 @@ def predict_scenario(
         Path,
         typer.Option(
             help="Parquet file: product_id, zone?, period_start, offered_price, regular_price?, feature?, "
-            "display?; what is absent is as last known."
+            "display?; prices with tax; what is absent is as last known."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file to write: the same rows in the same order.")],

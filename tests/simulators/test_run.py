@@ -128,6 +128,7 @@ def test_output_tables_follow_the_contract(tmp_path: Path) -> None:
         ("A", "regular"), ("A", "discount"), ("B", "regular"), ("B", "discount"),
     ]  # fmt: skip
     assert rows[0]["at_price"] == 1000
+    assert {row["price_basis"] for row in out + rows} == {"gross"}
     assert {row["identified_by"] for row in rows[2:]} == {"not_identified"}
     assert table_bytes(table) == table_bytes(table)
 
