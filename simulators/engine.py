@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +21,8 @@ from pricing.errors import BusyError
 __all__ = ["Engine", "literal", "open_engine", "quoted"]
 
 Scalar = str | int | float | bool | None
+
+_PREFIX, _LOCK = "tarifa-session-", "lock"
 
 _FULL = ("No space left", "Disk quota exceeded", "File too large")
 """What the system says of a full disk, a used-up quota and a file that may not grow; DuckDB passes it on."""
@@ -106,7 +111,8 @@ def open_engine(
         Keep tables in a temporary file and spill what does not fit. False while rows may still hold what
         must not reach the disk: then everything is streamed or held in memory.
     """
-    with tempfile.TemporaryDirectory(prefix="tarifa-", ignore_cleanup_errors=True) as name:
+    _sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name, _held(Path(name)):
         folder = Path(name)
         config = {
             "memory_limit": memory,
@@ -122,6 +128,35 @@ def open_engine(
             yield Engine(connection, folder)
         finally:
             connection.close()
+
+
+@contextmanager
+def _held(folder: Path) -> Generator[None, None, None]:
+    """Hold a session's folder by a lock, which dies with its process."""
+    new = folder / "new-lock"
+    handle = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        new.rename(folder / _LOCK)  # by the time that others see it, it is held
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sweep(place: Path) -> None:
+    """Remove the folders of sessions that were killed: they hold a shop's orders, and nobody else will."""
+    for lock in sorted(place.glob(f"{_PREFIX}*/{_LOCK}")):
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # another user's, or just gone
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+        except BlockingIOError:  # at work
+            continue
+        finally:
+            os.close(handle)
 
 
 def quoted(name: str) -> str:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -269,6 +272,23 @@ def test_nothing_of_a_session_stays_on_the_disk(tmp_path: Path) -> None:
         place = source.engine.folder
         assert place.exists()
     assert not place.exists()
+
+
+def test_what_a_killed_session_left_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = (
+        "import os, signal, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
+        "from simulators.engine import open_engine\n"
+        "with open_engine() as e: e.run('CREATE TABLE t AS SELECT 1'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with open_engine() as alive:
+        subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
+        assert len(list(tmp_path.iterdir())) == 2
+        with open_engine() as third:
+            assert sorted(tmp_path.iterdir()) == sorted([alive.folder, third.folder])
+            alive.run("CREATE TABLE t AS SELECT 1")
 
 
 def test_one_table_in_two_formats_is_ambiguous(tmp_path: Path) -> None:
