@@ -123,7 +123,7 @@ class ProcessPool:
 
 def fingerprint_of(folder: str) -> str:
     """Return the fingerprint of a data folder; runs in a worker, so serving never loads table code."""
-    from simulators.tables import open_source
+    from simulators.contract.tables import open_source
 
     tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
     with open_source(Path(folder), today=tomorrow, only=("products",)) as source:

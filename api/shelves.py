@@ -8,9 +8,9 @@ import numpy as np
 
 from policies.serve.shelf import Corridor, Shelf
 from pricing.errors import DataError
-from simulators.catalogue import build_catalogue
+from simulators.contract.catalogue import build_catalogue
+from simulators.contract.tables import Source
 from simulators.run import Run
-from simulators.tables import Source
 
 __all__ = ["HORIZON", "build_shelf"]
 

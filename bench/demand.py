@@ -32,14 +32,14 @@ import numpy as np
 from bench.demand_references import Prediction, boosted, missingness_only, per_product_poisson
 from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
-from simulators.fit import fit
+from simulators.contract.order_lines import define_order_lines
+from simulators.contract.panel import build_panel
+from simulators.contract.tables import open_source
+from simulators.demand.fit import fit
+from simulators.demand.metrics import bias, lift_slope, poisson_deviance, wmape
+from simulators.demand.validate import backtest
 from simulators.importers.complete_journey import import_complete_journey
-from simulators.metrics import bias, lift_slope, poisson_deviance, wmape
-from simulators.order_lines import define_order_lines
-from simulators.panel import build_panel
 from simulators.run import training_panel
-from simulators.tables import open_source
-from simulators.validate import backtest
 
 FIRST, UNTIL, END = 1, 43, 52
 """Positions of week 2, of week 44 and one past week 52."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from pricing.arrays import Floats, Ints
 from pricing.panel import Panel
-from simulators.design import design, known_prices
+from simulators.demand.design import design, known_prices
 
 __all__ = ["Prediction", "boosted", "missingness_only", "per_product_poisson"]
 

@@ -66,7 +66,7 @@ class Panel:
         sale where those are unknown). Where False, units are meaningless and never fitted.
     offered, regular
         float64 [N, T]; gross shelf and regular unit price in minor units (units-weighted mean, so
-        possibly a fraction); NaN where no price was recorded. See :func:`simulators.panel.carried`.
+        possibly a fraction); NaN where no price was recorded. See :func:`simulators.contract.panel.carried`.
     feature, display
         float64 [N, T]; share (0-1) of the zone's sales that the promotion covered, 0 where none.
     in_stock

@@ -12,9 +12,9 @@ import pyarrow.parquet
 from pricing.arrays import Floats
 from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
-from simulators.elasticities import Elasticities
-from simulators.forecast import Forecast
-from simulators.predict import Scenario
+from simulators.demand.elasticities import Elasticities
+from simulators.demand.forecast import Forecast
+from simulators.demand.predict import Scenario
 from simulators.run import Run
 
 __all__ = ["elasticities_table", "predictions_table", "read_scenario", "scenario_from_table", "table_bytes"]
@@ -88,7 +88,7 @@ def predictions_table(table: Any, scenario: Scenario, forecast: Forecast, run: R
 
     Added: `run_id`, `zone` (the product's only one where the scenario names none), `currency`,
     `price_basis` (of the scenario's prices: gross, as shoppers pay them), `period_end`, and the five numbers
-    of :class:`simulators.forecast.Forecast`. Columns of those names in the scenario are replaced.
+    of :class:`simulators.demand.forecast.Forecast`. Columns of those names in the scenario are replaced.
     """
     only = dict(zip(run.model.series.group, run.model.series.zone, strict=True))
     zones = [zone or only[product] for product, zone in zip(scenario.product, scenario.zone, strict=True)]

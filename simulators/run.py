@@ -21,12 +21,12 @@ from pricing.errors import ArtifactError, DataError, FingerprintError
 from pricing.model import DemandModel
 from pricing.money import Currency
 from pricing.panel import Panel, Series
-from simulators.anchor import Anchor
-from simulators.fit import FitReport, PopulationRow, Progress, fit
+from simulators.contract.panel import build_panel
+from simulators.contract.tables import Source
+from simulators.demand.anchor import Anchor
+from simulators.demand.fit import FitReport, PopulationRow, Progress, fit
+from simulators.demand.validate import Validation, validate
 from simulators.folders import Content, Folder, read_folder, write_folder
-from simulators.panel import build_panel
-from simulators.tables import Source
-from simulators.validate import Validation, validate
 
 __all__ = [
     "Origin",
@@ -132,7 +132,7 @@ def fit_run(
     Parameters
     ----------
     source
-        The shop's tables, open; :func:`simulators.tables.open_source`.
+        The shop's tables, open; :func:`simulators.contract.tables.open_source`.
     seed
         Posterior draws follow from it.
     until

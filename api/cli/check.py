@@ -15,7 +15,7 @@ from pricing.errors import TarifaError
 from pricing.money import Currency
 
 if TYPE_CHECKING:
-    from simulators.checking import CheckReport
+    from simulators.contract.checking import CheckReport
 
 __all__ = ["check_data", "check_folder"]
 
@@ -47,8 +47,8 @@ def check_folder(session: Session, data: Path, quarantine: Path | None) -> Outco
     """Check a data folder and write its bad rows beside it."""
     import datetime as dt
 
-    from simulators.checking import check, write_quarantine
-    from simulators.tables import open_source
+    from simulators.contract.checking import check, write_quarantine
+    from simulators.contract.tables import open_source
 
     with session.progress("check") as told:
         told("reading tables", 0.05)

@@ -37,7 +37,7 @@ def elasticities_file(session: Session, run: Path, out: Path) -> Outcome:
     import numpy as np
 
     from pricing.evidence import Identification, PriceKind
-    from simulators.elasticities import elasticities
+    from simulators.demand.elasticities import elasticities
     from simulators.folders import write_file
     from simulators.output_tables import elasticities_table, table_bytes
     from simulators.run import load_run

@@ -51,9 +51,9 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
     from api.runs import RUN_KIND, RUN_VERSION
     from api.shelves import build_shelf
     from pricing.errors import MissingCost
+    from simulators.contract.tables import open_source
     from simulators.folders import claim
     from simulators.run import fit_run, run_files
-    from simulators.tables import open_source
 
     with claim(out, RUN_KIND, version=RUN_VERSION) as draft, session.progress("fit") as told:
         told("reading tables", 0.0)

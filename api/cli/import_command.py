@@ -15,8 +15,8 @@ from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from pricing.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from simulators.contract.shop_file import ShopFile
     from simulators.importers.complete_journey import ImportedTable
-    from simulators.shop_file import ShopFile
 
 __all__ = ["COMPLETE_JOURNEY", "Answers", "import_data", "import_folder"]
 
@@ -149,7 +149,7 @@ def _folder(source: Path, spare: Path) -> Path:
 
 
 def _settings(session: Session, folder: Path, out: Path, shop: Path | None, said: Answers) -> ShopFile:
-    from simulators.shop_file import SHOP_FILE, read_shop_file
+    from simulators.contract.shop_file import SHOP_FILE, read_shop_file
 
     for place in (shop, out / SHOP_FILE, folder / SHOP_FILE):
         if place is not None and (place == shop or place.is_file()):
@@ -176,7 +176,7 @@ def _asked(session: Session, said: Answers) -> Answers:
 
 def _shop_of(said: Answers) -> ShopFile:
     from pricing.schema import CONTRACT_VERSION
-    from simulators.shop_file import ShopFile, Zone
+    from simulators.contract.shop_file import ShopFile, Zone
 
     currency, time_zone, country = said.currency, said.time_zone, said.country
     rate, with_tax = said.tax_rate, said.prices_include_tax
@@ -220,10 +220,10 @@ def _mapped(session: Session, folder: Path, shop: ShopFile, said: Answers) -> Sh
 def _suggested(folder: Path, shop: ShopFile) -> dict[str, dict[str, str]]:
     """Return (contract column: own column) by table, where no map and no equal name says it already."""
     from pricing.schema import table
-    from simulators.engine import open_engine
-    from simulators.files import find_files, open_table_file
+    from simulators.contract.engine import open_engine
+    from simulators.contract.files import find_files, open_table_file
+    from simulators.contract.tables import columns_of, places_of
     from simulators.importers.suggestions import suggest_columns
-    from simulators.tables import columns_of, places_of
 
     found: dict[str, dict[str, str]] = {}
     with open_engine() as engine:

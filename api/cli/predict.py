@@ -43,9 +43,9 @@ def predict_scenario(
 
 def predict_file(session: Session, run: Path, scenario: Path, out: Path, *, widen: bool) -> Outcome:
     """Predict the rows of a scenario file by a run folder."""
+    from simulators.demand.predict import last_known, predict
     from simulators.folders import write_file
     from simulators.output_tables import predictions_table, read_scenario, table_bytes
-    from simulators.predict import last_known, predict
     from simulators.run import load_run
 
     with session.progress("predict") as told:

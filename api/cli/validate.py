@@ -12,7 +12,7 @@ from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 
 if TYPE_CHECKING:
-    from simulators.validate import Validation
+    from simulators.demand.validate import Validation
 
 __all__ = ["validate_folder", "validate_run", "validation_document"]
 

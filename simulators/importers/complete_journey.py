@@ -24,10 +24,10 @@ from pathlib import Path
 
 from pricing.errors import UsageError
 from pricing.schema import CONTRACT_VERSION
-from simulators.engine import Engine, literal, open_engine
+from simulators.contract.engine import Engine, literal, open_engine
+from simulators.contract.shop_file import SHOP_FILE, CostAssumption, ShopFile, Zone, render_shop_file
 from simulators.folders import claim
 from simulators.importers.pseudonyms import pseudonyms, read_key
-from simulators.shop_file import SHOP_FILE, CostAssumption, ShopFile, Zone, render_shop_file
 
 __all__ = ["ImportedTable", "complete_journey_shop", "import_complete_journey"]
 

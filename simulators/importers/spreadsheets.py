@@ -13,13 +13,13 @@ from pathlib import Path
 from pricing.columns import Column, ColumnType
 from pricing.errors import DataError
 from pricing.schema import CONTRACT_VERSION, table
-from simulators.engine import Engine, literal, open_engine, quoted
-from simulators.files import CANONICAL, TableFile, find_files, open_table_file
+from simulators.contract.engine import Engine, literal, open_engine, quoted
+from simulators.contract.files import CANONICAL, TableFile, find_files, open_table_file
+from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
+from simulators.contract.tables import columns_of, places_of, require_columns, require_tables
 from simulators.folders import claim
 from simulators.importers.complete_journey import ImportedTable
 from simulators.importers.pseudonyms import pseudonyms, read_key
-from simulators.shop_file import SHOP_FILE, ShopFile, render_shop_file
-from simulators.tables import columns_of, places_of, require_columns, require_tables
 
 __all__ = ["import_spreadsheets"]
 

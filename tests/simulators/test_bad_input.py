@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pricing.errors import BusyError, DataError, SettingsError, TooManyBadRows
-from simulators.checking import check, write_quarantine
-from simulators.engine import open_engine
-from simulators.panel import build_panel
-from simulators.shop_file import read_shop_file
-from simulators.tables import open_source
+from simulators.contract.checking import check, write_quarantine
+from simulators.contract.engine import open_engine
+from simulators.contract.panel import build_panel
+from simulators.contract.shop_file import read_shop_file
+from simulators.contract.tables import open_source
 from tests.simulators.shops import GOOD_LINE, ORDERS_HEADER, PRODUCTS, SHOP, TODAY, orders, write_shop
 
 
@@ -280,7 +280,7 @@ def test_what_a_killed_session_left_goes_with_the_next(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     killed = (
         "import os, signal, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
-        "from simulators.engine import open_engine\n"
+        "from simulators.contract.engine import open_engine\n"
         "with open_engine() as e: e.run('CREATE TABLE t AS SELECT 1'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     with open_engine() as alive:

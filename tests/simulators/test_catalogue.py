@@ -10,9 +10,9 @@ from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.errors import DataError, SettingsError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Series
-from simulators.catalogue import build_catalogue
-from simulators.panel import build_panel
-from simulators.tables import open_source
+from simulators.contract.catalogue import build_catalogue
+from simulators.contract.panel import build_panel
+from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
 
 AS_OF = dt.date(2025, 3, 24)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pricing.money import apportion
 from pricing.schema import TABLES
-from simulators.apportioning import define_order_discounts
-from simulators.checking import CheckReport, Gap, check
-from simulators.engine import open_engine
-from simulators.tables import open_source
+from simulators.contract.apportioning import define_order_discounts
+from simulators.contract.checking import CheckReport, Gap, check
+from simulators.contract.engine import open_engine
+from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
 
 # Prices hold 25 % tax. March: 2 x 8.00 shelf, 16.00 paid, of which an order discount takes 1.00, and a hat

@@ -10,10 +10,10 @@ import pytest
 
 from pricing.errors import UsageError
 from pricing.panel import Panel
+from simulators.contract.panel import build_panel, carried
+from simulators.contract.price_moves import price_moves
+from simulators.contract.tables import Source, open_source
 from simulators.importers.complete_journey import import_complete_journey
-from simulators.panel import build_panel, carried
-from simulators.price_moves import price_moves
-from simulators.tables import Source, open_source
 
 TODAY = dt.date(2026, 1, 1)
 

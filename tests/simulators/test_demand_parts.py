@@ -14,12 +14,12 @@ from pricing.arrays import Floats
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.design import design, known_prices, log_traffic, observed
-from simulators.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
-from simulators.drift import drift
-from simulators.identification import held_inside, identify, inside_support, support
-from simulators.population import first_population, update_level, update_population
-from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
+from simulators.demand.design import design, known_prices, log_traffic, observed
+from simulators.demand.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
+from simulators.demand.drift import drift
+from simulators.demand.identification import held_inside, identify, inside_support, support
+from simulators.demand.population import first_population, update_level, update_population
+from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
 from tests.simulators.demand_truth import make
 
 C = len(COEFFICIENTS)

@@ -11,7 +11,7 @@ from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
-from simulators.fit import Fit, fit
+from simulators.demand.fit import Fit, fit
 from tests.simulators.demand_truth import MEAN, SPREAD, Truth, make
 
 

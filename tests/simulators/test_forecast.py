@@ -12,9 +12,9 @@ from scipy.stats import nbinom
 from pricing.errors import DataError, OutsideSupport, UnknownProduct
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Series
-from simulators.forecast import expected_units, forecast, sales_quantiles
+from simulators.demand.forecast import expected_units, forecast, sales_quantiles
+from simulators.demand.predict import LastKnown, Scenario, predict
 from simulators.output_tables import scenario_from_table
-from simulators.predict import LastKnown, Scenario, predict
 
 C = len(COEFFICIENTS)
 NAN = float("nan")

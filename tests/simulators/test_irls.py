@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.arrays import Floats
-from simulators.irls import derivatives, laplace_mean, newton
+from simulators.demand.irls import derivatives, laplace_mean, newton
 
 
 def _one_product(seed: int, rows: int = 80) -> tuple[Floats, Floats]:

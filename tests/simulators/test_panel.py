@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as hnp
 from pricing.arrays import Floats
 from pricing.errors import DataError
 from pricing.panel import Panel, Series
-from simulators.panel import build_panel, carried
-from simulators.price_moves import price_moves
-from simulators.tables import open_source
+from simulators.contract.panel import build_panel, carried
+from simulators.contract.price_moves import price_moves
+from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
 
 NO = np.nan

@@ -7,8 +7,8 @@ import pytest
 
 from pricing.errors import UsageError
 from pricing.schema import TABLES, table
-from simulators.reference_pages import contract_tables, refreshed, setting_tables
-from simulators.shop_file import parse_shop_file, shop_settings
+from simulators.contract.reference_pages import contract_tables, refreshed, setting_tables
+from simulators.contract.shop_file import parse_shop_file, shop_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (("data-contract.md", "tables", contract_tables()), ("shop-file.md", "settings", setting_tables()))

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 from pricing.errors import ArtifactError, DataError, FingerprintError
-from simulators.elasticities import elasticities
+from simulators.contract.tables import open_source
+from simulators.demand.elasticities import elasticities
+from simulators.demand.predict import last_known, predict
 from simulators.output_tables import elasticities_table, predictions_table, scenario_from_table, table_bytes
-from simulators.predict import last_known, predict
 from simulators.run import (
     Run,
     fit_run,
@@ -21,7 +22,6 @@ from simulators.run import (
     split,
     validate_run,
 )
-from simulators.tables import open_source
 from tests.simulators.demand_truth import make
 from tests.simulators.shops import TODAY, orders, write_shop
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pricing.errors import SettingsError
-from simulators.shop_file import parse_shop_file, read_shop_file, render_shop_file, shop_settings
+from simulators.contract.shop_file import parse_shop_file, read_shop_file, render_shop_file, shop_settings
 
 MINIMAL = """
 contract = 1

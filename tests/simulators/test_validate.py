@@ -9,12 +9,12 @@ import statsmodels.api as sm
 from scipy.special import xlogy
 
 from pricing.errors import DataError
-from simulators.elasticities import CONFOUNDING, elasticities
-from simulators.fit import Fit, fit
-from simulators.metrics import bias, lift_slope, poisson_deviance, wmape
+from simulators.demand.elasticities import CONFOUNDING, elasticities
+from simulators.demand.fit import Fit, fit
+from simulators.demand.metrics import bias, lift_slope, poisson_deviance, wmape
+from simulators.demand.validate import backtest, validate
+from simulators.demand.validation_plot import lift_bins, validation_plot
 from simulators.run import training_panel
-from simulators.validate import backtest, validate
-from simulators.validation_plot import lift_bins, validation_plot
 from tests.simulators.demand_truth import Truth, make
 
 HELD = 50

@@ -11,8 +11,8 @@ from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError, OutsideSupport, UnknownProduct
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel, Series
-from simulators.design import known_prices
-from simulators.forecast import Forecast, forecast
+from simulators.demand.design import known_prices
+from simulators.demand.forecast import Forecast, forecast
 
 __all__ = ["LastKnown", "Scenario", "last_known", "predict"]
 

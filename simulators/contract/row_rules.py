@@ -10,8 +10,8 @@ import datetime as dt
 from collections.abc import Sequence
 
 from pricing.columns import ColumnType, Table
-from simulators.engine import Engine, literal, quoted
-from simulators.shop_file import ShopFile
+from simulators.contract.engine import Engine, literal, quoted
+from simulators.contract.shop_file import ShopFile
 
 __all__ = ["apply_row_rules"]
 

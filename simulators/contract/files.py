@@ -18,7 +18,7 @@ import openpyxl
 
 from pricing.errors import DataError
 from pricing.schema import TABLES
-from simulators.engine import Engine, literal, quoted
+from simulators.contract.engine import Engine, literal, quoted
 
 __all__ = ["CANONICAL", "TableFile", "find_files", "open_table_file"]
 

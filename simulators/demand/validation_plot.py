@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pricing.arrays import Floats
-from simulators.metrics import total_by
-from simulators.validate import Backtest, Validation
+from simulators.demand.metrics import total_by
+from simulators.demand.validate import Backtest, Validation
 
 __all__ = ["lift_bins", "validation_plot"]
 

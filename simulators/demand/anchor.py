@@ -15,7 +15,7 @@ import numpy as np
 from pricing.arrays import Floats, Ints
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.posterior import Evidence
+from simulators.demand.posterior import Evidence
 
 __all__ = ["Anchor", "pooled_anchor"]
 

@@ -10,9 +10,9 @@ from pricing.arrays import Bools, Codes, Floats, Ints
 from pricing.evidence import PriceKind
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel, Series
-from simulators.design import known_prices, observed
-from simulators.forecast import Z90
-from simulators.predict import last_known
+from simulators.demand.design import known_prices, observed
+from simulators.demand.forecast import Z90
+from simulators.demand.predict import last_known
 
 __all__ = ["CONFOUNDING", "Elasticities", "elasticities"]
 

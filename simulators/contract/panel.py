@@ -9,10 +9,10 @@ import numpy as np
 from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
 from pricing.panel import Panel, Series
-from simulators.engine import Engine, literal
-from simulators.order_lines import day_window, define_order_lines, gross_factor, period_start
-from simulators.shop_file import ShopFile
-from simulators.tables import Source
+from simulators.contract.engine import Engine, literal
+from simulators.contract.order_lines import day_window, define_order_lines, gross_factor, period_start
+from simulators.contract.shop_file import ShopFile
+from simulators.contract.tables import Source
 
 __all__ = ["build_panel", "carried"]
 

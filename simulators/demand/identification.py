@@ -10,7 +10,7 @@ from pricing.arrays import Bools, Codes, Floats, Ints
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.design import KnownPrices
+from simulators.demand.design import KnownPrices
 
 __all__ = ["Support", "held_inside", "identify", "inside_support", "support"]
 

@@ -16,7 +16,7 @@ from pricing.guardrails import GuardrailSettings
 from pricing.menu import Endings
 from pricing.money import Currency
 from pricing.schema import CONTRACT_VERSION, TABLES
-from simulators.settings import Says, Setting, parse, render, settings_of
+from simulators.contract.settings import Says, Setting, parse, render, settings_of
 
 __all__ = [
     "SHOP_FILE",

@@ -18,11 +18,11 @@ from pathlib import Path
 from pricing.columns import Column, ColumnType, Table
 from pricing.errors import DataError, TooManyBadRows
 from pricing.schema import CONTRACT_VERSION, TABLES
-from simulators.cells import SQL_TYPES, Cell, Notation, detect_notation, typed_cell
-from simulators.engine import Engine, literal, open_engine, quoted
-from simulators.files import TableFile, find_files, open_table_file
-from simulators.row_rules import apply_row_rules
-from simulators.shop_file import SHOP_FILE, ShopFile, read_shop_file, render_shop_file
+from simulators.contract.cells import SQL_TYPES, Cell, Notation, detect_notation, typed_cell
+from simulators.contract.engine import Engine, literal, open_engine, quoted
+from simulators.contract.files import TableFile, find_files, open_table_file
+from simulators.contract.row_rules import apply_row_rules
+from simulators.contract.shop_file import SHOP_FILE, ShopFile, read_shop_file, render_shop_file
 
 __all__ = [
     "BadRows",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.engine import Engine
+from simulators.contract.engine import Engine
 
 __all__ = ["define_order_discounts"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
-from simulators.tables import Source
+from simulators.contract.tables import Source
 
 __all__ = ["MIN_LEVELS", "MIN_LOG_RANGE", "MIN_SELLING_WEEKS", "PriceMoves", "price_moves"]
 
@@ -60,7 +60,7 @@ def price_moves(source: Source, count: int, *, start: int = 0, stop: int | None 
     Parameters
     ----------
     source
-        A source from which :func:`simulators.panel.build_panel` has made a panel.
+        A source from which :func:`simulators.contract.panel.build_panel` has made a panel.
     count
         N, the number of that panel's series.
     start, stop

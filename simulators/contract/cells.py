@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pricing.columns import Column, ColumnType
 from pricing.errors import DataError
-from simulators.engine import Engine, literal, quoted
-from simulators.files import TableFile
-from simulators.shop_file import ShopFile
+from simulators.contract.engine import Engine, literal, quoted
+from simulators.contract.files import TableFile
+from simulators.contract.shop_file import ShopFile
 
 __all__ = ["SQL_TYPES", "Cell", "Notation", "detect_notation", "typed_cell"]
 

@@ -18,14 +18,14 @@ from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
-from simulators.anchor import Anchor, pooled_anchor
-from simulators.design import design, known_prices, log_traffic, observed
-from simulators.dispersion import SizePopulation, shrink_sizes, size_population
-from simulators.drift import drift
-from simulators.identification import Support, held_inside, identify, inside_support, support
-from simulators.population import Population, first_population, update_level, update_population
-from simulators.posterior import Evidence, Parameters, sized, summarise, sweep
-from simulators.shocks import centred, first_shocks, split_traffic, update_shocks
+from simulators.demand.anchor import Anchor, pooled_anchor
+from simulators.demand.design import design, known_prices, log_traffic, observed
+from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
+from simulators.demand.drift import drift
+from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.population import Population, first_population, update_level, update_population
+from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
+from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
 
 __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
-from simulators.dispersion import log_likelihood_by_size
-from simulators.drift import Drift
-from simulators.irls import Laplace, laplace_mean, newton
-from simulators.metrics import total_by
-from simulators.population import Population
-from simulators.shocks import Shocks
+from simulators.demand.dispersion import log_likelihood_by_size
+from simulators.demand.drift import Drift
+from simulators.demand.irls import Laplace, laplace_mean, newton
+from simulators.demand.metrics import total_by
+from simulators.demand.population import Population
+from simulators.demand.shocks import Shocks
 
 __all__ = ["Evidence", "Parameters", "Sweep", "sized", "summarise", "sweep"]
 
@@ -30,7 +30,7 @@ class Evidence:
     observed
         bool [N, T].
     X, offset
-        float64 [N, T, C], [N, T]; see :class:`simulators.design.Design`.
+        float64 [N, T, C], [N, T]; see :class:`simulators.demand.design.Design`.
     category
         int64 [N].
     drift

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pricing.columns import Column, Table
 from pricing.errors import UsageError
 from pricing.schema import TABLES
-from simulators.shop_file import shop_settings
+from simulators.contract.shop_file import shop_settings
 
 __all__ = ["contract_tables", "refreshed", "setting_tables"]
 

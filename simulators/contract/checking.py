@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from pricing.errors import TooManyBadRows
-from simulators.engine import literal, quoted
+from simulators.contract.engine import literal, quoted
+from simulators.contract.order_lines import APART, day_window, define_order_lines
+from simulators.contract.panel import build_panel
+from simulators.contract.price_moves import MIN_LEVELS, MIN_LOG_RANGE, MIN_SELLING_WEEKS, price_moves
+from simulators.contract.reconciliation import MonthReconciled, reconcile
+from simulators.contract.tables import BadRows, Source
+from simulators.contract.unlocks import Unlock, unlocks
 from simulators.folders import Content, Folder, write_folder
-from simulators.order_lines import APART, day_window, define_order_lines
-from simulators.panel import build_panel
-from simulators.price_moves import MIN_LEVELS, MIN_LOG_RANGE, MIN_SELLING_WEEKS, price_moves
-from simulators.reconciliation import MonthReconciled, reconcile
-from simulators.tables import BadRows, Source
-from simulators.unlocks import Unlock, unlocks
 
 __all__ = [
     "Answer",
@@ -61,7 +61,7 @@ class TableFound:
 
 @dataclass(frozen=True, slots=True)
 class SetApart:
-    """Good order lines that are not retail demand; see :data:`simulators.order_lines.APART`.
+    """Good order lines that are not retail demand; see :data:`simulators.contract.order_lines.APART`.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ def check(source: Source) -> CheckReport:
     Parameters
     ----------
     source
-        From :func:`simulators.tables.open_source`, which has already named every bad row.
+        From :func:`simulators.contract.tables.open_source`, which has already named every bad row.
 
     Raises
     ------

@@ -15,10 +15,10 @@ from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
-from simulators.design import design, known_prices, observed
-from simulators.forecast import Z90, expected_units, forecast
-from simulators.identification import held_inside, inside_support
-from simulators.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
+from simulators.demand.design import design, known_prices, observed
+from simulators.demand.forecast import Z90, expected_units, forecast
+from simulators.demand.identification import held_inside, inside_support
+from simulators.demand.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
 
 __all__ = ["Backtest", "Totals", "Validation", "backtest", "validate"]
 

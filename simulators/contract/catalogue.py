@@ -13,11 +13,11 @@ from pricing.errors import DataError, MissingCost, SettingsError
 from pricing.evidence import PriceKind
 from pricing.model import DemandModel
 from pricing.panel import Panel, Series
-from simulators.engine import Engine, literal, quoted
-from simulators.order_lines import gross_factor
-from simulators.panel import carried
-from simulators.shop_file import ShopFile
-from simulators.tables import Source
+from simulators.contract.engine import Engine, literal, quoted
+from simulators.contract.order_lines import gross_factor
+from simulators.contract.panel import carried
+from simulators.contract.shop_file import ShopFile
+from simulators.contract.tables import Source
 
 __all__ = ["build_catalogue"]
 
@@ -46,7 +46,7 @@ def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: 
     Parameters
     ----------
     source
-        The session in which :func:`simulators.panel.build_panel` made the panel.
+        The session in which :func:`simulators.contract.panel.build_panel` made the panel.
     panel
         That panel, or some of its series (N).
     model

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulators.apportioning import define_order_discounts
-from simulators.shop_file import MonthlyTotals
-from simulators.tables import Source
+from simulators.contract.apportioning import define_order_discounts
+from simulators.contract.shop_file import MonthlyTotals
+from simulators.contract.tables import Source
 
 __all__ = ["MonthReconciled", "reconcile"]
 
@@ -50,8 +50,8 @@ class MonthReconciled:
 def reconcile(source: Source) -> tuple[MonthReconciled, ...]:
     """Add up each month and compare it with the totals typed into the shop file.
 
-    Needs the view ``order_lines`` (:func:`simulators.order_lines.define_order_lines`). A month that was
-    typed in but has no rows appears with zeros, so it cannot go unnoticed.
+    Needs the view ``order_lines`` (:func:`simulators.contract.order_lines.define_order_lines`). A month that
+    was typed in but has no rows appears with zeros, so it cannot go unnoticed.
     """
     define_order_discounts(source.engine)
     typed = {entry.month: entry for entry in source.shop.totals}

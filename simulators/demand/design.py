@@ -14,7 +14,7 @@ import numpy as np
 from pricing.arrays import Bools, Floats
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.panel import carried
+from simulators.contract.panel import carried
 
 __all__ = ["Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed"]
 

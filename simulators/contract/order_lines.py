@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simulators.engine import Engine, literal
-from simulators.shop_file import ShopFile
-from simulators.tables import Source
+from simulators.contract.engine import Engine, literal
+from simulators.contract.shop_file import ShopFile
+from simulators.contract.tables import Source
 
 __all__ = ["APART", "day_window", "define_order_lines", "gross_factor", "period_start"]
 

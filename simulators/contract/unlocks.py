@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pricing.schema import TABLES
-from simulators.tables import Source
+from simulators.contract.tables import Source
 
 __all__ = ["Unlock", "unlocks"]
 

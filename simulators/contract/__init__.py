@@ -1,0 +1,1 @@
+"""The data contract: reading, checking and reconciling a shop's tables; the panel and the catalogue."""
