@@ -57,7 +57,8 @@ class Assessment:
     probability_outside
         Posterior probability that it lies outside what was ever observed.
     at_bound
-        bool [N]; the decision sits on the edge of its allowed set because a rule ends it there.
+        bool [N]; the decision sits on the edge of its allowed set because a rule ends it there. A price
+        kept because its effect is not identified is not at a bound: it has its own reason code.
     """
 
     expected_units: Floats
@@ -194,4 +195,6 @@ def _at_bound(decisions: Decisions, run: int) -> Bools:
     last = allowed.shape[-1] - 1 - np.argmax(allowed[:, ::-1], axis=-1)
     low = np.equal(index, first) & np.less(wanted, index)
     high = np.equal(index, last) & np.greater(wanted, index)
-    return np.asarray((low | high) & (decisions.binding[run] >= 0) & (index >= 0), dtype=np.bool_)
+    # Kept for want of evidence is another thing than stopped by a limit, and told as such.
+    ended = (decisions.binding[run] >= 0) & (decisions.binding[run] != Rule.NOT_IDENTIFIED)
+    return np.asarray((low | high) & ended & (index >= 0), dtype=np.bool_)

@@ -81,8 +81,7 @@ def _document(made: Recommended) -> dict[str, object]:
         "profit_change_minor": round(float(made.assessment.profit_change.sum())),
         "currency": made.shelf.catalogue.currency,
         "at_bound_share": made.at_bound_share,
-        "identified": made.identified,
-        "at_bound_share_identified": made.at_bound_share_identified,
+        "movable": made.movable,
         "driven_by_limits": made.driven_by_limits,
         "shadow_price": float(made.decisions.admission.shadow_price[0]),
     }
@@ -107,15 +106,15 @@ def recommendations_shown(
         right=(1, 2, 3, 4, 5),
     )
     told: list[RenderableType] = [
-        table if moves else word("word", "still", count=f"{len(rows) - made.identified:,}"),
+        table if moves else word("word", "still", count=f"{len(rows) - made.movable:,}"),
         word("word", "shown", shown=f"{min(most, len(moves)):,}", all=f"{len(rows):,}"),
         word("word", "moved", moved=f"{made.moved:,}", all=f"{len(rows):,}"),
-        word("word", "at_bound", share=f"{made.at_bound_share:.1%}"),
         word(
             "word",
-            "identified",
-            count=f"{made.identified:,}",
-            share=f"{made.at_bound_share_identified:.1%}",
+            "at_bound",
+            count=f"{made.movable:,}",
+            rest=f"{len(rows) - made.movable:,}",
+            share=f"{made.at_bound_share:.1%}",
         ),
     ]
     if made.driven_by_limits:

@@ -109,7 +109,7 @@ class RunInfo(BaseModel):
     as_of: str
     series: int = Field(description="Series decided jointly.")
     moved: int = Field(description="How many prices move.")
-    at_bound_share: float = Field(description="Share of the recommendations that sit at a bound.")
+    at_bound_share: float = Field(description="Share, among prices that the evidence lets move, at a bound.")
     driven_by_limits: bool = Field(description="That share is above 30 %: limits, not data, drive the run.")
     shadow_price: float = Field(description="Profit (minor units) that one more move would bring.")
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from policies.serve.shelf import Shelf
-from pricing.arrays import Bools, Ints
+from pricing.arrays import Ints
 from pricing.decision import Decisions, decide
 from pricing.demand import DemandParameters
 from pricing.evidence import Identification
@@ -127,25 +127,19 @@ class Recommended:
         """The policy and the first twelve digits of its version."""
         return f"{self.decisions.policy}@{self.decisions.version[:12]}"
 
+    @cached_property
+    def _movable(self) -> Ints:
+        return self.shelf.movable()
+
+    @property
+    def movable(self) -> int:
+        """How many prices the evidence lets move; every other one is kept."""
+        return len(self._movable)
+
     @property
     def at_bound_share(self) -> float:
-        """Share of the recommendations that sit at a bound."""
-        return float(self.assessment.at_bound.mean()) if len(self) else 0.0
-
-    @cached_property
-    def _acts(self) -> Bools:
-        """Return where the data tell enough of the response to move the price, bool [N]."""
-        return self.shelf.catalogue.identified_by <= Identification.PROMO_CONTROLLED
-
-    @property
-    def identified(self) -> int:
-        """For how many series the effect of their price is identified."""
-        return int(self._acts.sum())
-
-    @property
-    def at_bound_share_identified(self) -> float:
         """Share of those that sit at a bound; 0 where there is none."""
-        return float(self.assessment.at_bound[self._acts].mean()) if self.identified else 0.0
+        return float(self.assessment.at_bound[self._movable].mean()) if self.movable else 0.0
 
     @property
     def driven_by_limits(self) -> bool:
