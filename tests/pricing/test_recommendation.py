@@ -9,7 +9,7 @@ import pytest
 from pricing.catalogue import Catalogue
 from pricing.decision import Decisions, decide
 from pricing.demand import DemandParameters
-from pricing.guardrails import Guardrails, GuardrailSettings
+from pricing.guardrails import Guardrails, GuardrailSettings, Rule
 from pricing.menu import Endings, candidates
 from pricing.policy import Policy
 from pricing.recommendation import Reason, assess, curve, reasons
@@ -71,6 +71,13 @@ def test_a_decision_is_at_a_bound_where_a_rule_ends_the_way_to_what_is_wanted(
     ladder = (80, 90, 100, 105, 110, 125)
     made = _made(situation(catalogue((100,)), menu(1, ladder)), Wants((wants,)), endings=Endings((0,), 10))
     assert assess(made, _draws(made.situation.catalogue, [-2.0])).at_bound.tolist() == [bound]
+
+
+def test_a_price_kept_for_want_of_evidence_is_not_at_a_bound() -> None:
+    shop = catalogue((100,), identified_by=4)
+    made = _made(situation(shop, menu(1, _LADDER)), Wants((110,)))
+    assert Rule(int(made.binding[0, 0])) == Rule.NOT_IDENTIFIED
+    assert not assess(made, _draws(shop, [-2.0])).at_bound[0]
 
 
 def test_a_curve_by_hand_and_the_assessment_lies_on_it() -> None:
