@@ -19,8 +19,9 @@ __all__ = ["MEDIA_TYPE", "PROBLEMS", "FieldProblem", "Problem", "answer_error", 
 
 MEDIA_TYPE = "application/problem+json"
 
+_MOST_FIELDS = 100
 _LOG = logging.getLogger("tarifa.problems")
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {400: "validation", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class FieldProblem(BaseModel):
@@ -46,7 +47,9 @@ class Problem(BaseModel):
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
     for status, text in (
+        (400, "The body is no JSON that can be read."),
         (404, "There is no such thing."),
+        (413, "The body is longer than any honest request."),
         (422, "The request is wrong or cannot be answered honestly."),
         (503, "The service cannot answer now."),
     )
@@ -104,6 +107,11 @@ def _problem(
 
 def _fields(error: RequestValidationError) -> list[FieldProblem]:
     return [
-        FieldProblem(pointer="/" + "/".join(str(part) for part in found["loc"]), detail=str(found["msg"]))
-        for found in error.errors()
+        FieldProblem(pointer="".join(f"/{_token(part)}" for part in found["loc"]), detail=str(found["msg"]))
+        for found in error.errors()[:_MOST_FIELDS]
     ]
+
+
+def _token(part: str | int) -> str:
+    """Return one step of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")

@@ -211,6 +211,11 @@ class Store:
         with _failures(), self._engine.connect() as connection:
             return _read(connection, decision_ids)
 
+    def known(self, decision_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of `decision_ids` are recorded, without reading what they hold."""
+        with _failures(), self._engine.connect() as connection:
+            return _known(connection, decision_ids)
+
     def page(self, wanted: Filter, after: int, limit: int) -> tuple[Stored, ...]:
         """Return up to `limit` decisions that follow place `after` in the chain, in its order."""
         with _failures(), self._engine.connect() as connection:
@@ -272,7 +277,7 @@ class Writing:
         self._keep_run(run)
         seq, previous = self.head()
         found = list(entries)
-        known = {stored.decision_id for stored in self.read([entry.decision_id for entry in found])}
+        known = _known(self._connection, [entry.decision_id for entry in found])
         rows: list[dict[str, object]] = []
         for entry in found:
             if entry.decision_id in known:
@@ -354,6 +359,14 @@ def _create(connection: Connection) -> None:
             f"The decision store has schema {version}; this Tarifa reads up to {SCHEMA}.",
             todo="Update Tarifa.",
         )
+
+
+def _known(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
+    name, found = _DECISIONS.c.decision_id, set[str]()
+    for start in range(0, len(decision_ids), _AT_ONCE):
+        some = list(decision_ids[start : start + _AT_ONCE])
+        found |= set(connection.execute(select(name).where(name.in_(some))).scalars())
+    return frozenset(found)
 
 
 def _read(connection: Connection, decision_ids: Sequence[str]) -> tuple[Stored, ...]:

@@ -76,10 +76,22 @@ def desk_of(session: Session, run: Path, policy: str, store: str | None, data: P
         if not names:
             raise UsageError("--policy names none.", todo="Give for example resolve.")
         chosen = [open_policy(name, shelf) for name in names]
+        _require_distinct([made.name for made in chosen])
         told("opening the store", 0.9)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(place if "://" in place else f"sqlite:///{place}", lambda: dt.datetime.now(dt.UTC))
     return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened)
+
+
+def _require_distinct(names: list[str]) -> None:
+    """Refuse policies that a request could not tell apart."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"--policy gives {', '.join(twice)} more than once.",
+            why="A request names its policy; two of one name could not be told apart.",
+            todo="Serve one of them, or the other from a second service.",
+        )
 
 
 def require_data(run: Path, fingerprint: str, data: Path | None) -> None:

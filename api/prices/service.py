@@ -104,20 +104,25 @@ class Desk:
         self.default = default
         self.store = store
         self._joint: dict[str, Recommended] = {}
-        self._deciding = threading.Lock()
+        self._deciding = {name: threading.Lock() for name in policies}
+        self._places = _places(shelf)
 
     def joint(self, policy: str | None = None) -> Recommended:
-        """Return the joint decision of a policy, made at most once."""
+        """Return the joint decision of a policy, made at most once.
+
+        What is decided is returned at once, even while another policy decides for the first time.
+        """
         name = self.default if policy is None else policy
         if name not in self.policies:
             raise UsageError(
                 f"policy: this service has no policy {name!r}.",
                 todo=f"Choose one of {', '.join(sorted(self.policies))}.",
             )
-        with self._deciding:
-            if name not in self._joint:
-                self._joint[name] = recommend(self.shelf, self.policies[name])
-            return self._joint[name]
+        if name not in self._joint:
+            with self._deciding[name]:
+                if name not in self._joint:
+                    self._joint[name] = recommend(self.shelf, self.policies[name])
+        return self._joint[name]
 
     def answer(self, ask: Ask, key: str | None = None) -> Answer:
         """Decide, record, and only then answer.
@@ -138,15 +143,17 @@ class Desk:
                 todo="Fit a run until that day and serve it.",
             )
         made = self.joint(ask.policy)
-        rows = _rows(self.shelf, ask)
+        rows = _rows(self._places, ask)
         run = _run(made)
-        entries = [_entry(made, row) for row in rows]
+        ids = [made.ids[row] for row in rows]
+        known = self.store.known(ids)  # only what is new is written out; recording looks again
+        entries = [_entry(made, row) for row, name in zip(rows, ids, strict=True) if name not in known]
         with self.store.writing() as transaction:
             before = None if key is None else _seen(transaction, key, ask)
             if before is not None:
                 return _replay(transaction, run, before)
             transaction.record(run, entries)
-            page = _first_page(transaction, run, entries, ask)
+            page = _first_page(transaction, run, ids, ask)
             if key is not None:
                 answer = {"ids": [row.decision_id for row in page.rows], "cursor": page.cursor}
                 transaction.remember(Request(key, ask.fingerprint, answer))
@@ -189,16 +196,21 @@ def plain(value: Any) -> Any:
     return list(map(plain, value)) if type(value) in (tuple, list) else value
 
 
-def _rows(shelf: Shelf, ask: Ask) -> list[int]:
+def _places(shelf: Shelf) -> dict[str | None, dict[str, list[int]]]:
+    """Return the series of every price group, by zone; under None those of all zones."""
+    places: dict[str | None, dict[str, list[int]]] = {None: {}}
+    series = shelf.catalogue.series
+    for i, (group, zone) in enumerate(zip(series.group, series.zone, strict=True)):
+        for where in (None, zone):
+            places.setdefault(where, {}).setdefault(group, []).append(i)
+    return places
+
+
+def _rows(by_zone: Mapping[str | None, Mapping[str, list[int]]], ask: Ask) -> list[int]:
     """Return the series that are asked for, in the order asked."""
-    places: dict[str, list[int]] = {}
-    for i, (group, zone) in enumerate(
-        zip(shelf.catalogue.series.group, shelf.catalogue.series.zone, strict=True)
-    ):
-        if ask.zone is None or zone == ask.zone:
-            places.setdefault(group, []).append(i)
-    if ask.zone is not None and not places:
+    if ask.zone not in by_zone:
         raise UnknownProduct(f"zone: this run knows no zone {ask.zone!r}.")
+    places = by_zone[ask.zone]
     wanted = tuple(places) if ask.price_groups is None else tuple(dict.fromkeys(ask.price_groups))
     unknown = [group for group in wanted if group not in places]
     if unknown:
@@ -252,9 +264,9 @@ def _replay(transaction: Writing, run: Run, before: Request) -> Answer:
     return Answer(made_by, Page(rows, before.answer["cursor"]), replayed=True)
 
 
-def _first_page(transaction: Writing, run: Run, entries: Sequence[Entry], ask: Ask) -> Page:
+def _first_page(transaction: Writing, run: Run, ids: Sequence[str], ask: Ask) -> Page:
     if ask.price_groups is not None:
-        return Page(transaction.read([entry.decision_id for entry in entries]), None)
+        return Page(transaction.read(ids), None)
     wanted = Filter(zone=ask.zone, run=run.number)
     return _paged(transaction.page(wanted, 0, ask.limit + 1), ask.limit)
 

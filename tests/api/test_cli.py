@@ -240,6 +240,14 @@ def test_a_corrupt_run_is_refused_by_every_reader(run_folder: Path, tmp_path: Pa
     assert not out.exists()
 
 
+def test_policies_that_no_request_could_tell_apart_are_not_served(run_folder: Path, tmp_path: Path) -> None:
+    error = _refused(
+        2, "usage", "serve", run_folder, "--policy", "static,static", "--store", tmp_path / "d.sqlite3"
+    )
+    assert "static" in error["what"]
+    assert not (tmp_path / "d.sqlite3").exists()
+
+
 def test_a_run_is_not_served_with_other_data(run_folder: Path, tmp_path: Path) -> None:
     other = write_shop(tmp_path / "shop")
     (other / "products.csv").write_text((other / "products.csv").read_text().replace("c0", "c9"))

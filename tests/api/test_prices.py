@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,59 @@ def test_other_failures_are_problems_too(client: Client) -> None:
     _problem(client.get(f"{URL}/short"), 422, "validation")
     _problem(client.get(URL, params={"cursor": "nonsense"}), 422, "usage")
     _problem(client.call("POST", URL, content=b"{"), 422, "validation")
+    for unreadable in (b"\xff", b"[" * 100_000, b'{"limit":' + b"9" * 5000 + b"}"):
+        answer = client.call("POST", URL, content=unreadable, headers={"Content-Type": "application/json"})
+        _problem(answer, 400, "validation")
     _problem(client.call("POST", URL, content=b" " * (2 << 20)), 413, "too_large")
+
+
+def test_fields_of_any_name_are_pointed_at_and_not_too_many(client: Client) -> None:
+    found = _problem(client.post({"a/b~c": 1}), 422, "validation")["errors"]
+    assert [field["pointer"] for field in found] == ["/body/a~1b~0c"]
+    many = client.post({f"field{i}": i for i in range(5000)})
+    assert len(_problem(many, 422, "validation")["errors"]) == 100
+
+
+class _Slow:
+    """A policy that decides only when it is told to."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.begun, self.told = inner, threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def choose(self, *given: Any) -> Any:
+        self.begun.set()
+        assert self.told.wait(30)
+        return self.inner.choose(*given)
+
+
+def test_a_policy_that_is_still_deciding_holds_up_no_other(desk: Desk) -> None:
+    decided, slow = desk.joint("resolve"), _Slow(desk.policies["incumbent"])
+    desk.policies = {**desk.policies, "incumbent": slow}
+    other = threading.Thread(target=desk.joint, args=("incumbent",))
+    other.start()
+    try:
+        assert slow.begun.wait(30)
+        asked = threading.Thread(target=desk.joint, daemon=True)
+        asked.start()
+        asked.join(10)
+        assert not asked.is_alive(), "what is decided is answered at once"
+    finally:
+        slow.told.set()
+        other.join(30)
+    assert desk.joint("resolve") is decided
+    assert desk.joint("incumbent").moved == 0
+
+
+def test_only_what_is_new_is_written_out_again(client: Client, desk: Desk) -> None:
+    client.post({"price_groups": ["toy00003"]})
+    body = client.post({"price_groups": ["toy00005", "toy00003", "toy00005"]}).json()
+    assert [item["price_group"] for item in body["items"]] == ["toy00005", "toy00003"]
+    ids = [item["decision_id"] for item in body["items"]]
+    assert desk.store.known([*ids, "0" * 32]) == set(ids)
+    assert desk.store.verify() == 2
 
 
 def test_a_loopback_service_answers_to_its_own_names_only(desk: Desk, portal: BlockingPortal) -> None:
