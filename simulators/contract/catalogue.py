@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pricing.arrays import Bools, Floats, Ints
+from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.errors import DataError, MissingCost, SettingsError
 from pricing.evidence import PriceKind
@@ -155,11 +155,19 @@ def _medians(source: Source, panel: Panel, where: Ints, stop: int, as_of: dt.dat
     row, t = back[found["n"].astype(np.int64)], found["t"].astype(np.int64)
     keep = (row >= 0) & (t < stop)
     past = panel.between(0, max(stop, 1))
-    sold = {name: getattr(past, name).copy() for name in ("regular", "offered")}
+    # A period that is not over by then holds prices of days to come: only its lines so far are known.
+    known = _over(past, source.shop.period_days) <= np.datetime64(as_of)
+    sold = {name: np.where(known, getattr(past, name), np.nan) for name in ("regular", "offered")}
     for name, price in sold.items():
         price[row[keep], t[keep]] = found[name][keep]
     offered, regular = carried(replace(past, regular=sold["regular"], offered=sold["offered"]))
     return regular, offered
+
+
+def _over(panel: Panel, step: int) -> Dates:
+    """Return the day after the last one that the data cover of each period, datetime64[D] [T]."""
+    days = np.where(panel.periods == panel.periods[0], step, panel.days)  # the first may begin late
+    return np.asarray(panel.periods + days.astype("timedelta64[D]"))
 
 
 def _in_force(source: Source, where: Ints, last: Floats, as_of: dt.date) -> Floats:

@@ -1,0 +1,130 @@
+"""The elasticities table by hand: posterior bands, sensitivity bands, support and prices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pricing.arrays import Floats
+from pricing.model import COEFFICIENTS, DemandModel
+from pricing.panel import Panel
+from simulators.demand.elasticities import elasticities
+from tests.simulators.demand_truth import make
+
+C = len(COEFFICIENTS)
+Z = 1.6448536269514722
+REGULAR, DISCOUNT = 0, 1
+
+
+def _panel(regular: list[list[float]], offered: list[list[float]]) -> Panel:
+    """N series of five periods; the first one is no evidence."""
+    panel = make(len(regular), 1).panel.between(0, 5)
+    shape = panel.units.shape
+    return replace(
+        panel,
+        units=np.ones(shape),
+        on_sale=np.ones(shape, dtype=np.bool_),
+        offered=np.array(offered),
+        regular=np.array(regular),
+    )
+
+
+def _model(panel: Panel, variance: Floats, dispersion: list[float]) -> DemandModel:
+    """Posterior variance [N] of every coefficient, prior variance 0.16, elasticities -1.5 and -2.5."""
+    n = len(panel.series)
+    mean = np.zeros((n, C))
+    mean[:, COEFFICIENTS.index("regular")], mean[:, COEFFICIENTS.index("depth")] = -1.5, -2.5
+    return DemandModel(
+        series=panel.series,
+        mean=mean,
+        factor=np.sqrt(variance)[:, None, None] * np.eye(C),
+        dispersion=np.array(dispersion),
+        reference_price=np.full(n, 100.0),
+        support_low=np.full(n, 90, dtype=np.int64),
+        support_high=np.full(n, 150, dtype=np.int64),
+        depth_low=np.full(n, np.log(0.75)),
+        identified_by=np.tile(np.array([[2, 3]], dtype=np.int8), (n, 1)),
+        category=np.zeros(n, dtype=np.int64),
+        category_shock_sd=np.zeros(1),
+        period_shock_sd=0.0,
+        prior_mean=mean[0],
+        prior_covariance=0.16 * np.eye(C),
+        period_days=7,
+        until="2025-01-06",
+        fingerprint="f",
+        seed=1,
+    )
+
+
+def certain_model(panel: Panel) -> DemandModel:
+    """A model without any doubt of the panel's own series."""
+    return _model(panel, np.zeros(len(panel.series)), [1.0] * len(panel.series))
+
+
+# Regular prices whose logs are an equal number of times 0 and log 1.21 (or log 1.44) have standard
+# deviations log 1.1 (or log 1.2) over the four periods that count. The 999 in the first period does not.
+MOVES = [[999.0, 100.0, 100.0, 121.0, 121.0], [999.0, 100.0, 144.0, 100.0, 144.0], [999.0, *[100.0] * 4]]
+R_FOR_UNIT_SD = 1.0 / np.expm1(1.0)  # log(1 + 1 / r) = 1
+
+
+def test_sensitivity_bands_by_hand() -> None:
+    panel = _panel(MOVES, MOVES)
+    table = elasticities(_model(panel, np.array([0.0, 0.04, 0.16]), [R_FOR_UNIT_SD] * 3), panel)
+    one, two = np.log(1.1), np.log(1.2)
+    pooled = np.sqrt((one**2 + two**2) / 2.0)  # the third never moved and is no part of it
+    # The data decide all, three quarters and nothing of the three: weights 1, 0.75, 0.
+    inverse = [1.0 / one, 0.75 / two + 0.25 / pooled, 1.0 / pooled]
+    reach = Z * np.sqrt([0.0, 0.04, 0.16])
+    np.testing.assert_allclose(table.elasticity, [[-1.5, -2.5]] * 3)
+    np.testing.assert_allclose(table.lower[:, REGULAR], -1.5 - reach)
+    np.testing.assert_allclose(table.upper[:, REGULAR], -1.5 + reach)
+    np.testing.assert_allclose(table.sensitivity_lower[:, REGULAR], -1.5 - reach - 0.3 * np.array(inverse))
+    np.testing.assert_allclose(table.sensitivity_upper[:, REGULAR], -1.5 + reach + 0.3 * np.array(inverse))
+
+
+def test_without_any_discount_in_the_shop_one_log_unit_of_movement_is_assumed() -> None:
+    panel = _panel(MOVES, MOVES)
+    table = elasticities(_model(panel, np.zeros(3), [R_FOR_UNIT_SD] * 3), panel)
+    np.testing.assert_allclose(table.sensitivity_upper[:, DISCOUNT], -2.5 + 0.3)
+
+
+def test_discounts_move_by_the_shelf_price_over_the_regular_one() -> None:
+    regular = [[100.0, 100.0, 100.0, 200.0, 200.0]]
+    offered = [[100.0, 100.0, 81.0, 200.0, 162.0]]  # log 0.81 in two of four: sd is log(1 / 0.9)
+    panel = _panel(regular, offered)
+    table = elasticities(_model(panel, np.zeros(1), [R_FOR_UNIT_SD]), panel)
+    assert table.sensitivity_lower[0, DISCOUNT] == pytest.approx(-2.5 - 0.3 / np.log(1.0 / 0.9))
+    assert table.sensitivity_lower[0, REGULAR] == pytest.approx(-1.5 - 0.3 / np.log(np.sqrt(2.0)))
+
+
+def test_demand_that_is_hard_to_foretell_may_hide_more() -> None:
+    panel = _panel(MOVES[:1], MOVES[:1])
+    for r in (0.5, 4.0, 1e9):
+        table = elasticities(_model(panel, np.zeros(1), [r]), panel)
+        width = table.sensitivity_upper[0, REGULAR] - table.upper[0, REGULAR]
+        assert width == pytest.approx(0.3 * np.sqrt(np.log1p(1.0 / r)) / np.log(1.1))
+
+
+def test_a_gap_in_prices_and_an_empty_shelf() -> None:
+    known = _panel(MOVES[:1], MOVES[:1])
+    gap = [[999.0, 100.0, np.nan, 121.0, np.nan]]  # carried: 100, 100, 121, 121
+    table = elasticities(_model(known, np.zeros(1), [1.0]), known)
+    again = elasticities(_model(known, np.zeros(1), [1.0]), _panel(gap, gap))
+    np.testing.assert_array_equal(table.sensitivity_upper, again.sensitivity_upper)
+    # Out of stock in the last period: 0, 0, log 1.21 have variance 2/9 of its square.
+    empty = replace(known, in_stock=np.array([[1.0, 1.0, 1.0, 1.0, 0.0]]))
+    less = elasticities(_model(known, np.zeros(1), [R_FOR_UNIT_SD]), empty)
+    sd = np.log(1.21) * np.sqrt(2.0) / 3.0
+    assert less.sensitivity_upper[0, REGULAR] == pytest.approx(-1.5 + 0.3 / sd)
+
+
+def test_prices_and_support_are_whole_minor_units() -> None:
+    panel = _panel([[100.0, 100.0, 100.0, 100.0, 119.6]], [[100.0, 100.0, 100.0, 100.0, 99.5]])
+    table = elasticities(_model(panel, np.zeros(1), [1.0]), panel)
+    np.testing.assert_array_equal(table.at_price, [[120, 100]])  # 99.5 to even
+    np.testing.assert_array_equal(table.support_low, [[90, 68]])  # 90 x 0.75 = 67.5, to even
+    np.testing.assert_array_equal(table.support_high, [[150, 150]])
+    assert table.at_price.dtype == table.support_low.dtype == np.int64
+    np.testing.assert_array_equal(table.identified_by, [[2, 3]])
