@@ -138,7 +138,7 @@ def test_each_zone_has_series_taxes_and_promotions_of_its_own(tmp_path: Path) ->
     ]  # fmt: skip
     np.testing.assert_array_equal(panel.units, [[2, 8], [4, 0], [0, 1]])
     # 8.00 net is 10.00 with 25 % tax and 12.00 with 50 %; without a sale the posted 6.00 net is 9.00.
-    np.testing.assert_allclose(panel.offered, [[1000, 1000], [1200, 900], [np.nan, 500]])
+    np.testing.assert_allclose(panel.offered, np.array([[1000, 1000], [1200, 900], [np.nan, 500]]))
     np.testing.assert_array_equal(panel.feature, [[0, 0], [1, 0], [0, 0]])
 
 

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import nbinom
 
 from pricing.errors import DataError, OutsideSupport, UnknownProduct
@@ -204,3 +206,83 @@ def test_scenario_tables_are_read_in_decimal_amounts() -> None:
 def test_bad_scenario_tables_say_what_is_wrong(columns: dict[str, list[object]], says: str) -> None:
     with pytest.raises(DataError, match=says):
         scenario_from_table(pa.table(columns), 2)
+
+
+def _lagged(scenario: Scenario) -> list[float]:
+    """Return the price of the period before each row that the forecast of a certain model betrays."""
+    said = predict(_model(1e-9), _known(), scenario)
+    own = 10.0 * (scenario.offered / 100.0) ** -2.0  # all below the regular price of 100: depth -2
+    return [float(price) for price in 100.0 * (said.expected / own) ** (1.0 / 0.1)]
+
+
+def test_the_lag_is_carried_period_by_period_series_by_series() -> None:
+    # a: 90, 80, 95 in three weeks; b: 85 then, after a week without a row, 90; all rows out of order.
+    days = ["2025-01-20", "2025-01-06", "2025-01-20", "2025-01-13", "2025-01-06"]
+    prices = [95.0, 90.0, 90.0, 80.0, 85.0]
+    found = _lagged(_scenario(["a", "a", "b", "a", "b"], prices, days=days))
+    assert found == pytest.approx([80.0, 100.0, 85.0, 90.0, 100.0], rel=1e-5)
+
+
+def test_a_zone_passes_no_price_on_to_another() -> None:
+    days = ["2025-01-06", "2025-01-13", "2025-01-13"]
+    found = _lagged(_scenario(["c"] * 3, [80.0, 90.0, 90.0], days=days, zone=["x", "x", "y"]))
+    assert found == pytest.approx([100.0, 80.0, 100.0], rel=1e-5)
+
+
+def test_after_a_menu_the_last_single_price_still_counts() -> None:
+    # One price, then a menu of two, then one: the last row looks past the menu to the first.
+    days = ["2025-01-06", "2025-01-13", "2025-01-13", "2025-01-20"]
+    found = _lagged(_scenario(["a"] * 4, [80.0, 90.0, 95.0, 90.0], days=days))
+    assert found == pytest.approx([100.0, 80.0, 80.0, 80.0], rel=1e-5)
+
+
+@given(st.permutations(range(8)))
+@settings(max_examples=25, deadline=None)
+def test_the_order_of_rows_changes_no_row(order: list[int]) -> None:
+    product = ["a", "a", "a", "b", "b", "c", "c", "a"]
+    zone = ["", "", "", "", "", "x", "y", ""]
+    days = [f"2025-01-{6 + 7 * t:02d}" for t in (0, 1, 2, 0, 2, 0, 1, 1)]
+    prices = [90.0, 80.0, 95.0, 85.0, 90.0, 75.0, 99.0, 82.0]
+    straight = predict(_model(), _known(), _scenario(product, prices, days=days, zone=zone))
+    mixed = predict(
+        _model(),
+        _known(),
+        _scenario(
+            [product[i] for i in order], [prices[i] for i in order],
+            days=[days[i] for i in order], zone=[zone[i] for i in order],
+        ),
+    )  # fmt: skip
+    np.testing.assert_allclose(mixed.expected, straight.expected[list(order)], rtol=1e-12)
+    np.testing.assert_array_equal(mixed.units_upper, straight.units_upper[list(order)])
+
+
+def test_intervals_of_the_mean_and_of_sales_hold_what_they_promise() -> None:
+    """Draw truth from the posterior, then sales with both shared shocks around it."""
+    model, rng, draws = _model(0.3), np.random.default_rng(6), 40_000
+    x = np.zeros((1, C))
+    x[0, 0], x[0, 1], x[0, 3] = 1.0, np.log(0.9), 0.5
+    said = forecast(model, np.array([0]), x, np.array([0.5]))
+    log_mean = (model.mean[0] + rng.standard_normal((draws, C)) @ model.factor[0].T) @ x[0] + np.log(0.5)
+    mean = np.exp(log_mean)
+    assert ((mean >= said.lower[0]) & (mean <= said.upper[0])).mean() == pytest.approx(0.9, abs=0.006)
+    assert mean.mean() == pytest.approx(said.expected[0], rel=0.01)
+    shock = np.sqrt(0.05**2 + 0.1**2)
+    mu = mean * np.exp(shock * rng.standard_normal(draws) - 0.5 * shock**2)
+    sales = rng.poisson(rng.gamma(5.0, mu / 5.0))
+    assert (sales < said.units_lower[0]).mean() <= 0.053
+    assert (sales > said.units_upper[0]).mean() <= 0.053
+    assert (sales <= said.units_lower[0]).mean() >= 0.047, "lower than it need be"
+    assert (sales >= said.units_upper[0]).mean() >= 0.047, "higher than it need be"
+
+
+@given(st.floats(-4.0, 7.0), st.floats(0.0, 1.0), st.floats(0.3, 50.0))
+@settings(max_examples=40, deadline=None)
+def test_quantiles_rise_with_probability_and_mean(log_mean: float, sd: float, r: float) -> None:
+    p = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    found = sales_quantiles(np.array([log_mean, log_mean + 0.5]), np.full(2, sd), np.full(2, r), p)
+    assert (np.diff(found, axis=1) >= 0.0).all()
+    assert (found[1] >= found[0]).all()
+    assert (found == np.floor(found)).all()
+    assert (found >= 0.0).all()
+    together = sales_quantiles(np.array([log_mean, 8.0]), np.full(2, sd), np.full(2, r), p)
+    np.testing.assert_array_equal(together[0], found[0], "the other row changes the way it is summed only")

@@ -157,13 +157,13 @@ def test_what_is_left_of_the_shelf_price_is_what_was_paid(tmp_path: Path) -> Non
             f"{paid / 100:.2f},{'net' if net else 'gross'}"
         )
     months = _months(tmp_path / "d", orders=orders(*lines))
-    assert [month.month for month in months] == [f"2025-0{number}" for number in paid_quarters]
-    for month, quarters in zip(months, paid_quarters.values(), strict=True):
-        assert month.gross - month.discounts == pytest.approx(quarters / 4, abs=1)
-        assert month.tax == pytest.approx(quarters / 20, abs=1)
-        assert month.net == month.gross - month.discounts - month.returns - month.tax
+    assert [one.month for one in months] == [f"2025-0{number}" for number in paid_quarters]
+    for one, quarters in zip(months, paid_quarters.values(), strict=True):
+        assert one.gross - one.discounts == pytest.approx(quarters / 4, abs=1)
+        assert one.tax == pytest.approx(quarters / 20, abs=1)
+        assert one.net == one.gross - one.discounts - one.returns - one.tax
     again = _months(tmp_path / "e", orders=orders(*lines[::-1]))
-    assert [_numbers(month) for month in again] == [_numbers(month) for month in months]
+    assert list(map(_numbers, again)) == list(map(_numbers, months))
 
 
 def test_a_table_that_is_there_costs_nothing_and_every_other_has_its_price(tmp_path: Path) -> None:

@@ -128,3 +128,43 @@ def test_the_picture_is_a_png_and_the_same_twice() -> None:
     assert (np.diff(predicted) > 0.0).all()
     assert np.corrcoef(np.log(predicted), np.log(actual))[0, 1] > 0.9
     assert units.sum() <= cells.units.sum()
+
+
+def test_a_slope_without_any_price_effect_is_no_number() -> None:
+    y, series = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1])
+    flat = lift_slope(y, np.zeros(4), np.array([0.2, 0.2, -0.1, -0.1]), series)
+    assert np.isnan([flat.slope, flat.standard_error, flat.gain]).all()
+
+
+def test_a_slope_by_hand() -> None:
+    # One series, effects 0 and log 2: shares of 1 : 4 are exactly twice the promised log effect.
+    found = lift_slope(np.array([10.0, 40.0]), np.zeros(2), np.array([0.0, np.log(2.0)]), np.array([0, 0]))
+    assert found.slope == pytest.approx(2.0)
+    promised = 10.0 * np.log(1 / 3) + 40.0 * np.log(2 / 3)
+    assert found.gain == pytest.approx((promised - 50.0 * np.log(0.5)) / 50.0)
+
+
+def test_a_holdout_in_which_nothing_sold_is_said() -> None:
+    truth, found = _world()
+    units = truth.panel.units.copy()
+    units[:, HELD:] = 0.0
+    with pytest.raises(DataError, match="Nothing sold in the held-out periods"):
+        validate(found.model, replace(truth.panel, units=units))
+
+
+def test_totals_and_bias_are_sums_over_the_cells_inside_support() -> None:
+    truth, found = _world()
+    shown, cells = validate(found.model, truth.panel), backtest(found.model, truth.panel)
+    kept = cells.take(cells.inside)
+    for t in range(shown.periods):
+        here = kept.period == t
+        assert shown.totals.actual[t] == kept.units[here].sum()
+        assert shown.totals.expected[t] == pytest.approx(kept.expected[here].sum())
+    assert shown.bias == pytest.approx(shown.totals.expected.sum() / shown.totals.actual.sum() - 1.0)
+    covered = (kept.units >= kept.lower) & (kept.units <= kept.upper)
+    assert shown.coverage == covered.mean()
+    assert shown.outside_support == pytest.approx(1.0 - len(kept.units) / len(cells.units))
+    np.testing.assert_array_equal(shown.totals.periods, truth.panel.periods[HELD:])
+    # The naive forecast is the mean of the last eight weeks, known before the first one held out.
+    last = truth.panel.units[kept.rows[0], HELD - 8 : HELD].mean()
+    assert kept.naive[0] == pytest.approx(max(last, 0.02))
