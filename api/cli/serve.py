@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -137,6 +138,9 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, lifespan="on")
     server = uvicorn.Server(config)
     listening = config.bind_socket()
+    # Inherited by every connection: else the kernel holds a short answer back until the caller acknowledges
+    # its headers, some 40 ms. asyncio sets it only on sockets whose protocol is named, and this one's is not.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     address = listening.getsockname()
     where = f"http://{address[0]}:{address[1]}"
     session.err.print(f"Serving {desk.default} on {where} (Ctrl-C ends it); to try it: {where}/docs, or")
