@@ -15,11 +15,18 @@ from policies.serve.artifact import from_bytes
 from policies.serve.incumbent import Incumbent
 from policies.serve.static import Static
 from policies.serve.thompson import Thompson
+from pricing.demand import Conditions
 from simulators.market import Market, sample_worlds
 from simulators.worlds import toy_scenario
 from tests.policies.support import InProcess
 
-SCENARIO, MODEL = toy_scenario(5, 2, horizon=3, stock_periods=2.0)
+PLAIN, MODEL = toy_scenario(5, 2, horizon=3, stock_periods=2.0)
+NOTHING, OFF = Conditions.plain(5), np.array([0.0, -0.2, 0.0, -0.3, 0.0])
+SCENARIO = replace(
+    PLAIN,
+    conditions=(NOTHING, replace(NOTHING, depth=OFF), replace(NOTHING, feature=0.0 - OFF)),
+    receipts=np.array([[0.0] * 5, [3.0, 9.0, 0.0, 9.0, 1.0], [0.0] * 5]),
+)
 WORLDS = sample_worlds(MODEL, SCENARIO.catalogue, 4, first=50)
 PLAN = Plan(SCENARIO, WORLDS, seeds=2, seed=11, fingerprint="toy", block=3, keep_decisions=True)
 POLICIES = (Incumbent(), Static.of(SCENARIO), Thompson.of(SCENARIO, WORLDS.parameters))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import nbinom
+from scipy.stats import nbinom, norm
 
 from pricing.errors import DataError, OutsideSupport, UnknownProduct
 from pricing.model import COEFFICIENTS, DemandModel
@@ -286,3 +286,19 @@ def test_quantiles_rise_with_probability_and_mean(log_mean: float, sd: float, r:
     assert (found >= 0.0).all()
     together = sales_quantiles(np.array([log_mean, 8.0]), np.full(2, sd), np.full(2, r), p)
     np.testing.assert_array_equal(together[0], found[0], "the other row changes the way it is summed only")
+
+
+def test_shared_shocks_spread_sales_around_an_unchanged_mean() -> None:
+    # A mean of 10,000 without any doubt: sales are negative binomial around a log-normal of that mean.
+    plain = _model(1e-9)
+    mean = plain.mean.copy()
+    mean[:, 0] = np.log(10_000.0)
+    model = replace(plain, mean=mean, period_shock_sd=0.3, category_shock_sd=np.array([0.4]))
+    x = np.zeros((1, C))
+    x[0, 0] = 1.0
+    said = forecast(model, np.array([0]), x, np.ones(1))
+    assert said.expected[0] == pytest.approx(10_000.0)
+    even = norm.ppf((np.arange(2000) + 0.5) / 2000)
+    mu = 10_000.0 * np.exp(0.5 * even - 0.5 * 0.25)
+    assert nbinom.cdf(said.units_lower[0], 5.0, 5.0 / (5.0 + mu)).mean() == pytest.approx(0.05, abs=2e-3)
+    assert nbinom.cdf(said.units_upper[0], 5.0, 5.0 / (5.0 + mu)).mean() == pytest.approx(0.95, abs=2e-3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pricing.arrays import Floats
@@ -20,6 +20,8 @@ from simulators.contract.tables import open_source
 from tests.simulators.shops import PRODUCTS, SHOP, TODAY, orders, write_shop
 
 FIRST = np.datetime64("2025-03-03")
+PROMPT = (Phase.explicit, Phase.reuse, Phase.generate)
+"""An example opens a whole shop: a failure is told as found, for shrinking it would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _panel(folder: Path, lines: list[Line], shop: str = SHOP) -> Panel:
         return build_panel(source)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=PROMPT)
 @given(_LINES)
 def test_no_unit_is_lost_and_prices_are_those_of_the_lines(
     tmp_path_factory: pytest.TempPathFactory, lines: list[Line]
@@ -94,7 +96,7 @@ def test_no_unit_is_lost_and_prices_are_those_of_the_lines(
     assert panel.days.sum() == max(days) - min(days) + 1
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, phases=PROMPT)
 @given(_LINES, st.randoms(use_true_random=False))
 def test_splitting_lines_and_shuffling_rows_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, lines: list[Line], chance: random.Random

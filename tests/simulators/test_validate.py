@@ -12,7 +12,7 @@ from pricing.errors import DataError
 from simulators.demand.elasticities import CONFOUNDING, elasticities
 from simulators.demand.fit import Fit, fit
 from simulators.demand.metrics import bias, lift_slope, poisson_deviance, wmape
-from simulators.demand.validate import backtest, validate
+from simulators.demand.validate import Backtest, _totals, backtest, validate
 from simulators.demand.validation_plot import lift_bins, validation_plot
 from simulators.run import training_panel
 from tests.simulators.demand_truth import Truth, make
@@ -168,3 +168,45 @@ def test_totals_and_bias_are_sums_over_the_cells_inside_support() -> None:
     # The naive forecast is the mean of the last eight weeks, known before the first one held out.
     last = truth.panel.units[kept.rows[0], HELD - 8 : HELD].mean()
     assert kept.naive[0] == pytest.approx(max(last, 0.02))
+
+
+def test_the_band_of_a_total_by_hand() -> None:
+    _, found = _world()
+    model = replace(
+        found.model,
+        dispersion=np.full(len(found.model.series), 4.0),
+        category=np.repeat([0, 1], [2, len(found.model.series) - 2]),
+        category_shock_sd=np.array([0.2, 0.5]),
+        period_shock_sd=0.1,
+    )
+    mu, zero = np.array([10.0, 20.0, 30.0]), np.zeros(3)
+    cells = Backtest(
+        rows=np.array([0, 1, 2]), period=np.zeros(3, dtype=np.int64), units=mu + 1.0, expected=mu, lower=zero,
+        upper=zero, base=zero, lift=zero, move=zero, variance=np.log(1.04) + zero, naive=zero,
+        inside=zero == 0.0,
+    )  # fmt: skip
+    total = _totals(model, cells, np.array(["2025-01-06"], dtype="datetime64[D]"))
+    # Each cell: mu + mu**2 (1/4 + 0.04); a category's cells rise and fall together, and so does the shop.
+    own = 60.0 + 1400.0 * 0.29
+    shared = 30.0**2 * np.expm1(0.04) + 30.0**2 * np.expm1(0.25) + 60.0**2 * np.expm1(0.01)
+    reach = 1.6448536 * np.sqrt(own + shared)
+    assert (total.actual[0], total.expected[0]) == (63.0, 60.0)
+    assert (total.lower[0], total.upper[0]) == pytest.approx((60.0 - reach, 60.0 + reach))
+
+
+def test_a_period_covered_in_part_is_predicted_in_part() -> None:
+    truth, found = _world()
+    days = truth.panel.days.copy()
+    days[-1] = 3
+    whole = backtest(found.model, truth.panel)
+    part = backtest(found.model, replace(truth.panel, days=days))
+    last = part.period == 9
+    for name in ("expected", "naive"):
+        np.testing.assert_allclose(getattr(part, name)[last], 3.0 / 7.0 * getattr(whole, name)[last])
+        np.testing.assert_array_equal(getattr(part, name)[~last], getattr(whole, name)[~last])
+    np.testing.assert_allclose(np.exp(part.base + part.lift), part.expected)
+    np.testing.assert_allclose(part.lift, whole.lift, atol=1e-12)
+    # A shelf price halved in the holdout has moved by log 2 downward.
+    halved = replace(truth.panel, offered=truth.panel.offered * np.where(np.arange(60) < HELD, 1.0, 0.5))
+    moved = backtest(found.model, halved)
+    np.testing.assert_allclose(moved.move, whole.move - np.log(2.0))
