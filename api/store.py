@@ -35,10 +35,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from pricing.errors import ArtifactError, BusyError
+from pricing.errors import ArtifactError, BusyError, UsageError
 
 __all__ = ["SCHEMA", "Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
 
@@ -171,6 +171,8 @@ class Store:
 
     Raises
     ------
+    UsageError
+        If the URL names no database that can be used here.
     ArtifactError
         If what is there is no such database, or of a newer schema.
     BusyError
@@ -180,7 +182,7 @@ class Store:
     def __init__(self, url: str, now: Callable[[], datetime]) -> None:
         self._now = now
         self._one_writer = threading.Lock()
-        self._engine = create_engine(url, poolclass=QueuePool, pool_size=8)
+        self._engine = _engine(url)
         if self._engine.dialect.name == "sqlite":
             _prepare_sqlite(self._engine)
         with _failures(), self._engine.execution_options(writes=True).begin() as connection:
@@ -325,6 +327,17 @@ class Writing:
                 why="Their decisions would share identifiers.",
                 todo="Serve this run with another seed or another store.",
             )
+
+
+def _engine(url: str) -> Engine:
+    try:
+        return create_engine(url, poolclass=QueuePool, pool_size=8)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise UsageError(
+            "--store names no database that can be used here.",
+            why=f"{error}.",
+            todo="Give a file, or install the driver of that database.",
+        ) from error
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,8 +61,8 @@ def test_a_short_answer_is_not_held_back(run_folder: Path, tmp_path: Path) -> No
     with _served(run_folder, tmp_path / "d.sqlite3") as (_, url):
         _ready(url)
         with httpx.Client(base_url=url) as client:
-            took = [client.get("/health/live").elapsed.total_seconds() for _ in range(20)]
-    assert min(took) < 0.03, "a delayed acknowledgement takes 0.04 s, every time"
+            took = [client.get("/health/ready").elapsed.total_seconds() for _ in range(60)]
+    assert statistics.median(took[20:]) < 0.03, "a delayed acknowledgement takes 0.04 s, every time"
 
 
 def test_a_signal_ends_the_service_and_logs_are_one_json_a_line(run_folder: Path, tmp_path: Path) -> None:

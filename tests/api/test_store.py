@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.store import Entry, Filter, Request, Run, Store
-from pricing.errors import ArtifactError, BusyError
+from pricing.errors import ArtifactError, BusyError, UsageError
 from tests.api.runs import NOON
 
 RUN = Run("0000000a", "0000000a" + "0" * 56, {"policy": "resolve"})
@@ -31,6 +31,12 @@ def test_what_is_recorded_is_read_back_in_the_order_asked(tmp_path: Path) -> Non
     assert rows[0].recorded_at == NOON.isoformat()
     assert again.run(RUN.number) == RUN
     assert again.run("ffffffff") is None
+
+
+@pytest.mark.parametrize("url", ["nosuch://x", "postgresql+nosuch://localhost/x", "://"])
+def test_a_database_that_cannot_be_used_here_is_said_so(url: str) -> None:
+    with pytest.raises(UsageError, match="--store"):
+        Store(url, lambda: NOON)
 
 
 def test_nothing_is_recorded_twice_and_the_chain_holds(tmp_path: Path) -> None:
