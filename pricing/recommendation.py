@@ -165,7 +165,7 @@ def reasons(decisions: Decisions, assessment: Assessment, series: int, run: int 
     evidence = Identification(int(catalogue.identified_by[series]))
     binding, status = int(decisions.binding[at]), Status(int(decisions.admission.status[at]))
     move = int(np.sign(decisions.price[at] - decisions.situation.state.price[at]))
-    untold = binding == Rule.NOT_IDENTIFIED
+    untold = bool(_untold(decisions, run)[series])
     found = (
         (Reason.NO_PRICE_ALLOWED, status == Status.BLOCKED),
         (Reason.KEPT_NOT_IDENTIFIED, untold),
@@ -195,6 +195,17 @@ def _at_bound(decisions: Decisions, run: int) -> Bools:
     last = allowed.shape[-1] - 1 - np.argmax(allowed[:, ::-1], axis=-1)
     low = np.equal(index, first) & np.less(wanted, index)
     high = np.equal(index, last) & np.greater(wanted, index)
-    # Kept for want of evidence is another thing than stopped by a limit, and told as such.
-    ended = (decisions.binding[run] >= 0) & (decisions.binding[run] != Rule.NOT_IDENTIFIED)
+    ended = (decisions.binding[run] >= 0) & ~_untold(decisions, run)
     return np.asarray((low | high) & ended & (index >= 0), dtype=np.bool_)
+
+
+def _untold(decisions: Decisions, run: int) -> Bools:
+    """Return where the move wanted was refused for want of evidence, whatever other rule forbids it too.
+
+    Kept for want of evidence is another thing than stopped by a limit: no limit, once lifted, would have
+    let the price move. bool [N].
+    """
+    wanted = np.maximum(decisions.wanted[run], 0)
+    bits = np.take_along_axis(decisions.admission.rejections[run], wanted[:, None], axis=-1)[:, 0]
+    refused = (bits & Rule.NOT_IDENTIFIED.bit) != 0
+    return np.asarray(refused & (decisions.binding[run] >= 0), dtype=np.bool_)

@@ -80,6 +80,17 @@ def test_a_price_kept_for_want_of_evidence_is_not_at_a_bound() -> None:
     assert not assess(made, _draws(shop, [-2.0])).at_bound[0]
 
 
+def test_want_of_evidence_is_told_also_where_a_stronger_rule_forbids_the_same_move() -> None:
+    shop = catalogue((100,), identified_by=4, support_high=105)
+    made = _made(situation(shop, menu(1, _LADDER)), Wants((110,)))
+    found = assess(made, _draws(shop, [-1.0]))
+    assert Rule(int(made.binding[0, 0])) == Rule.OUTSIDE_SUPPORT
+    assert not found.at_bound[0]
+    told = set(reasons(made, found, 0))
+    assert {Reason.KEPT_NOT_IDENTIFIED, Reason.PRICE_TEST_PROPOSED} <= told
+    assert Reason.LIMITED_BY_RULE not in told
+
+
 def test_a_curve_by_hand_and_the_assessment_lies_on_it() -> None:
     shop = catalogue((100, 100), support_low=90, support_high=115, stock=[np.inf, 9.0])
     made = _made(situation(shop, menu(2, _LADDER)), Wants((110, 110)))
