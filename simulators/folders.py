@@ -38,21 +38,17 @@ class Folder:
     ----------
     path
         Where it lies.
-    kind
-        What it is: ``data``, ``run``, ``policy``, ...
-    version
-        Version of that kind's schema.
-    digests
-        (file name, SHA-256 in hexadecimal) in ascending order of names; names use ``/``.
-    editable
-        Files that the user may change by hand; their digests are not enforced.
+    marker
+        What it says of itself: kind, schema version, digests.
     """
 
     path: Path
-    kind: str
-    version: int
-    digests: tuple[tuple[str, str], ...]
-    editable: tuple[str, ...] = ()
+    marker: Marker
+
+    @property
+    def digests(self) -> tuple[tuple[str, str], ...]:
+        """(file name, SHA-256 in hexadecimal) in ascending order of names."""
+        return self.marker.digests
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file; raises :class:`ArtifactError` where the folder has no such file."""
@@ -163,7 +159,7 @@ def read_folder(path: Path, kind: str, *, version: int = 1) -> Folder:
     for name, _ in marker.digests:
         file = final / name
         marker.judge(name, _digest(file) if file.is_file() else None, str(path))
-    return Folder(final, marker.kind, marker.version, marker.digests, marker.editable)
+    return Folder(final, marker)
 
 
 def write_file(target: Path, content: Content) -> None:
