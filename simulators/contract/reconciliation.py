@@ -11,6 +11,7 @@ from simulators.contract.tables import Source
 __all__ = ["MonthReconciled", "reconcile"]
 
 _AMOUNTS = ("gross", "discounts", "returns", "tax", "net")
+_SUMS = ("gross", "discounts", "returns", "tax", "discounts_apart")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class MonthReconciled:
         Tax inside gross - discounts - returns.
     net
         gross - discounts - returns - tax.
+    discounts_apart
+        Order-level discounts that fell on lines which the shop did not sell: another seller's, or cancelled,
+        test and draft ones (:data:`simulators.contract.apportioning.TURNS`), tax included. They are part of
+        no other amount; with those inside `discounts` they add up to every order-level discount.
     typed
         What the books say; None where the shop file says nothing.
     differing
@@ -43,6 +48,7 @@ class MonthReconciled:
     returns: int
     tax: int
     net: int
+    discounts_apart: int
     typed: MonthlyTotals | None
     differing: tuple[str, ...]
 
@@ -57,7 +63,7 @@ def reconcile(source: Source) -> tuple[MonthReconciled, ...]:
     typed = {entry.month: entry for entry in source.shop.totals}
     found = {str(row[0]): tuple(int(value) for value in row[1:]) for row in source.engine.rows(_MONTHS)}
     return tuple(
-        _month(month, found.get(month, (0, 0, 0, 0)), typed.get(month), source.shop.reconciliation_tolerance)
+        _month(month, found.get(month, (0,) * 5), typed.get(month), source.shop.reconciliation_tolerance)
         for month in sorted(found | typed)
     )
 
@@ -65,14 +71,15 @@ def reconcile(source: Source) -> tuple[MonthReconciled, ...]:
 def _month(
     month: str, amounts: tuple[int, ...], typed: MonthlyTotals | None, tolerance: float
 ) -> MonthReconciled:
-    gross, discounts, returns, tax = amounts
-    own = dict(zip(_AMOUNTS, (*amounts, gross - discounts - returns - tax), strict=True))
+    gross, discounts, returns, tax, apart = amounts
+    net = gross - discounts - returns - tax
+    own = dict(zip(_AMOUNTS, (gross, discounts, returns, tax, net), strict=True))
     differing: list[str] = []
     for name in _AMOUNTS if typed else ():
         said = getattr(typed, name)
         if said is not None and abs(own[name] - said) > tolerance * max(abs(said), 1):
             differing.append(name)
-    return MonthReconciled(month, gross, discounts, returns, tax, own["net"], typed, tuple(differing))
+    return MonthReconciled(month, gross, discounts, returns, tax, net, apart, typed, tuple(differing))
 
 
 def _exact(amount: str) -> str:
@@ -82,19 +89,20 @@ def _exact(amount: str) -> str:
 
 _OFF = "(offered_price * quantity - paid + coalesce(d.amount, 0)) * gross"
 _PAID = "(paid - coalesce(d.amount, 0)) * gross"
+_OURS = "status = 'paid' AND coalesce(apart, '') <> 'third_party'"
 _MONTHS = f"""
 WITH sold AS (
     SELECT strftime(day, '%Y-%m') AS month, {_exact("offered_price * quantity * gross")} AS gross,
         {_exact(_OFF)} AS discounts, {_exact(f"{_PAID} * rate / (1 + rate)")} AS tax
-    FROM order_lines LEFT JOIN order_discounts AS d USING (_row)
-    WHERE status = 'paid' AND coalesce(apart, '') <> 'third_party' GROUP BY ALL
+    FROM order_lines LEFT JOIN order_discounts AS d USING (_row) WHERE {_OURS} GROUP BY ALL
 ), back AS (
     SELECT strftime(returned_at, '%Y-%m') AS month, {_exact("refund * gross")} AS returns,
-        {_exact("refund * gross * rate / (1 + rate)")} AS tax
-    FROM returns JOIN order_lines USING (order_id, line_id)
-    WHERE status = 'paid' AND coalesce(apart, '') <> 'third_party' GROUP BY ALL
+        -{_exact("refund * gross * rate / (1 + rate)")} AS tax
+    FROM returns JOIN order_lines USING (order_id, line_id) WHERE {_OURS} GROUP BY ALL
+), elsewhere AS (
+    SELECT strftime(day, '%Y-%m') AS month, {_exact("d.amount * gross")} AS discounts_apart
+    FROM order_lines JOIN order_discounts AS d USING (_row) WHERE d.amount > 0 AND NOT ({_OURS}) GROUP BY ALL
 )
-SELECT month, round(coalesce(sold.gross, 0))::BIGINT, round(coalesce(discounts, 0))::BIGINT,
-    round(coalesce(returns, 0))::BIGINT, round(coalesce(sold.tax, 0) - coalesce(back.tax, 0))::BIGINT
-FROM sold FULL JOIN back USING (month) ORDER BY month
+SELECT month, {", ".join(f"round(coalesce(sum({name}), 0))::BIGINT" for name in _SUMS)}
+FROM (FROM sold UNION ALL BY NAME FROM back UNION ALL BY NAME FROM elsewhere) GROUP BY month ORDER BY month
 """

@@ -3,15 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from pricing.money import apportion
 from pricing.schema import TABLES
-from simulators.contract.apportioning import define_order_discounts
 from simulators.contract.checking import CheckReport, Gap, check
-from simulators.contract.engine import open_engine
 from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
 
@@ -95,27 +88,3 @@ def test_recorded_costs_are_no_assumption(tmp_path: Path) -> None:
     assert _report(tmp_path / "d", costs=costs).costs_assumed == 0.5
     without = SHOP[: SHOP.index("[cost_assumption]")]
     assert _report(tmp_path / "e", without, costs=costs).costs_assumed is None
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.lists(
-        st.lists(st.integers(0, 10_000), min_size=1, max_size=6).filter(lambda w: sum(w) > 0),
-        min_size=1,
-        max_size=8,
-    ),
-    st.integers(0, 20_000),
-)
-def test_order_discounts_in_sql_are_the_largest_remainder(weights: list[list[int]], amount: int) -> None:
-    lines = [(o, i, w) for o, row in enumerate(weights) for i, w in enumerate(row)]
-    values = ", ".join(f"({n}, 'o{o}', {w})" for n, (o, _, w) in enumerate(lines))
-    with open_engine() as engine:
-        engine.run(f"CREATE TABLE orders AS SELECT * FROM (VALUES {values}) AS v (_row, order_id, paid)")
-        engine.run(
-            "CREATE TABLE discounts AS SELECT DISTINCT order_id, NULL::VARCHAR AS line_id, 'order' AS kind, "
-            f"{amount}::BIGINT AS amount FROM orders"
-        )
-        define_order_discounts(engine)
-        found = [int(row[0]) for row in engine.rows("SELECT amount FROM order_discounts ORDER BY _row")]
-    expected = np.concatenate([apportion(amount, np.array(row)) for row in weights])
-    assert found == expected.tolist()

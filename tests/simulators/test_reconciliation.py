@@ -1,15 +1,13 @@
-"""Months beside the shop's books, order-level discounts and what each table unlocks, with numbers by hand."""
+"""Months beside the shop's books and what each table unlocks, with numbers by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pricing.schema import TABLES
-from simulators.contract.apportioning import define_order_discounts
 from simulators.contract.order_lines import define_order_lines
 from simulators.contract.reconciliation import MonthReconciled, reconcile
 from simulators.contract.tables import open_source
@@ -17,7 +15,6 @@ from simulators.contract.unlocks import unlocks
 from tests.simulators.shops import PRODUCTS, SHOP, TODAY, orders, write_shop
 
 SALE = "o1,1,2025-03-03,paid,,A,1,10,10,10,gross"
-DISCOUNT_HEADER = "order_id,line_id,kind,amount,funded_by\n"
 RETURN_HEADER = "order_id,line_id,returned_at,quantity,refund\n"
 
 
@@ -29,16 +26,6 @@ def _months(folder: Path, shop: str = SHOP, **tables: str) -> tuple[MonthReconci
 
 def _numbers(month: MonthReconciled) -> tuple[str, int, int, int, int, int]:
     return month.month, month.gross, month.discounts, month.returns, month.tax, month.net
-
-
-def _parts(folder: Path, lines: Sequence[str], discounts: str) -> dict[str, int]:
-    tables = {"orders": orders(*lines), "discounts": DISCOUNT_HEADER + discounts}
-    with open_source(write_shop(folder, **tables), today=TODAY) as source:
-        define_order_discounts(source.engine)
-        rows = source.engine.rows(
-            "SELECT order_id || '/' || line_id, d.amount FROM order_discounts AS d JOIN orders USING (_row)"
-        )
-    return {str(line): int(amount) for line, amount in rows}
 
 
 def test_a_month_ends_at_local_midnight(tmp_path: Path) -> None:
@@ -112,34 +99,6 @@ def test_every_amount_of_the_books_is_compared(tmp_path: Path) -> None:
     )
     (march,) = _months(tmp_path / "d", shop, orders=orders(SALE))
     assert march.differing == ("discounts", "returns", "tax", "net")
-
-
-def test_an_order_discount_goes_to_lines_by_what_was_paid_for_them(tmp_path: Path) -> None:
-    lines = (
-        "o1,1,2025-03-03,paid,,A,1,10,10,10,gross",
-        "o1,2,2025-03-03,paid,,B,1,10,10,10,gross",
-        "o1,3,2025-03-03,paid,,A,1,10,10,10,gross",
-        "o2,1,2025-03-03,paid,,A,1,10,10,10,gross",
-    )
-    # 1.00 over three equal lines; the earlier row takes the odd minor unit. Shipping touches none.
-    found = _parts(
-        tmp_path / "d", lines, "o1,,order,0.60,shop\no1,,loyalty,0.40,maker\no2,,shipping,4,shop\n"
-    )
-    assert found == {"o1/1": 34, "o1/2": 33, "o1/3": 33}
-
-
-def test_a_line_paid_with_nothing_takes_nothing_of_an_order_discount(tmp_path: Path) -> None:
-    lines = ("o1,1,2025-03-03,paid,,A,1,10,10,0,gross", "o1,2,2025-03-03,paid,,B,1,10,10,10,gross")
-    found = _parts(tmp_path / "d", lines, "o1,1,coupon,10,shop\no1,,order,3.33,shop\n")
-    assert found == {"o1/1": 0, "o1/2": 333}
-
-
-def test_a_coupon_of_a_line_stays_with_the_line(tmp_path: Path) -> None:
-    lines = ("o1,1,2025-03-03,paid,,A,1,10,10,8,gross", "o1,2,2025-03-03,paid,,B,1,12,12,12,gross")
-    assert _parts(tmp_path / "d", lines, "o1,1,coupon,2.00,shop\n") == {}
-    # 2.00 more for the order: 8 and 12 paid, so 0.80 and 1.20.
-    both = _parts(tmp_path / "e", lines, "o1,1,coupon,2.00,shop\no1,,order,2.00,shop\n")
-    assert both == {"o1/1": 80, "o1/2": 120}
 
 
 def test_what_is_left_of_the_shelf_price_is_what_was_paid(tmp_path: Path) -> None:
