@@ -198,7 +198,7 @@ def decide(
     keys = _keys(situation, runs)
     index, draw = _draw(choice, uniforms(keys, seed), rungs)
     probabilities = choice.over(rungs)
-    _check_choice(probabilities, admission.allowed, policy.name)
+    _check_choice(probabilities, index, admission.allowed, policy.name)
     wanted, binding = _unconstrained(situation, admission, policy)
     personal = {feature.name for feature in FEATURES if feature.personal}
     return Decisions(
@@ -240,14 +240,21 @@ def _check_runs(runs: Ints, situation: Situation) -> None:
         )
 
 
-def _check_choice(probabilities: Floats, allowed: Bools, policy: str) -> None:
-    """Refuse a policy that chooses what is not allowed, or chooses nothing: no rule is checked after this."""
-    total = probabilities.sum(axis=-1)
+def _check_choice(probabilities: Floats, index: Ints, allowed: Bools, policy: str) -> None:
+    """Refuse a policy that chooses what is not allowed, or chooses nothing: no rule is checked after this.
+
+    Its probabilities are looked at and the rung drawn is too: a rung or stored draws that say another thing
+    than the probabilities beside them would publish a price that the record gives no chance.
+    """
+    total, open_ = probabilities.sum(axis=-1), allowed.any(axis=-1)
+    rung = np.clip(index, 0, allowed.shape[-1] - 1)
+    drawn = (at_rung(probabilities, rung) > 0.0) & (rung == index)
     outside = ((probabilities != 0.0) & ~allowed).any(axis=-1)
     wrong = (
         outside
-        | ~np.isclose(total, allowed.any(axis=-1), rtol=0.0, atol=1e-9)
+        | ~np.isclose(total, open_, rtol=0.0, atol=1e-9)
         | (probabilities < 0.0).any(axis=-1)
+        | np.where(open_, ~drawn, index >= 0)
     )
     if wrong.any():
         run, series = (int(i) for i in np.argwhere(wrong)[0])
