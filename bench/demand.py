@@ -43,6 +43,8 @@ from simulators.run import training_panel
 
 FIRST, UNTIL, END = 1, 43, 52
 """Positions of week 2, of week 44 and one past week 52."""
+_TRAINED_UNTIL = "2017-10-23"
+"""First day of week 44."""
 _LEAK = 0.005
 
 FIELD_NOTES = (
@@ -114,7 +116,7 @@ def _selected(data: Path | None, *, fast: bool) -> Panel:
             import_complete_journey(made, Path(folder) / "pseudonyms.key")
             return _selected(made, fast=fast)
     with open_source(data, today=dt.date(2100, 1, 1)) as source:
-        panel = build_panel(source)
+        panel = build_panel(source, _TRAINED_UNTIL)
         define_order_lines(source)
         # Half-up to whole cents, as the field notes count levels.
         found = source.engine.arrays(

@@ -146,7 +146,7 @@ def fit_run(
         If the tables break the contract, or no demand lies before `until`.
     """
     progress("panel", 0.0)
-    panel = build_panel(source)
+    panel = build_panel(source, until)
     start = split(panel, until)
     origin = Origin(
         data_name=source.folder.resolve().name,

@@ -16,6 +16,7 @@ from pricing.panel import Panel, Series
 from simulators.contract.engine import Engine, literal, quoted
 from simulators.contract.order_lines import gross_factor
 from simulators.contract.panel import carried
+from simulators.contract.price_index import shown_prices
 from simulators.contract.shop_file import ShopFile
 from simulators.contract.tables import Source
 
@@ -37,8 +38,8 @@ class _Shelf:
 def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: dt.date) -> Catalogue:
     """Gather what is known of every series before `as_of`.
 
-    The price in force is the one in the prices table, else the median regular price of the last period
-    with a sale: a price that a shelf really showed, where a mean over stores may be none. Costs are the
+    The price in force is the one in the prices table, else the regular price nearest the price index of the
+    last period with a sale: one that a shelf really showed. Costs are the
     last ones known; a group in which a product has none takes the shop file's assumption as a whole, and
     is marked. Support and what identifies the response are the model's own: what it was never shown is not
     acted on.
@@ -67,7 +68,7 @@ def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: 
     stop = panel.position(np.datetime64(as_of))
     where = _positions(engine, panel.series)
     shelf = _shelf(shop, panel.series)
-    regular, offered = _medians(source, panel, where, stop, as_of)
+    regular, offered = _shown(source, panel, where, stop, as_of)
     price = _whole(_in_force(source, where, regular[:, -1], as_of) / shelf.gross_share)
     _require_price(panel.series, price, as_of)
     unit_cost, assumed = _costs(source, where, panel.series, price * shelf.net_share, as_of)
@@ -139,16 +140,9 @@ def _shelf(shop: ShopFile, series: Series) -> _Shelf:
     return _Shelf("gross", 1.0 / with_tax, one) if bases == {True} else _Shelf("net", one, with_tax)
 
 
-def _medians(source: Source, panel: Panel, where: Ints, stop: int, as_of: dt.date) -> tuple[Floats, Floats]:
-    """Return median regular and offered prices by period, carried as the panel's; gross float64 [N, stop]."""
-    found = source.engine.arrays(
-        f"""
-        SELECT n, t, quantile_disc(coalesce(regular_price, offered_price) * gross, 0.5) AS regular,
-            quantile_disc(offered_price * gross, 0.5) AS offered
-        FROM order_lines JOIN series USING (price_group, zone) JOIN periods ON period = periods.start
-        WHERE apart IS NULL AND day < DATE '{as_of}' GROUP BY n, t
-        """
-    )
+def _shown(source: Source, panel: Panel, where: Ints, stop: int, as_of: dt.date) -> tuple[Floats, Floats]:
+    """Return regular and offered prices that shelves showed, carried; gross float64 [N, stop]."""
+    found = source.engine.arrays(f"SELECT * FROM {shown_prices(as_of)}")
     size = source.engine.count("SELECT count(*) FROM series")
     back = np.full(size, -1, dtype=np.int64)
     back[where] = np.arange(len(where))

@@ -11,20 +11,31 @@ from pricing.errors import DataError
 from pricing.panel import Panel, Series
 from simulators.contract.engine import Engine, literal
 from simulators.contract.order_lines import day_window, define_order_lines, gross_factor, period_start
+from simulators.contract.price_index import TO_LEVEL, define_price_index, price_index
 from simulators.contract.shop_file import ShopFile
 from simulators.contract.tables import Source
 
 __all__ = ["build_panel", "carried"]
 
 
-def build_panel(source: Source) -> Panel:
+def build_panel(source: Source, until: str | None = None) -> Panel:
     """Aggregate a shop's tables to price group x zone x period.
 
     Units and prices are those of paid retail lines of merchandise with a posted unit price. Prices are
-    gross; where a period has no sale they come from the prices table if there is one (mean over the time
-    that each stood), and are NaN otherwise. A series is on sale from the launch to the exit of its
-    products, or from its first to its last sale where those are unknown. Promotion shares are means over
-    the group's products and the days that the data cover. Stock is carried forward from the last count.
+    gross, and an index where several products or channels sell
+    (:mod:`simulators.contract.price_index`); where a period has no sale they come from the prices table if
+    there is one (mean over the time that each stood), and are NaN otherwise. A series is on sale from the
+    launch to the exit of its products, or from its first to its last sale where those are unknown.
+    Promotion shares are means over the group's products and the days that the data cover. Stock is carried
+    forward from the last count.
+
+    Parameters
+    ----------
+    source
+        The shop's tables, open.
+    until
+        ISO date, exclusive, the end of training: how the prices of stores and channels relate to each other
+        is learned before it. None: from everything.
 
     Raises
     ------
@@ -43,6 +54,7 @@ def build_panel(source: Source) -> Panel:
         )
     periods, days = _calendar(engine, shop)
     series = _series(engine)
+    define_price_index(engine, until)
     shape = (len(series), len(periods))
     units, offered, regular = _sales(engine, shape)
     if source.has("prices"):
@@ -91,7 +103,8 @@ def _calendar(engine: Engine, shop: ShopFile) -> tuple[Dates, Ints]:
     step, start = shop.period_days, period_start(f"DATE '{first}'", shop)
     engine.run(
         f"CREATE OR REPLACE TABLE periods AS SELECT row_number() OVER (ORDER BY start) - 1 AS t, start, "
-        f"greatest(start, DATE '{first}') AS covered_from, least(start + {step}, DATE '{end}') AS covered_to "
+        f"start + {step} AS ends, greatest(start, DATE '{first}') AS covered_from, "
+        f"least(ends, DATE '{end}') AS covered_to "
         f"FROM (SELECT unnest(generate_series({start}::TIMESTAMP, "
         f"DATE '{end}'::TIMESTAMP - INTERVAL 1 DAY, INTERVAL {step} DAY))::DATE AS start)"
     )
@@ -120,18 +133,17 @@ def _series(engine: Engine) -> Series:
 
 
 def _sales(engine: Engine, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
-    found = engine.arrays(
-        "SELECT n, t, sum(quantity ORDER BY _row) AS units, "
-        "sum(offered_price * gross * quantity ORDER BY _row) / sum(quantity ORDER BY _row) AS offered, "
-        "sum(coalesce(regular_price, offered_price) * gross * quantity ORDER BY _row) "
-        "/ sum(quantity ORDER BY _row) AS regular "
-        "FROM order_lines JOIN series USING (price_group, zone) JOIN periods ON period = start "
+    sold = engine.arrays(
+        "SELECT n, t, sum(quantity ORDER BY _row) AS units FROM order_lines "
+        "JOIN series USING (price_group, zone) JOIN periods ON period = start "
         "WHERE apart IS NULL GROUP BY n, t"
     )
-    cell = found["n"].astype(np.int64), found["t"].astype(np.int64)
     units = np.zeros(shape)
+    units[sold["n"].astype(np.int64), sold["t"].astype(np.int64)] = sold["units"]
+    priced = engine.arrays(f"SELECT * FROM {price_index()}")
+    cell = priced["n"].astype(np.int64), priced["t"].astype(np.int64)
     offered, regular = np.full(shape, np.nan), np.full(shape, np.nan)
-    units[cell], offered[cell], regular[cell] = found["units"], found["offered"], found["regular"]
+    offered[cell], regular[cell] = priced["offered"], priced["regular"]
     return units, offered, regular
 
 
@@ -140,7 +152,7 @@ def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Flo
     found = engine.arrays(
         f"""
         WITH posted AS (
-            SELECT product_id, zone, valid_from, regular_price, offered_price,
+            SELECT product_id, zone, channel, valid_from, regular_price, offered_price,
                 CASE price_basis WHEN 'net' THEN 1 + rate ELSE 1 END AS gross,
                 least(coalesce(valid_to, TIMESTAMP '9999-01-01'), coalesce(lead(valid_from) OVER (
                     PARTITION BY product_id, zone, channel, price_list ORDER BY valid_from
@@ -148,9 +160,12 @@ def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Flo
             FROM prices JOIN {gross_factor(shop)} AS z USING (zone)
             WHERE coalesce(price_list, '') NOT IN ({lists})
         ), standing AS (
-            SELECT n, t, offered_price * gross AS offered, regular_price * gross AS regular, epoch(
+            SELECT m.n, t, offered_price * gross * {TO_LEVEL} AS offered,
+                regular_price * gross * {TO_LEVEL} AS regular, epoch(
                 least(until, covered_to::TIMESTAMP) - greatest(valid_from, covered_from::TIMESTAMP)) AS stood
-            FROM posted JOIN members USING (product_id, zone)
+            FROM posted JOIN members AS m USING (product_id, zone) LEFT JOIN levels USING (n)
+                LEFT JOIN shelves AS s ON (s.n, s.product_id, s.channel)
+                    = (m.n, m.product_id, coalesce(posted.channel, ''))
                 JOIN periods ON valid_from < covered_to::TIMESTAMP AND until > covered_from::TIMESTAMP
         )
         SELECT n, t, sum(offered * stood ORDER BY offered, stood) / sum(stood) AS offered,

@@ -8,6 +8,7 @@ Field by field:
 - paid = sales_value - coupon_disc; coupon_disc is the maker's money, coupon_match_disc the shop's;
 - timestamps are UTC; the package's weeks begin on Monday at midnight in New York, which is how the shop's
   weeks are cut here (week 1 is one day, week 53 partial);
+- the store of a line is its channel, so that a price is compared with its own shelf's;
 - gasoline and the departments that weigh have no posted unit price and are marked ``sold_by_weight``; other
   COUPON/MISC ITEMS are fees, gift cards are gift cards;
 - a promotion's share is the share of sales of the stores in which it ran. The weights are sales over the
@@ -155,7 +156,7 @@ def _write(engine: Engine, name: str, sql: str, folder: Path) -> ImportedTable:
     target = literal(str(folder / f"{name}.parquet"))
     engine.run(f"COPY ({sql}) TO {target} (FORMAT parquet, COMPRESSION zstd)")
     rows = engine.count(f"SELECT count(*) FROM read_parquet({target})")
-    return ImportedTable(name, rows, ("store_id",) if name == "orders" else ())
+    return ImportedTable(name, rows, ())
 
 
 def _tables() -> tuple[tuple[str, str], ...]:
@@ -176,7 +177,8 @@ def _tables() -> tuple[tuple[str, str], ...]:
 _ORDERS = """
 SELECT basket_id::VARCHAR AS order_id, product_id::VARCHAR AS line_id,
     timezone('UTC', transaction_timestamp) AS ordered_at, 'paid' AS status, customer_id,
-    product_id::VARCHAR AS product_id, 'chain' AS zone, 'store' AS channel, quantity::INTEGER AS quantity,
+    product_id::VARCHAR AS product_id, 'chain' AS zone, 'store ' || store_id AS channel,
+    quantity::INTEGER AS quantity,
     CASE WHEN quantity > 0 THEN round((sales_value + retail_disc + coupon_match_disc) / quantity, 6) END
         ::DECIMAL(14, 6) AS regular_price,
     CASE WHEN quantity > 0 THEN round((sales_value + coupon_match_disc) / quantity, 6) END

@@ -162,5 +162,5 @@ def test_a_yen_is_its_own_minor_unit(tmp_path: Path) -> None:
         panel = build_panel(source)
     assert bad.reason == "paid: more decimals than JPY has"
     assert panel.currency == "JPY"
-    np.testing.assert_allclose(panel.offered, [[(1000 + 333.33) / 2]])
-    np.testing.assert_allclose(panel.regular, [[(1200 + 333.33) / 2]])
+    np.testing.assert_allclose(panel.offered, [[np.sqrt(1000 * 333.33)]])
+    np.testing.assert_allclose(panel.regular, [[np.sqrt(1200 * 333.33)]])

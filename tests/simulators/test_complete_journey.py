@@ -70,10 +70,11 @@ def test_the_panel_is_complete_and_promotion_is_a_share(panel: Panel) -> None:
     assert (panel.in_stock == 1).all()
 
 
-def test_households_are_pseudonyms_and_stores_are_not_stored(source: Source) -> None:
+def test_households_are_pseudonyms_and_stores_are_channels(source: Source) -> None:
     (shape,) = source.engine.rows("SELECT min(length(customer_id)), max(length(customer_id)) FROM customers")
     assert shape == (32, 32)
     assert source.engine.count("SELECT count(DISTINCT customer_id) FROM orders") == 2_469
+    assert source.engine.count("SELECT count(DISTINCT channel) FROM orders") > 300
 
 
 def test_coupons_are_split_into_the_makers_and_the_shops_money(source: Source) -> None:

@@ -59,8 +59,9 @@ def test_a_panel_by_hand(tmp_path: Path) -> None:
     assert [str(day) for day in panel.periods] == ["2025-03-03", "2025-03-10", "2025-03-17"]
     np.testing.assert_array_equal(panel.days, [7, 7, 2])
     np.testing.assert_array_equal(panel.units, [[0, 0, 3], [3, 1, 0]])
+    # Two lines of G in week one, at 8.00 and 9.00 gross, on shelves whose regular price is 10.00.
     np.testing.assert_allclose(
-        panel.offered, [[np.nan, np.nan, 500 / 3], [2500 / 3, 1000, np.nan]], rtol=1e-6
+        panel.offered, [[np.nan, np.nan, 500 / 3], [np.sqrt(800 * 900), 1000, np.nan]], rtol=1e-6
     )
     np.testing.assert_allclose(panel.regular, np.array([[NO, NO, 500 / 3], [1000, 1000, NO]]), rtol=1e-6)
     assert panel.on_sale.tolist() == [[False, False, True], [True, True, False]]
@@ -90,7 +91,7 @@ def test_posted_prices_fill_periods_without_a_sale(tmp_path: Path) -> None:
     np.testing.assert_allclose(panel.offered[0], [800, (2 * 800 + 5 * 600) / 7, 500 / 3], rtol=1e-6)
     np.testing.assert_allclose(panel.regular[0], [800, 800, 500 / 3], rtol=1e-6)
     # A stands for its group in week three: 4.00 net is 5.00 gross.
-    np.testing.assert_allclose(panel.offered[1], [2500 / 3, 1000, 500], rtol=1e-6)
+    np.testing.assert_allclose(panel.offered[1], [np.sqrt(800 * 900), 1000, 500], rtol=1e-6)
 
 
 def test_launch_and_exit_bound_the_sale(tmp_path: Path) -> None:
