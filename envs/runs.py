@@ -139,7 +139,7 @@ class Runs:
     def _look(self, period: int, state: State) -> None:
         self.period = period
         self.situation = self.scenario.situation(state, period)
-        self.opened = self.scenario.guardrails.admit(state)
+        self.opened = self.scenario.guardrails.admit(state, self.situation.conditions)
 
     def _target(self, action: NDArray[np.generic]) -> Floats:
         shape = (self.copies, len(self.scenario.catalogue))

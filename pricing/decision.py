@@ -192,7 +192,7 @@ def decide(
     """
     _check_runs(runs, situation)
     rungs = situation.menu.price.shape[1]
-    opened = guardrails.admit(situation.state)
+    opened = guardrails.admit(situation.state, situation.conditions)
     features = observe(situation, opened.allowed)
     admission, choice = settle(situation, guardrails, policy, opened)
     keys = _keys(situation, runs)

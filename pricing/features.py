@@ -54,6 +54,7 @@ FEATURES = (
     Feature("waiting", "1 / (1 + periods since the regular price moved)"),
     Feature("time_left", "share of the horizon that is left, 1 at its start"),
     Feature("promoted", "largest of the planned feature and display shares"),
+    Feature("depth", "planned log of the reduced over the regular price, 0 where nothing is reduced"),
 )
 """What shelf-price policies read, in the order of the F axis."""
 
@@ -102,6 +103,7 @@ def write(situation: Situation, allowed: Bools, out: NDArray[Any]) -> None:
         1.0 / (1.0 + state.since_change),
         situation.time_left,
         np.maximum(conditions.feature, conditions.display),
+        conditions.depth,
     )
     for place, column in enumerate(columns):
         out[..., place] = column

@@ -17,6 +17,7 @@ import numpy as np
 
 from pricing.arrays import Bits, Bools, Codes, Floats, Ints
 from pricing.catalogue import Catalogue
+from pricing.demand import Conditions
 from pricing.errors import SettingsError
 from pricing.evidence import Identification
 from pricing.menu import Endings, Menu, at_rung
@@ -234,13 +235,22 @@ class Guardrails:
         Ladders [N, K].
     settings
         The shop's corridor.
+    depth
+        Planned log(shelf / regular price) <= 0 that the rules about money count in, float64 [N] or
+        [B, N]; None where nothing is reduced. :meth:`admit` sets it by the conditions of a period.
     """
 
-    def __init__(self, catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -> None:
+    def __init__(
+        self, catalogue: Catalogue, menu: Menu, settings: GuardrailSettings, depth: Floats | None = None
+    ) -> None:
         self.catalogue = catalogue
         self.menu = menu
         self.settings = settings
-        self._fixed_rules = _state_free(catalogue, menu, settings)
+        paid = menu.price.astype(np.float64)
+        if depth is not None:
+            paid = paid * np.exp(np.asarray(depth)[..., None])
+        self._fixed_rules = _state_free(catalogue, menu, settings, paid)
+        self._reduced: dict[bytes, Guardrails] = {}
         self._variants = catalogue.variants
         shared = menu.price[self._variants.order[self._variants.starts]][self._variants.group]
         if (menu.price != shared).any():
@@ -250,22 +260,45 @@ class Guardrails:
 
     @property
     def standing(self) -> Bools:
-        """Rungs that no rule forbids whatever the state, bool [N, K]: the corridor of a planner."""
+        """Rungs that no rule forbids whatever the state, bool [N, K]: the corridor of a planner.
+
+        Those of a period without a planned reduction.
+        """
         return np.asarray(np.equal(self._fixed_rules, 0) & self.menu.valid, dtype=np.bool_)
 
-    def admit(self, state: State) -> Admission:
+    def admit(self, state: State, conditions: Conditions | None = None) -> Admission:
         """Apply every rule of one series, then variant equality, then relax where nothing is left.
 
         The share of the catalogue that may move is a question about the whole run: see
         :func:`pricing.joint.limit_moves`.
+
+        Parameters
+        ----------
+        state
+            Where the batch stands, arrays [B, N].
+        conditions
+            Of the coming period: cost, margin and minimum advertised price are compared with what is
+            really paid, after its planned reduction. None: nothing is reduced.
         """
-        if len(state.price) >= 2 * self.menu.price.shape[1]:
+        if conditions is not None and np.any(conditions.depth):
+            return self._under(conditions.depth).admit(state)
+        if self._fixed_rules.ndim == 2 and len(state.price) >= 2 * self.menu.price.shape[1]:
             equal = self.menu.price == state.price[..., None]
             place = np.argmax(equal, axis=-1)
             waiting = state.since_change < self.settings.cool_down
             if at_rung(equal, place).all() and self._abreast(place) and self._abreast(waiting):
                 return self._known(place, waiting)
         return self._apply(state)
+
+    def _under(self, depth: Floats) -> Guardrails:
+        """Return the rules of a period with a planned reduction; what all runs share is kept."""
+        shared, key = np.ndim(depth) < 2, np.ascontiguousarray(depth).tobytes()
+        if shared and key in self._reduced:
+            return self._reduced[key]
+        rules = Guardrails(self.catalogue, self.menu, self.settings, depth)
+        if shared:
+            self._reduced[key] = rules
+        return rules
 
     def _apply(self, state: State) -> Admission:
         keep = (self.menu.price == state.price[..., None]) & self.menu.valid
@@ -320,12 +353,12 @@ class Guardrails:
         return bits
 
 
-def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -> Bits:
+def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings, paid: Floats) -> Bits:
+    """Return the rules that do not depend on the state; `paid` [..., N, K] is what a rung leaves to pay."""
     price = menu.price
-    shelf = price.astype(np.float64)
-    profit = catalogue.unit_profit(shelf.T).T
-    slack = _ROUNDING * (shelf + (catalogue.unit_cost + catalogue.fee_unit)[:, None])
-    net = catalogue.net_share[:, None] * shelf * (1.0 - catalogue.return_rate[:, None])
+    profit = np.swapaxes(catalogue.unit_profit(np.swapaxes(paid, -1, -2)), -1, -2)
+    slack = _ROUNDING * (paid + (catalogue.unit_cost + catalogue.fee_unit)[:, None])
+    net = catalogue.net_share[:, None] * paid * (1.0 - catalogue.return_rate[:, None])
     fixed = catalogue.fixed_price[:, None]
     may_act = catalogue.identified_by <= Identification.PROMO_CONTROLLED
     if settings.act_on_prior:
@@ -334,7 +367,7 @@ def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -
         Rule.KILL_SWITCH: np.full(price.shape, settings.kill_switch),
         Rule.FIXED_PRICE: (fixed > 0) & (price != fixed),
         Rule.MAX_PRICE: price > catalogue.max_price[:, None],
-        Rule.MAP_PRICE: price < catalogue.map_price[:, None],
+        Rule.MAP_PRICE: paid < catalogue.map_price[:, None] - slack,
         Rule.BELOW_COST: profit < -slack,
         Rule.OUTSIDE_SUPPORT: _outside(price, catalogue.support_low, catalogue.support_high),
         Rule.NOT_IDENTIFIED: np.broadcast_to(~may_act[:, None], price.shape),
@@ -342,7 +375,7 @@ def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings) -
         Rule.MARGIN_FLOOR: profit < settings.margin_floor * net - slack,
         Rule.PRICE_ENDING: ~settings.endings.sellable(price),
     }
-    bits = np.zeros(price.shape, dtype=np.uint32)
+    bits = np.zeros(paid.shape, dtype=np.uint32)
     for rule, hit in broken.items():
         bits |= np.where(hit, rule.bit, np.uint32(0))
     return bits

@@ -32,6 +32,7 @@ class Reason(Enum):
     ACTED_ON_PRIOR = "acted_on_prior"
     STEP_TOWARDS_OPTIMUM = "step_towards_optimum"
     LIMITED_BY_RULE = "limited_by_rule"
+    PROMOTION_PLANNED = "promotion_planned"
     RULES_RELAXED = "rules_relaxed"
     NO_PRICE_ALLOWED = "no_price_allowed"
     COST_ASSUMED = "cost_assumed"
@@ -174,6 +175,7 @@ def reasons(decisions: Decisions, assessment: Assessment, series: int, run: int 
         (Reason.PRICE_LOWERED, move < 0),
         (Reason.PRICE_KEPT, move == 0 and not untold and status != Status.BLOCKED),
         (Reason.LIMITED_BY_RULE, binding >= 0 and not untold),
+        (Reason.PROMOTION_PLANNED, bool(_promoted(decisions, run)[series])),
         (Reason.STEP_TOWARDS_OPTIMUM, move != 0 and float(assessment.probability_outside[series]) >= _LOWER),
         (Reason.ACTED_ON_PRIOR, move != 0 and evidence >= Identification.PRIOR),
         (Reason.CHANGE_UNCERTAIN, move != 0 and float(assessment.profit_change_lower[series]) < 0.0),
@@ -181,6 +183,13 @@ def reasons(decisions: Decisions, assessment: Assessment, series: int, run: int 
         (Reason.COST_ASSUMED, bool(catalogue.cost_assumed[series])),
     )
     return tuple(reason for reason, holds in found if holds)
+
+
+def _promoted(decisions: Decisions, run: int) -> Bools:
+    """Return where the shop itself plans to advertise, display or reduce in the coming period, bool [N]."""
+    plan, shape = decisions.situation.conditions, decisions.situation.state.price.shape
+    any_ = (plan.feature > 0.0) | (plan.display > 0.0) | (plan.depth < 0.0)
+    return np.asarray(np.broadcast_to(any_, shape)[run], dtype=np.bool_)
 
 
 def _profit_by_rung(decisions: Decisions, run: int) -> Floats:

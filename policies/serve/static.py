@@ -61,7 +61,8 @@ class Static(Stored):
             uncertainty asks for. None uses the beliefs, that is the profit at mean coefficients.
         """
         start = State.start(scenario.catalogue, 1)
-        situation, allowed = scenario.situation(start, 0), scenario.guardrails.admit(start).allowed
+        situation = scenario.situation(start, 0)
+        allowed = scenario.guardrails.admit(start, situation.conditions).allowed
         beliefs = scenario.beliefs if draws is None else draws
         curves = 1 if beliefs.level.ndim == 1 else len(beliefs.level)
         outlook, count = Outlook.of(scenario), len(scenario.catalogue)

@@ -73,6 +73,7 @@ class Item:
     variant_of: int
     since_change: int
     evidence: str
+    paid_share: Fraction
 
 
 @dataclass
@@ -87,12 +88,16 @@ class Verdict:
     binding: str | None = None
 
 
+def _paid(item: Item, price: int) -> Fraction:
+    return price * item.paid_share
+
+
 def _net(item: Item, price: int) -> Fraction:
-    return price * item.net_share
+    return _paid(item, price) * item.net_share
 
 
 def _profit(item: Item, price: int) -> Fraction:
-    fees = price * item.gross_share * item.fee_share + item.fee_unit
+    fees = _paid(item, price) * item.gross_share * item.fee_share + item.fee_unit
     return _net(item, price) - item.cost - fees
 
 
@@ -106,7 +111,7 @@ BREAKS: Mapping[str, Callable[[Item, Corridor, int], bool]] = {
     "kill_switch": lambda _, c, __: c.kill_switch,
     "fixed_price": lambda i, _, p: i.fixed_price not in (0, p),
     "max_price": lambda i, _, p: p > i.max_price,
-    "map_price": lambda i, _, p: p < i.map_price,
+    "map_price": lambda i, _, p: _paid(i, p) < i.map_price,
     "below_cost": lambda i, _, p: _profit(i, p) < 0,
     "outside_support": lambda i, _, p: not i.support[0] <= p <= i.support[1],
     "not_identified": lambda i, c, _: _not_identified(i, c),

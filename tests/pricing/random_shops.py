@@ -139,7 +139,7 @@ def situation(rng: np.random.Generator, shop: Catalogue, menu: Menu, batch: int)
             since_change=rng.integers(0, 6, (batch, n)),
         ),
         conditions=Conditions(
-            depth=np.where(rng.random((batch, n)) < 0.3, -0.1, 0.0),
+            depth=np.log(np.where(rng.random((batch, n)) < 0.3, rng.choice([0.9, 0.5], (batch, n)), 1.0)),
             feature=rng.random((batch, n)),
             display=rng.random((batch, n)),
             traffic=np.full((batch, n), 0.1),
@@ -208,6 +208,7 @@ def items(here: Situation, run: int) -> list[Item]:
             variant_of=int(c.variant_of[i]),
             since_change=int(state.since_change[run, i]),
             evidence=Identification(int(c.identified_by[i])).label,
+            paid_share=exact(float(np.exp(here.conditions.depth[run, i]))),
         )
         for i in range(len(c))
     ]

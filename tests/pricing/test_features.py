@@ -48,6 +48,7 @@ def test_features_by_hand() -> None:
             "waiting": 0.25,
             "time_left": 0.5,
             "promoted": 0.25,
+            "depth": 0.0,
         }
     )
 
