@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -24,14 +25,18 @@ _DAMAGE = (
     zlib.error,
     AttributeError,
     EOFError,
-    KeyError,
+    LookupError,
+    MemoryError,
     NotImplementedError,
     OSError,
+    OverflowError,
     RuntimeError,
+    tokenize.TokenError,
     TypeError,
     ValueError,
 )
-"""What reading damaged or foreign bytes raises (RuntimeError: an encrypted archive)."""
+"""What reading damaged or foreign bytes raises: an encrypted archive is a RuntimeError, an array that says it
+is larger than memory a MemoryError."""
 
 
 def digest(content: bytes) -> str:
@@ -57,7 +62,7 @@ def pack(kind: str, version: int, arrays: Mapping[str, NDArray[Any]], meta: Mapp
         _write(archive, _MANIFEST, head.encode())
         for name in sorted(arrays):
             body = io.BytesIO()
-            np.lib.format.write_array(body, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            np.lib.format.write_array(body, np.asarray(arrays[name], order="C"), allow_pickle=False)
             _write(archive, f"{name}.npy", body.getvalue())
     return out.getvalue()
 

@@ -130,7 +130,7 @@ def rebuild(
     try:
         named = {name: tuple(values) for name, values in meta["series"].items()}
         return noun(**{**arrays, **meta, "series": Series(**named)})
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"This {kind} archive does not hold what a {kind} is made of.",
             why=f"{type(error).__name__}: {error}.",
