@@ -80,6 +80,8 @@ class NetworkPolicy(Stored):
         for weight, bias in zip(self.weights, self.biases, strict=False):
             fits = fits and weight.ndim == 2 and weight.shape[0] == wide and bias.shape == weight.shape[1:]
             wide = weight.shape[-1]
+        fits = fits and all(np.isfinite(a).all() for a in (self.centre, *self.weights, *self.biases))
+        fits = fits and bool((np.isfinite(self.scale) & (self.scale > 0.0)).all())
         if not fits or wide != 1 or not self.width > 0.0 or not self.deviation > 0.0:
             raise ArtifactError(
                 "The layers of this ppo policy do not fit each other.", todo="Train it again."

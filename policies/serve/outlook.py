@@ -18,6 +18,7 @@ __all__ = ["Outlook"]
 
 _BY_PERIOD = ("depth", "feature", "display", "traffic", "received")
 _BY_SERIES = ("low", "high")
+_SHARES = ("max_change", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class Outlook:
         for name in _BY_SERIES:
             if getattr(self, name).shape != self.keys.shape:
                 raise DataError(f"Outlook.{name} has shape {getattr(self, name).shape}, not (N,).")
+        for name in _SHARES:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise DataError(f"Outlook.{name} = {getattr(self, name)} is outside 0 to 1.")
 
     def __len__(self) -> int:
         """Return H, the number of periods."""
@@ -118,7 +122,7 @@ class Outlook:
         """Read :meth:`arrays` and :meth:`numbers` back; raises :class:`pricing.errors.ArtifactError`."""
         values: dict[str, Any] = {name: parts.array(name, "f", 2) for name in _BY_PERIOD}
         values |= {name: parts.array(name, "f", 1) for name in _BY_SERIES}
-        values |= {name: parts.number(name) for name in ("max_change", "memory")}
+        values |= {name: parts.number(name) for name in _SHARES}
         try:
             return Outlook(keys=parts.array("keys", "u", 1), **values)
         except DataError as error:

@@ -78,19 +78,21 @@ class Parts:
         Raises
         ------
         ArtifactError
-            If one is missing or they have different shapes.
+            If there are none, one is missing or they have different shapes.
         """
         arrays = [self.array(f"draws_{name}", "f", 2) for name in _DEMAND]
-        if any(array.shape != arrays[0].shape or array.shape[1] != series for array in arrays):
+        if not len(arrays[0]) or any(
+            array.shape != arrays[0].shape or array.shape[1] != series for array in arrays
+        ):
             raise ArtifactError(
                 f"The {self.name} policy has draws of different shapes.", todo="Make it again."
             )
         return DemandParameters(*arrays)
 
     def number(self, name: str) -> float:
-        """Return a number of the metadata; raises :class:`ArtifactError`."""
+        """Return a finite number of the metadata; raises :class:`ArtifactError`."""
         value = self.meta.get(name)
-        if not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
             raise ArtifactError(f"The {self.name} policy lacks its number '{name}'.", todo="Make it again.")
         return float(value)
 
