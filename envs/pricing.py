@@ -49,6 +49,11 @@ def _runs(scenario: Scenario | None, worlds: Worlds | None, copies: int, action:
     return Runs(scenario, worlds, copies, action)
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"The seed {seed} is not a number from 0 to 2**64 - 1.")
+
+
 def _spaces(runs: Runs) -> tuple[spaces.Space[Observation], spaces.Space[Any]]:
     """Return the observation and the action space of one copy."""
     count, rungs = len(runs.scenario.catalogue), runs.scenario.menu.price.shape[1]
@@ -121,6 +126,7 @@ class PricingEnv(gymnasium.Env[Observation, Action]):
             self._episode += 1
         else:
             drawn = int(self.np_random.integers(2**63)) if seed is None else seed
+            _check_seed(drawn)
             self._seed, self._episode = np.array([drawn], dtype=np.uint64), 0
         self._runs.begin(self._seed, self._episode)
         return self._runs.observe()[0], _first(_report(self._runs, None))
@@ -219,6 +225,8 @@ class PricingVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
     def _checked(self, seeds: Sequence[int]) -> Words:
         if len(seeds) != self.num_envs:
             raise UsageError(f"{len(seeds)} seeds were given for {self.num_envs} environments.")
+        for seed in seeds:
+            _check_seed(seed)
         return np.array(seeds, dtype=np.uint64)
 
 

@@ -145,6 +145,11 @@ class Runs:
         shape = (self.copies, len(self.scenario.catalogue))
         if action.shape != shape:
             raise UsageError(f"The action has shape {action.shape}, not {shape} (environments, products).")
+        if action.dtype.kind not in ("iuf" if self.action == "latent" else "iu"):
+            raise UsageError(
+                f"The action holds {action.dtype}; {self.action} actions are "
+                f"{'numbers' if self.action == 'latent' else 'whole numbers'}."
+            )
         if self.action == "latent":
             latent = action.astype(np.float64)
             if not np.isfinite(latent).all():
