@@ -147,7 +147,7 @@ class Sale:
     profit
         float64; net profit, minor units.
     shelf
-        int64; shelf price after the planned discount, minor units.
+        int64; shelf price after the planned discount, minor units, at least one.
     state
         Where the copies stand before the next period.
     """
@@ -257,7 +257,7 @@ class Market:
             demanded = poisson_quantile(moved.units * noise.factor, noise.score)
             sold = np.minimum(demanded, np.floor(state.stock))
             profit = reward(self.catalogue, moved.shelf, sold)
-        shelf = np.rint(moved.shelf).astype(np.int64)
+        shelf = np.maximum(np.rint(moved.shelf), 1.0).astype(np.int64)
         arrived = np.asarray(received, dtype=np.float64)
         return Sale(demanded, sold, profit, shelf, state.next(moved, price, shelf, sold, arrived))
 

@@ -18,6 +18,7 @@ from scipy import stats
 from envs.pricing import PricingEnv, PricingVectorEnv
 from envs.registration import PRICING
 from envs.runs import Runs
+from pricing.demand import Conditions
 from pricing.errors import UsageError
 from pricing.features import FEATURES
 from pricing.guardrails import Guardrails, GuardrailSettings
@@ -185,6 +186,20 @@ def test_where_nothing_or_one_price_is_allowed_the_price_stays(action: str, *, b
         np.testing.assert_array_equal(info["price"], scenario.catalogue.price)
         assert np.isfinite(seen).all()
         assert (reward < 0.0) == blocked, "below cost every sale loses"
+
+
+def test_a_price_of_one_minor_unit_and_a_deep_deal_stay_a_price() -> None:
+    """One cent less 60 % rounds to nothing; a shelf price of nothing has no logarithm and no 30-day low."""
+    scenario = a_scenario([1, 2], [0, 1], [np.inf, 9.0], np.array([[1, 2, 3], [1, 2, 4]]), 6)
+    deal = replace(Conditions.plain(2), depth=np.log([0.4, 0.2]))
+    scenario = replace(scenario, conditions=(deal,) * 6)
+    env = PricingEnv(scenario, certain_world(scenario))
+    env.reset(seed=0)
+    for _ in range(6):
+        seen, _, _, _, info = env.step(np.array([0, 0]))
+        assert np.isfinite(seen).all()
+        assert (seen[:, _PLACE["low_gap"]] == 0.0).all()
+    assert (info["price"] == 1).all()
 
 
 @settings(max_examples=25, deadline=None)
