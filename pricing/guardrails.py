@@ -184,8 +184,8 @@ class GuardrailSettings:
             value = float(getattr(self, name))
             if not low <= value <= high:
                 raise SettingsError(f"guardrails.{name} = {value} is outside {low} to {high}.")
-        if self.cool_down < 0:
-            raise SettingsError(f"guardrails.cool_down = {self.cool_down} is negative.")
+        if not self.cool_down >= 0:
+            raise SettingsError(f"guardrails.cool_down = {self.cool_down} is not 0 or more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +341,7 @@ class Guardrails:
     def _reject(self, state: State, keep: Bools) -> Bits:
         settings = self.settings
         price, part, whole = self.menu.price, *self._change
-        step = state.price * part // whole
+        step = state.price // whole * part + state.price % whole * part // whole  # no product past 2**63
         over = (price > (state.price + step)[..., None]) | (price < (state.price - step)[..., None])
         bits = np.where(over, Rule.MAX_CHANGE.bit, np.uint32(0))
         waiting = state.since_change < settings.cool_down
