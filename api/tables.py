@@ -1,51 +1,57 @@
-"""Tables of recommendations and decisions that other programs read, as Parquet."""
+"""Tables of recommendations, rollouts and decisions that other programs read, as Parquet."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow  # noqa: ICN001 - `pa` is the same library, said once to be untyped
 
+from policies.decision_table import DecisionTable, decision_table
 from policies.rollout import Outcome
 from policies.serve.journey import Recommendation, Recommended
+from pricing.arrays import Bits, Dates, Ints
+from pricing.guardrails import Rule, Status
+from pricing.outputs import DECISIONS, RECOMMENDATIONS, ROLLOUTS
+from simulators.output_schema import declared_table
 
-__all__ = ["SUMMARY", "recommendations_table", "rollouts_table"]
+__all__ = ["SUMMARY", "Simulated", "decisions_table", "recommendations_table", "rollouts_table"]
 
 pa: Any = pyarrow
 
-_PLAIN = (
-    "decision_id",
-    "price_group",
-    "zone",
-    "current_price",
-    "recommended_price",
-    "price_basis",
-    "valid_from",
-    "expected_units",
-    "expected_profit",
-    "profit_change",
-    "profit_change_lower",
-    "profit_change_upper",
-    "probability_of_loss",
-    "at_bound",
-    "release",
-    "passport",
-)
-_TYPES = {
-    "current_price": "int64",
-    "recommended_price": "int64",
-    "expected_profit": "int64",
-    "profit_change": "int64",
-    "profit_change_lower": "int64",
-    "profit_change_upper": "int64",
-}
-
-
 SUMMARY = b"tarifa.summary"
 """Key under which the metadata of a recommendations file hold what concerns all its rows, as JSON."""
+
+_PLAIN = (
+    "decision_id", "price_group", "zone", "current_price", "recommended_price", "price_basis",
+    "expected_units", "expected_profit", "profit_change", "profit_change_lower", "profit_change_upper",
+    "probability_of_loss", "at_bound", "release", "passport",
+)  # fmt: skip
+"""Columns of a recommendation that are its fields as they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What the tables of a simulation say of all their rows.
+
+    Attributes
+    ----------
+    run_id
+        Identifier of the run, as in its other tables.
+    currency, basis
+        ISO 4217 code; "gross" or "net".
+    first_day, period_days
+        First day of the first period, days since 1970-01-01; days of a period.
+    """
+
+    run_id: str
+    currency: str
+    basis: str
+    first_day: int
+    period_days: int
 
 
 def recommendations_table(
@@ -53,9 +59,8 @@ def recommendations_table(
     rows: tuple[Recommendation, ...],
     run_id: str,
     summary: Mapping[str, object],
-    channel: str = "",
 ) -> Any:
-    """Return the contract's recommendations, one row a series, as a pyarrow Table; money is int64.
+    """Return the contract's recommendations, one row a series, as a pyarrow Table.
 
     Parameters
     ----------
@@ -65,50 +70,118 @@ def recommendations_table(
         Identifier of the run, as in its other tables.
     summary
         JSON-able facts about all rows, kept in the file's metadata.
-    channel
-        Sales channel; empty where prices are those of all channels.
     """
+    start = _days([row.valid_from for row in rows])
     columns: dict[str, Any] = {
-        "run_id": [run_id] * len(rows),
-        "currency": [made.shelf.catalogue.currency] * len(rows),
-        "channel": [channel] * len(rows),
-        "period_start": _days([row.valid_from for row in rows]),
+        **{name: [getattr(row, name) for row in rows] for name in _PLAIN},
+        "run_id": run_id,
+        "channel": None,
+        "currency": made.shelf.catalogue.currency,
+        "period_start": start,
         "period_end": _days([row.valid_to for row in rows]),
+        "valid_from": start,
+        "identified_by": [row.identified_by.label for row in rows],
+        "binding_guardrail": [
+            None if row.binding_guardrail is None else row.binding_guardrail.label for row in rows
+        ],
+        "reason_codes": [[reason.value for reason in row.reasons] for row in rows],
+        "status": [row.status.label for row in rows],
     }
-    for name in _PLAIN:
-        columns[name] = pa.array([getattr(row, name) for row in rows], type=_TYPES.get(name))
-    columns["identified_by"] = [row.identified_by.label for row in rows]
-    columns["binding_guardrail"] = pa.array(
-        [None if row.binding_guardrail is None else row.binding_guardrail.label for row in rows],
-        type="string",
-    )
-    codes = [[reason.value for reason in row.reasons] for row in rows]
-    columns["reason_codes"] = pa.array(codes, type=pa.list_(pa.string()))
-    columns["status"] = [row.status.label for row in rows]
-    facts = {b"tarifa.kind": b"recommendations", b"tarifa.schema": b"1"}
-    facts[SUMMARY] = json.dumps(dict(summary), sort_keys=True).encode()
-    return pa.table(columns).replace_schema_metadata(facts)
+    facts = {SUMMARY: json.dumps(dict(summary), sort_keys=True).encode()}
+    return declared_table(RECOMMENDATIONS, len(rows), columns, facts)
 
 
-def _days(texts: list[str]) -> Any:
-    return pa.array(np.array(texts, dtype="datetime64[D]"))
+def rollouts_table(rolled: Sequence[Outcome], about: Simulated) -> Any:
+    """Return profit and units of every policy, run and period as a pyarrow Table."""
+    return pa.concat_tables([_rollout(outcome, about) for outcome in rolled])
 
 
-def rollouts_table(rolled: tuple[Outcome, ...]) -> Any:
-    """Return profit and units of every policy, world, run and period as a pyarrow Table; profit is int64."""
-    columns: dict[str, list[Any]] = {
-        name: []
-        for name in ("policy", "policy_version", "world", "seed", "period", "profit", "units", "moved_share")
+def decisions_table(rolled: Sequence[Outcome], about: Simulated) -> Any:
+    """Return every decision that the rollouts kept, by policy, block of worlds, period, run and series."""
+    batches = [decision_table(batch) for outcome in rolled for batch in outcome.result.decisions]
+    return pa.concat_tables([_decisions(batch, about) for batch in batches])
+
+
+def _rollout(outcome: Outcome, about: Simulated) -> Any:
+    result = outcome.result
+    runs, periods = result.profit.shape
+    period = np.tile(np.arange(periods, dtype=np.int64), runs)
+    start = about.first_day + period * about.period_days
+    columns: dict[str, Any] = {
+        "run_id": about.run_id,
+        "policy": outcome.policy,
+        "policy_version": outcome.version,
+        "world": np.repeat(result.world, periods),
+        "seed": np.repeat(result.seed, periods),
+        "run": np.repeat(result.run, periods),
+        "zone": None,
+        "channel": None,
+        "currency": about.currency,
+        "period": period,
+        "period_start": _since_epoch(start),
+        "period_end": _since_epoch(start + about.period_days),
+        "profit": np.rint(result.profit).astype(np.int64).ravel(),
+        "units": result.units.ravel(),
+        "moved_share": result.moved.ravel(),
     }
-    for outcome in rolled:
-        result = outcome.result
-        runs, periods = result.profit.shape
-        columns["policy"].append([outcome.policy] * (runs * periods))
-        columns["policy_version"].append([outcome.version] * (runs * periods))
-        columns["world"].append(np.repeat(result.world, periods))
-        columns["seed"].append(np.repeat(result.seed, periods))
-        columns["period"].append(np.tile(np.arange(periods, dtype=np.int64), runs))
-        columns["profit"].append(np.rint(result.profit).astype(np.int64).ravel())
-        columns["units"].append(result.units.ravel())
-        columns["moved_share"].append(result.moved.ravel())
-    return pa.table({name: np.concatenate(parts) for name, parts in columns.items()})
+    return declared_table(ROLLOUTS, runs * periods, columns)
+
+
+def _decisions(found: DecisionTable, about: Simulated) -> Any:
+    rungs = found.valid.sum(axis=1)
+    columns: dict[str, Any] = {
+        "run_id": about.run_id,
+        "decision_id": list(found.decision_id),
+        "policy": found.policy,
+        "policy_version": found.policy_version,
+        "run": found.run,
+        "price_group": list(found.group),
+        "zone": list(found.zone),
+        "channel": None,
+        "currency": found.currency,
+        "period_start": _since_epoch(found.period_start),
+        "period_end": _since_epoch(found.period_start + about.period_days),
+        "price_basis": about.basis,
+        "current_price": found.current_price,
+        "price": pa.array(found.price, mask=found.price < 0),
+        "menu": _lists(found.menu[found.valid], rungs),
+        "allowed": _lists(found.allowed[found.valid], rungs),
+        "rejections": _lists(_rules(found.rejections[found.valid]), rungs),
+        "probabilities": _lists(found.probabilities[found.valid], rungs),
+        "propensity": pa.array(found.propensity, mask=np.isnan(found.propensity)),
+        "draw": pa.array(found.draw, mask=found.draw < 0),
+        "status": _words([status.label for status in Status], found.status.astype(np.int64)),
+        "relaxed": _rules(found.relaxed),
+        "binding_guardrail": _words([rule.label for rule in Rule], found.binding),
+        "features": _lists(found.features.ravel(), np.full(len(found), found.features.shape[1])),
+        "model_fingerprint": found.model_fingerprint,
+        "personalised": found.personalised,
+        "record_version": np.full(len(found), found.schema),
+    }
+    return declared_table(DECISIONS, len(found), columns)
+
+
+def _rules(bits: Bits) -> Any:
+    """Return the rules of M rejections as lists of codes, the strongest first."""
+    broken = (bits[:, None] & np.array([rule.bit for rule in Rule], dtype=np.uint32)) != 0
+    codes = _words([rule.label for rule in Rule], np.nonzero(broken)[1])
+    return _lists(codes, broken.sum(axis=1))
+
+
+def _words(words: Sequence[str], code: Ints) -> Any:
+    """Return the word of each code as an Arrow array; null where a code is negative."""
+    return pa.array(words).take(pa.array(code, mask=code < 0))
+
+
+def _lists(values: Any, sizes: Ints) -> Any:
+    """Cut values into lists of these sizes."""
+    ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+
+
+def _since_epoch(days: Ints) -> Dates:
+    return days.astype("datetime64[D]")
+
+
+def _days(texts: list[str]) -> Dates:
+    return np.array(texts, dtype="datetime64[D]")

@@ -31,8 +31,8 @@ class DecisionTable:
         int64 [M]; days since 1970-01-01; 32-bit number of the run.
     current_price, price
         int64 [M]; price in force and price decided (-1 where blocked).
-    menu, allowed, rejections, probabilities
-        [M, K].
+    menu, valid, allowed, rejections, probabilities
+        [M, K]; `valid` is False on the repeats.
     status, relaxed, binding
         int8, uint32 and int64 [M]; see :mod:`pricing.guardrails`; binding is -1 where no rule binds.
     features
@@ -51,6 +51,7 @@ class DecisionTable:
     current_price: Ints
     price: Ints
     menu: Ints
+    valid: Bools
     allowed: Bools
     rejections: Bits
     probabilities: Floats
@@ -92,6 +93,7 @@ def decision_table(decisions: Decisions) -> DecisionTable:
         current_price=s.state.price.reshape(-1),
         price=np.where(decisions.index < 0, -1, decisions.price).reshape(-1),
         menu=np.tile(s.menu.price, (runs, 1)),
+        valid=np.tile(s.menu.valid, (runs, 1)),
         allowed=_flat(admission.allowed),
         rejections=_flat(admission.rejections),
         probabilities=_flat(decisions.probabilities),

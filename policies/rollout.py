@@ -111,6 +111,11 @@ class BlockResult:
     moved: Floats
     decisions: tuple[Decisions, ...] = ()
 
+    @property
+    def run(self) -> Ints:
+        """int64 [R]; number of each run, which its noise and its decision ids follow from."""
+        return _run_number(self.world, self.seed)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -148,7 +153,7 @@ def run_block(block: Block) -> BlockResult:
     plan, scenario = block.plan, block.plan.scenario
     world = np.repeat(np.arange(len(plan.worlds), dtype=np.int64), plan.seeds)
     number = np.tile(np.arange(plan.seeds, dtype=np.int64), len(plan.worlds))
-    streams = (block.first + world) * _SEEDS_AT_MOST + number
+    streams = _run_number(block.first + world, number)
     market = Market(scenario.catalogue, plan.worlds, world)
     noise, state = market.noise(plan.seed, streams, scenario.horizon), market.open()
     shape = (len(world), scenario.horizon)
@@ -205,6 +210,10 @@ def roll_out(
         Outcome(policy.name, policy.version, _joined(results[place * each : (place + 1) * each]))
         for place, policy in enumerate(policies)
     )
+
+
+def _run_number(world: Ints, seed: Ints) -> Ints:
+    return world * _SEEDS_AT_MOST + seed
 
 
 def _with_worlds(plan: Plan, first: int) -> Plan:

@@ -91,6 +91,13 @@ class Currency:
         """Return minor units with their currency (``1250`` -> ``"12.50 USD"``)."""
         return f"{self.decimal(minor)} {self.code}"
 
+    def unit_price(self, minor: float) -> str:
+        """Return a unit price with its currency; one in fractions of a minor unit shows two more decimals."""
+        whole = round(minor)
+        if abs(minor - whole) < 1e-6 * max(abs(minor), 1.0):
+            return self.text(whole)
+        return f"{minor / self.scale:.{self.exponent + 2}f} {self.code}"
+
 
 def apportion(amount: int, weights: Ints) -> Ints:
     """Split an amount pro rata by largest remainder, so that the parts add up to it exactly.

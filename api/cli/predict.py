@@ -17,8 +17,8 @@ def predict_scenario(
     scenario: Annotated[
         Path,
         typer.Option(
-            help="Parquet file: product_id, zone?, period_start, offered_price, regular_price?, feature?, "
-            "display?; prices with tax; what is absent is as last known."
+            help="Parquet file: product_id, zone?, period_start (first day of a period from --until on), "
+            "offered_price, regular_price?, feature?, display?; prices with tax; absent: as last known."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file to write: the same rows in the same order.")],
@@ -44,20 +44,32 @@ def predict_scenario(
 def predict_file(session: Session, run: Path, scenario: Path, out: Path, *, widen: bool) -> Outcome:
     """Predict the rows of a scenario file by a run folder."""
     from simulators.demand.predict import last_known, predict
+    from simulators.demand.scenario import periods_ahead
     from simulators.folders import write_file
-    from simulators.output_tables import predictions_table, read_scenario, table_bytes
+    from simulators.output_tables import (
+        predictions_table,
+        read_scenario,
+        refuse_contradictions,
+        table_bytes,
+    )
     from simulators.run import load_run
 
     with session.progress("predict") as told:
         told("reading the run", 0.1)
         loaded = load_run(run)
         table, asked = read_scenario(scenario, loaded.origin.exponent)
+        refuse_contradictions(table, asked, loaded)
         told("predicting", 0.6)
         found = predict(loaded.model, last_known(loaded.training), asked, widen=widen)
         told("writing", 0.9)
         write_file(out, table_bytes(predictions_table(table, asked, found, loaded)))
     rows, units = len(asked.product), float(found.expected.sum())
     text = f"{rows:,} rows, {units:,.1f} units expected; written to {out}"
-    return Outcome(
-        {"out": str(out), "run_id": loaded.identifier, "rows": rows, "expected_units": units}, (text,)
-    )
+    document = {
+        "out": str(out),
+        "run_id": loaded.identifier,
+        "rows": rows,
+        "expected_units": units,
+        "periods_ahead": int(periods_ahead(loaded.model, asked).max()),
+    }
+    return Outcome(document, (text,))

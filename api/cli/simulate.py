@@ -18,6 +18,7 @@ from pricing.money import Currency
 
 if TYPE_CHECKING:
     from api.cli.session import Told
+    from api.tables import Simulated
     from policies.compare import Difference
     from policies.rollout import Outcome as Rolled
     from policies.serve.shelf import Shelf
@@ -29,6 +30,9 @@ HELD_OUT = 10_000
 """First posterior draw that simulations use as a world: no policy was planned or trained on it."""
 
 SIMULATION_KIND = "simulation"
+
+_MOST_DECISIONS = 1_000_000
+"""Decisions that one simulation may keep: they are held in memory until they are written."""
 
 
 def simulate_policies(
@@ -46,6 +50,9 @@ def simulate_policies(
     ] = None,
     workers: Annotated[int, typer.Option(help="Worker processes; 0: one a core.", min=0)] = 0,
     *,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Also write every decision, with its menu and probabilities.")
+    ] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
@@ -60,8 +67,9 @@ def simulate_policies(
     def work(session: Session) -> Outcome:
         names = tuple(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
         return simulate_folder(
-            session, run, names, out, seeds, horizon, reference=reference, products=products, workers=workers
-        )
+            session, run, names, out, seeds, horizon,
+            reference=reference, products=products, workers=workers, decisions=decisions,
+        )  # fmt: skip
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -77,10 +85,11 @@ def simulate_folder(
     reference: str | None = None,
     products: int | None = None,
     workers: int = 0,
+    decisions: bool = False,
 ) -> Outcome:
     """Simulate policies on a run folder and write the comparison."""
     from api.policies import trained_on
-    from api.runs import open_shelf
+    from api.runs import open_shelf, run_id
     from simulators.folders import claim
 
     if not names:
@@ -88,13 +97,17 @@ def simulate_folder(
     with claim(out, SIMULATION_KIND) as draft, session.progress("simulate") as told:
         told("reading the run", 0.0)
         shelf = _shelf(open_shelf(run), horizon, products)
-        rolled = _rolled(shelf, names, seeds, workers or os.cpu_count() or 1, told)
+        if decisions:
+            _refuse_too_many(len(names) * seeds * horizon * len(shelf.catalogue))
+        rolled = _rolled(shelf, names, seeds, workers or os.cpu_count() or 1, told, keep=decisions)
         seen = {pair for name in names for pair in trained_on(name)}
         series = shelf.catalogue.series
         unseen = [i for i, pair in enumerate(zip(series.group, series.zone, strict=True)) if pair not in seen]
         against = reference or ("resolve" if "resolve" in names else rolled[0].policy)
         tables = _comparisons(rolled, against, len(series), unseen)
+        about = _about(shelf, run_id(run))
         facts = {
+            "run_id": about.run_id,
             "series": len(series),
             "worlds": seeds,
             "horizon": horizon,
@@ -105,7 +118,7 @@ def simulate_folder(
             ],
         }
         (draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-        (draft / "runs.parquet").write_bytes(_runs(rolled))
+        _write_tables(draft, rolled, about, decisions=decisions)
     money = Currency.of(shelf.catalogue.currency)
     what = f"{seeds} worlds, {horizon} periods"
     shown = [_grid(f"{what}, {name}", found, money) for name, found in tables.items()]
@@ -131,7 +144,17 @@ def _shelf(shelf: Shelf, horizon: int, products: int | None) -> Shelf:
     return longer.take(movable[places])
 
 
-def _rolled(shelf: Shelf, names: tuple[str, ...], seeds: int, workers: int, told: Told) -> tuple[Rolled, ...]:
+def _refuse_too_many(count: int) -> None:
+    if count > _MOST_DECISIONS:
+        raise UsageError(
+            f"{count:,} decisions are more than --decisions keeps ({_MOST_DECISIONS:,}).",
+            todo="Ask for fewer --products, --seeds or periods, or leave --decisions out.",
+        )
+
+
+def _rolled(
+    shelf: Shelf, names: tuple[str, ...], seeds: int, workers: int, told: Told, *, keep: bool
+) -> tuple[Rolled, ...]:
     from api.jobs import ProcessPool
     from api.policies import open_policy
     from policies.rollout import Plan, roll_out
@@ -141,8 +164,9 @@ def _rolled(shelf: Shelf, names: tuple[str, ...], seeds: int, workers: int, told
     policies = [open_policy(name, shelf) for name in names]
     worlds = sample_worlds(shelf.model, shelf.catalogue, seeds, first=HELD_OUT)
     plan = Plan(
-        shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint, block=max(seeds // 4, 1)
-    )
+        shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint,
+        block=max(seeds // 4, 1), keep_decisions=keep,
+    )  # fmt: skip
     with ProcessPool(workers) as pool:
         return roll_out(
             plan, policies, pool, progress=lambda done, all_: told("selling", 0.1 + 0.9 * done / all_)
@@ -188,9 +212,18 @@ def _grid(title: str, found: tuple[Difference, ...], money: Currency) -> Table:
     return grid(title, header, rows, right=(1, 2, 3, 4, 5, 6))
 
 
-def _runs(rolled: tuple[Rolled, ...]) -> bytes:
-    """Return profit and units of every policy, world and period as Parquet."""
-    from api.tables import rollouts_table
+def _about(shelf: Shelf, name: str) -> Simulated:
+    from api.tables import Simulated
+
+    catalogue, scenario = shelf.catalogue, shelf.scenario
+    return Simulated(name, catalogue.currency, catalogue.basis, scenario.first_day, scenario.period_days)
+
+
+def _write_tables(draft: Path, rolled: tuple[Rolled, ...], about: Simulated, *, decisions: bool) -> None:
+    """Write profit and units of every policy, run and period, and the decisions where they are asked for."""
+    from api.tables import decisions_table, rollouts_table
     from simulators.output_tables import table_bytes
 
-    return table_bytes(rollouts_table(rolled))
+    (draft / "rollouts.parquet").write_bytes(table_bytes(rollouts_table(rolled, about)))
+    if decisions:
+        (draft / "decisions.parquet").write_bytes(table_bytes(decisions_table(rolled, about)))

@@ -1,4 +1,4 @@
-"""The parts of ``docs/`` that follow from the code: tables of the contract and settings of the shop file.
+"""The parts of ``docs/`` that follow from the code: tables read and written, and settings of the shop file.
 
 A page keeps its prose; what stands between two markers is generated, and a test fails when it is stale.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pricing.columns import Column, Table
 from pricing.errors import UsageError
+from pricing.outputs import OUTPUTS, SCENARIO, OutputColumn, OutputTable
 from pricing.schema import TABLES
 from simulators.contract.shop_file import shop_settings
 
-__all__ = ["contract_tables", "refreshed", "setting_tables"]
+__all__ = ["contract_tables", "output_tables", "refreshed", "scenario_table", "setting_tables"]
 
 _START, _END = "<!-- generated: {} -->", "<!-- end of generated -->"
 
@@ -18,6 +19,16 @@ _START, _END = "<!-- generated: {} -->", "<!-- end of generated -->"
 def contract_tables() -> str:
     """Return every table of the data contract as Markdown."""
     return "\n".join(_table(entry) for entry in TABLES)
+
+
+def scenario_table() -> str:
+    """Return the columns of a scenario as a Markdown table."""
+    return "\n".join(_columns(SCENARIO)) + "\n"
+
+
+def output_tables() -> str:
+    """Return every table that Tarifa writes as Markdown."""
+    return "\n".join(_output(entry) for entry in OUTPUTS)
 
 
 def setting_tables() -> str:
@@ -50,9 +61,7 @@ def _table(entry: Table) -> str:
         "",
         f"{entry.meaning} Unlocks: {entry.unlocks[0].lower()}{entry.unlocks[1:]}",
         "",
-        "| column | type | allowed | meaning |",
-        "|---|---|---|---|",
-        *(_row(column) for column in entry.columns),
+        *_columns(entry),
         "",
     ]
     if entry.key:
@@ -64,7 +73,35 @@ def _table(entry: Table) -> str:
     return "\n".join(lines)
 
 
+def _columns(entry: Table) -> list[str]:
+    head = ["| column | type | allowed | meaning |", "|---|---|---|---|"]
+    return head + [_row(column) for column in entry.columns]
+
+
 def _row(column: Column) -> str:
     name = f"**{column.name}**" if column.required else f"{column.name}?"
     meaning = f"{column.meaning} About a person." if column.personal else column.meaning
     return f"| {name} | {column.type.value} | {column.allowed} | {meaning} |"
+
+
+def _output(entry: OutputTable) -> str:
+    lines = [
+        f"### {entry.name}",
+        "",
+        f"{entry.meaning} Written by `{entry.written_by}`, schema {entry.version}.",
+        "",
+        "| column | Arrow type | unit | meaning |",
+        "|---|---|---|---|",
+        *(_output_row(column) for column in entry.columns),
+        "",
+    ]
+    if entry.key:
+        lines += [f"Key: {', '.join(entry.key)}.", ""]
+    return "\n".join(lines)
+
+
+def _output_row(column: OutputColumn) -> str:
+    name = f"{column.name}?" if column.nullable else f"**{column.name}**"
+    few = "Always" if len(column.choices) == 1 else "One of"
+    words = f" {few} {', '.join(column.choices)}." if column.choices else ""
+    return f"| {name} | {column.type.value} | {column.unit} | {column.meaning}{words} |"

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pricing.arrays import Bools, Dates, Floats, Ints
-from pricing.errors import DataError, OutsideSupport, UnknownProduct
+from pricing.arrays import Floats, Ints
+from pricing.errors import OutsideSupport
 from pricing.model import COEFFICIENTS, DemandModel
+from pricing.money import Currency
 from pricing.panel import Panel, Series
 from simulators.demand.design import known_prices
 from simulators.demand.forecast import Forecast, forecast
+from simulators.demand.scenario import (
+    Scenario,
+    refuse_impossible,
+    refuse_inverted,
+    refuse_unseen,
+    refuse_when,
+    rows_of,
+)
 
-__all__ = ["LastKnown", "Scenario", "last_known", "predict"]
-
-_HALF_UNIT = 0.5
-"""Prices are compared with the support to the nearest minor unit."""
+__all__ = ["LastKnown", "last_known", "predict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,10 @@ class LastKnown:
         float64 [N]; gross minor units, carried forward over periods without a record.
     feature, display
         float64 [N]; promotion shares, 0-1.
+    currency
+        ISO 4217 code of the prices.
+    periods
+        Number of periods that training saw.
     """
 
     series: Series
@@ -39,33 +48,8 @@ class LastKnown:
     regular: Floats
     feature: Floats
     display: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What is asked: R rows.
-
-    Attributes
-    ----------
-    product
-        Product (price group) identifiers.
-    zone
-        Zone identifiers; an empty string where the product has one zone only.
-    period_start
-        datetime64[D] [R].
-    offered, regular
-        float64 [R]; gross minor units; `regular` is NaN where it is as last known.
-    feature, display
-        float64 [R]; 0-1; NaN where as last known.
-    """
-
-    product: tuple[str, ...]
-    zone: tuple[str, ...]
-    period_start: Dates
-    offered: Floats
-    regular: Floats
-    feature: Floats
-    display: Floats
+    currency: str
+    periods: int
 
 
 def last_known(panel: Panel) -> LastKnown:
@@ -77,6 +61,8 @@ def last_known(panel: Panel) -> LastKnown:
         prices.regular[:, -1],
         panel.feature[:, -1],
         panel.display[:, -1],
+        panel.currency,
+        len(panel.periods),
     )
 
 
@@ -84,9 +70,11 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     """Forecast the rows of a scenario, in their order.
 
     A row's lagged price is the shelf price that the scenario itself sets for the period before; failing
-    that the last earlier one it sets, failing that the last known. A scenario with several rows for one
+    that the last earlier one it sets, failing that the last known. A scenario with several prices for one
     series and period is a menu of alternatives, not a plan: such a period passes no price on. A shelf
-    price above the last known regular price, without a stated one, is read as a new regular price.
+    price above the last known regular price, without a stated one, is read as a new regular price. Shop
+    traffic is taken to be as on average in training, and the level of demand as it was last seen: the
+    intervals do not grow with the distance from the end of training.
 
     Parameters
     ----------
@@ -105,23 +93,30 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     UnknownProduct
         If a row names a product or zone that the model does not hold.
     DataError
-        If a row holds an impossible number, or needs a zone and has none.
+        If a row holds an impossible number, needs a zone and has none, or begins no period.
+    RefusedError
+        If a period was seen in training, or lies farther ahead than training looked back.
     OutsideSupport
-        If a price was never observed and `widen` is false.
+        If a price was never observed and `widen` is false, or the curve says nothing finite about it.
     """
-    _refuse_impossible(scenario)
-    rows = _rows(model.series, scenario)
+    money = Currency.of(known.currency)
+    refuse_impossible(scenario, money)
+    rows = rows_of(model.series, scenario)
+    refuse_when(model, scenario, known.periods)
     place = {key: i for i, key in enumerate(zip(known.series.group, known.series.zone, strict=True))}
     last = np.array(
         [place[model.series.group[i], model.series.zone[i]] for i in rows.tolist()], dtype=np.int64
     )
     regular = np.where(np.isfinite(scenario.regular), scenario.regular, known.regular[last])
     regular = np.where(np.isfinite(scenario.regular), regular, np.fmax(regular, scenario.offered))
-    _refuse_inverted(scenario, regular)
+    refuse_inverted(scenario, regular, money)
     if not widen:
-        _refuse_unseen(model, rows, scenario, regular)
+        refuse_unseen(model, rows, scenario, regular, money)
     X = _regressors(model, rows, scenario, regular, known, last)
-    return forecast(model, rows, X, np.ones(len(rows)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = forecast(model, rows, X, np.ones(len(rows)))
+    _refuse_endless(found, scenario, money)
+    return found
 
 
 def _regressors(
@@ -142,11 +137,15 @@ def _regressors(
 def _price_before(rows: Ints, scenario: Scenario, otherwise: Floats) -> Floats:
     """Return the shelf price of the period before each row, float64 [R]."""
     day = scenario.period_start.astype("datetime64[D]").astype(np.int64)
-    pairs, first, which, count = np.unique(
-        np.stack([rows, day], axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+    pairs, first, which = np.unique(
+        np.stack([rows, day], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    several = np.zeros(len(pairs), dtype=np.bool_)
+    np.logical_or.at(
+        several, which.reshape(-1), scenario.offered != scenario.offered[first[which.reshape(-1)]]
     )
     number = np.arange(len(pairs), dtype=np.int64)
-    plan = np.maximum.accumulate(np.where(count == 1, number, -1))
+    plan = np.maximum.accumulate(np.where(several, -1, number))
     earlier = np.concatenate([[-1], plan[:-1]])
     carries = (earlier >= 0) & (pairs[earlier, 0] == pairs[:, 0])
     price = scenario.offered[first[earlier]]
@@ -155,96 +154,13 @@ def _price_before(rows: Ints, scenario: Scenario, otherwise: Floats) -> Floats:
     return out
 
 
-def _rows(series: Series, scenario: Scenario) -> Ints:
-    zones: dict[str, dict[str, int]] = {}
-    for i, (group, zone) in enumerate(zip(series.group, series.zone, strict=True)):
-        zones.setdefault(group, {})[zone] = i
-    found = [
-        _row(zones, product, zone, number)
-        for number, (product, zone) in enumerate(zip(scenario.product, scenario.zone, strict=True), start=1)
-    ]
-    return np.array(found, dtype=np.int64)
-
-
-def _row(zones: Mapping[str, Mapping[str, int]], product: str, zone: str, number: int) -> int:
-    if product not in zones:
-        raise UnknownProduct(
-            f"Row {number}: product {product!r} is not in this run.",
-            why="Nothing of it was sold before the end of training, or the identifier is another shop's.",
-            todo="Check product_id, or fit again with data that hold its sales.",
-        )
-    known = zones[product]
-    if not zone and len(known) > 1:
-        raise DataError(
-            f"Row {number}: product {product!r} is sold in {len(known)} zones and no zone is given.",
-            todo=f"Fill in zone: {_listed(sorted(known))}.",
-        )
-    if zone and zone not in known:
-        raise UnknownProduct(
-            f"Row {number}: product {product!r} has no sales in zone {zone!r}.",
-            todo=f"Its zones are {_listed(sorted(known))}.",
-        )
-    return known[zone] if zone else next(iter(known.values()))
-
-
-def _refuse_impossible(scenario: Scenario) -> None:
-    undated = np.isnat(scenario.period_start)
-    _refuse(undated, "period_start", scenario.period_start, "is no date")
-    bad = ~np.isfinite(scenario.offered) | (scenario.offered <= 0.0)
-    _refuse(bad, "offered_price", scenario.offered, "is no positive price")
-    bad = np.isinf(scenario.regular) | (scenario.regular <= 0.0)
-    _refuse(bad, "regular_price", scenario.regular, "is no positive price")
-    for name in ("feature", "display"):
-        value: Floats = getattr(scenario, name)
-        bad = np.isinf(value) | (value < 0.0) | (value > 1.0)
-        _refuse(bad, name, value, "is no share between 0 and 1")
-
-
-def _refuse(bad: Bools, column: str, values: Floats | Dates, says: str) -> None:
-    if bad.any():
-        first = int(bad.argmax())
-        raise DataError(
-            f"Row {first + 1}: {column} {values[first]} {says}.",
-            why=f"{int(bad.sum())} row(s) are so.",
-            todo=f"Correct {column} in the scenario.",
-        )
-
-
-def _refuse_inverted(scenario: Scenario, regular: Floats) -> None:
-    bad = scenario.offered > regular + _HALF_UNIT
-    if bad.any():
-        first = int(bad.argmax())
-        raise DataError(
-            f"Row {first + 1}: offered_price is above regular_price "
-            f"({scenario.offered[first]:.0f} > {regular[first]:.0f} minor units).",
-            todo="A shelf price is at most the regular price.",
-        )
-
-
-def _refuse_unseen(model: DemandModel, rows: Ints, scenario: Scenario, regular: Floats) -> None:
-    low, high = model.support_low[rows], model.support_high[rows]
-    bad = (regular < low - _HALF_UNIT) | (regular > high + _HALF_UNIT)
+def _refuse_endless(found: Forecast, scenario: Scenario, money: Currency) -> None:
+    numbers = np.stack([getattr(found, field.name) for field in fields(Forecast)])
+    bad = ~np.isfinite(numbers).all(axis=0)
     if bad.any():
         first = int(bad.argmax())
         raise OutsideSupport(
-            f"Row {first + 1}: a regular price of {regular[first]:.0f} for {scenario.product[first]!r} lies "
-            f"outside the {low[first]} to {high[first]} minor units ever observed.",
-            why=f"{int(bad.sum())} row(s) are so; what shoppers do there is unknown.",
-            todo="Stay inside, or ask to widen, which extrapolates the fitted curve.",
+            f"Row {first + 1}: at {money.unit_price(float(scenario.offered[first]))} the fitted curve of "
+            f"{scenario.product[first]!r} gives no finite number of units.",
+            todo="Give a price nearer to those observed.",
         )
-    cheapest = regular * np.exp(model.depth_low[rows])
-    bad = scenario.offered < cheapest - _HALF_UNIT
-    if bad.any():
-        first = int(bad.argmax())
-        raise OutsideSupport(
-            f"Row {first + 1}: {scenario.offered[first]:.0f} off a regular price of {regular[first]:.0f} for "
-            f"{scenario.product[first]!r} is a deeper discount than any observed "
-            f"(cheapest {cheapest[first]:.0f} minor units).",
-            why=f"{int(bad.sum())} row(s) are so; what shoppers do there is unknown.",
-            todo="Stay inside, give regular_price if that is what changes, or ask to widen.",
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown}, ..."

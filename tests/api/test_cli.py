@@ -33,6 +33,9 @@ RECOMMENDED = {
 }  # fmt: skip
 
 
+TOO_MANY = ("simulate", "{run}", "--policies", "static", "--seeds", "999", "--horizon", "99", "--decisions")
+
+
 def _call(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
@@ -143,18 +146,26 @@ def test_predict_answers_row_by_row(run_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "names"),
+    ("changes", "exit_code", "code", "names"),
     [
-        ({"product_id": "p77"}, "unknown_product", "p77"),
-        ({"offered_price": 9.99, "regular_price": 9.99}, "outside_support", "p03"),
+        ({"product_id": "p77"}, 5, "unknown_product", "p77"),
+        ({"zone": "moon"}, 5, "unknown_product", "'moon'"),
+        ({"offered_price": 9.99, "regular_price": 9.99}, 5, "outside_support", "9.99 EUR for 'p03'"),
+        ({"offered_price": float("nan")}, 3, "data", "offered_price is empty"),
+        ({"period_start": "2024-08-26"}, 5, "refused", "2024-08-26 lies before 2024-09-02"),
+        ({"period_start": "2024-09-04"}, 3, "data", "2024-09-04 is not the first day"),
+        ({"period_start": "2034-09-04"}, 5, "refused", "2034-09-04 lies 523 periods ahead"),
+        # Stated before any price is judged: an amount of another currency is no price of this shop.
+        ({"currency": "USD", "offered_price": 99.0}, 3, "data", "currency is 'USD'"),
     ],
 )
 def test_predict_refuses_to_invent(
-    run_folder: Path, tmp_path: Path, changes: dict[str, object], code: str, names: str
+    run_folder: Path, tmp_path: Path, changes: dict[str, object], exit_code: int, code: str, names: str
 ) -> None:
     asked = _scenario(tmp_path / "s.parquet", **changes)
     out = tmp_path / "p.parquet"
-    error = _refused(5, code, "predict", run_folder, "--scenario", asked, "--out", out)
+    error = _refused(exit_code, code, "predict", run_folder, "--scenario", asked, "--out", out)
+    assert error["what"].startswith("Row 1: ")
     assert names in error["what"]
     assert not out.exists()
 
@@ -176,6 +187,7 @@ def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
         3,
         "--workers",
         1,
+        "--decisions",
         "--out",
         out,
     )
@@ -184,8 +196,11 @@ def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
     for compared in (every["policies"], unseen["policies"]):
         assert [entry["policy"] for entry in compared] == ["incumbent", "static", "resolve", "ppo"]
         assert compared[2]["percent"]["estimate"] == pytest.approx(100.0)
-    rows: Any = pq.read_table(out / "runs.parquet")
+    rows: Any = pq.read_table(out / "rollouts.parquet")
     assert rows.num_rows == 4 * 3 * 3
+    assert set(rows.column("run_id").to_pylist()) == {found["run_id"]}
+    made: Any = pq.read_table(out / "decisions.parquet")
+    assert made.num_rows == 12 * rows.num_rows
     _ok("recommend", run_folder, "--policy", policy, "--out", tmp_path / "r.parquet")
 
 
@@ -206,6 +221,7 @@ def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
         (("fit", "{data}", "--out", "{tmp}/run", "--until", "soon"), 3, "data"),
         (("predict", "{run}", "--scenario", "{tmp}/none", "--out", "{tmp}/x"), 3, "data"),
         (("simulate", "{run}", "--policies", ",", "--out", "{tmp}/x"), 2, "usage"),
+        ((*TOO_MANY, "--out", "{tmp}/x"), 2, "usage"),
         (("train", "{run}", "--policy", "sarsa", "--out", "{tmp}/x"), 2, "usage"),
         (("import", "{tmp}/none.csv", "--out", "{tmp}/x"), 2, "usage"),
         (("serve", "{data}"), 4, "artifact"),

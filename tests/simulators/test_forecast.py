@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nbinom, norm
 
-from pricing.errors import DataError, OutsideSupport, UnknownProduct
+from pricing.errors import DataError, OutsideSupport, RefusedError, UnknownProduct
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Series
 from simulators.demand.forecast import expected_units, forecast, sales_quantiles
-from simulators.demand.predict import LastKnown, Scenario, predict
+from simulators.demand.predict import LastKnown, predict
+from simulators.demand.scenario import Scenario, periods_ahead
 from simulators.output_tables import scenario_from_table
 
 C = len(COEFFICIENTS)
@@ -51,7 +52,7 @@ def _model(sd: float = 0.1) -> DemandModel:
 @cache
 def _known() -> LastKnown:
     hundred, nothing = np.full(4, 100.0), np.zeros(4)
-    return LastKnown(_model().series, hundred, hundred, nothing, nothing)
+    return LastKnown(_model().series, hundred, hundred, nothing, nothing, "EUR", 52)
 
 
 def _scenario(
@@ -141,6 +142,38 @@ def test_a_menu_of_prices_for_one_period_passes_none_on() -> None:
     assert said.expected[2] == pytest.approx(10.0)
 
 
+def test_rows_of_one_price_are_one_plan() -> None:
+    days = ["2025-01-06", "2025-01-06", "2025-01-13"]
+    said = predict(_model(1e-9), _known(), _scenario(["a"] * 3, [80.0, 80.0, 100.0], days=days))
+    assert said.expected[2] == pytest.approx(10.0 * 0.8**0.1)
+
+
+@pytest.mark.parametrize(
+    ("day", "error", "says"),
+    [
+        ("2024-12-30", RefusedError, "Row 2: the period from 2024-12-30 lies before 2025-01-06"),
+        ("2025-01-08", DataError, "Row 2: .* the nearest begin on 2025-01-06 and 2025-01-13"),
+        ("2025-01-05", DataError, "Row 2: .* the nearest begin on 2024-12-30 and 2025-01-06"),
+        ("2026-01-05", RefusedError, r"Row 2: .* lies 53 periods ahead.* at or before 2025-12-29"),
+        ("9999-12-27", RefusedError, "Row 2: .* periods ahead"),
+    ],
+)
+def test_periods_are_those_of_the_run(day: str, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        predict(_model(), _known(), _scenario(["a", "a"], [100.0] * 2, days=["2025-01-06", day]))
+
+
+def test_periods_ahead_count_from_the_first_that_was_not_seen() -> None:
+    scenario = _scenario(["a", "a"], [100.0] * 2, days=["2025-12-29", "2025-01-06"])
+    assert periods_ahead(_model(), scenario).tolist() == [52, 1]
+    assert np.isfinite(predict(_model(), _known(), scenario).expected).all()
+
+
+def test_an_absurd_price_is_refused_even_when_widened() -> None:
+    with pytest.raises(OutsideSupport, match=r"Row 2: .* no finite number"):
+        predict(_model(), _known(), _scenario(["a", "a"], [100.0, 1e-300]), widen=True)
+
+
 def test_unknown_products_and_zones_are_refused_by_row() -> None:
     with pytest.raises(UnknownProduct, match="Row 2: product 'zz'"):
         predict(_model(), _known(), _scenario(["a", "zz"], [100.0, 100.0]))
@@ -162,19 +195,22 @@ def test_impossible_prices_name_their_row(price: float) -> None:
 
 def test_other_impossible_rows() -> None:
     good = _scenario(["a"], [100.0])
-    with pytest.raises(DataError, match="is no share"):
+    with pytest.raises(DataError, match="no share between 0 and 1"):
         predict(_model(), _known(), replace(good, feature=np.array([1.5])))
     with pytest.raises(DataError, match="period_start"):
         predict(_model(), _known(), replace(good, period_start=np.array(["NaT"], dtype="datetime64[D]")))
-    with pytest.raises(DataError, match="above regular_price"):
+    with pytest.raises(DataError, match=r"above regular_price \(1\.00 EUR > 0\.90 EUR\)"):
         predict(_model(), _known(), _scenario(["a"], [100.0], regular=90.0))
 
 
 def test_prices_never_seen_are_refused_unless_asked_to_widen() -> None:
     for scenario, says in (
-        (_scenario(["a"], [130.0]), "outside the 80 to 120"),
-        (_scenario(["a"], [60.0]), "deeper discount"),
-        (_scenario(["a"], [70.0], regular=70.0), "outside the 80 to 120"),
+        (_scenario(["a"], [130.0]), r"outside the 0\.80 to 1\.20 EUR"),
+        (
+            _scenario(["a"], [60.0]),
+            r"0\.60 EUR against a regular price of 1\.00 EUR .* \(cheapest 0\.70 EUR\)",
+        ),
+        (_scenario(["a"], [70.0], regular=70.0), r"outside the 0\.80 to 1\.20 EUR"),
     ):
         with pytest.raises(OutsideSupport, match=says):
             predict(_model(), _known(), scenario)
@@ -194,13 +230,13 @@ def test_scenario_tables_are_read_in_decimal_amounts() -> None:
     ("columns", "says"),
     [
         ({"product_id": ["a"], "period_start": ["2025-01-06"]}, "no column offered_price"),
-        ({"product_id": ["a"], "period_start": ["6/1/25"], "offered_price": [1.0]}, "not dates"),
+        ({"product_id": ["a"], "period_start": ["6/1/25"], "offered_price": [1.0]}, "Row 1: .* is no day"),
         ({"product_id": ["a"], "period_start": ["2025-01-06"], "offered_price": ["1,0"]}, "not numbers"),
         (
             {"product_id": [None, "a"], "period_start": ["2025-01-06"] * 2, "offered_price": [1.0] * 2},
             "Row 1",
         ),
-        ({"product_id": [1.5], "period_start": ["2025-01-06"], "offered_price": [1.0]}, "fractions"),
+        ({"product_id": [1.5], "period_start": ["2025-01-06"], "offered_price": [1.0]}, "not identifiers"),
     ],
 )
 def test_bad_scenario_tables_say_what_is_wrong(columns: dict[str, list[object]], says: str) -> None:

@@ -7,11 +7,22 @@ import pytest
 
 from pricing.errors import UsageError
 from pricing.schema import TABLES, table
-from simulators.contract.reference_pages import contract_tables, refreshed, setting_tables
+from simulators.contract.reference_pages import (
+    contract_tables,
+    output_tables,
+    refreshed,
+    scenario_table,
+    setting_tables,
+)
 from simulators.contract.shop_file import parse_shop_file, shop_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (("data-contract.md", "tables", contract_tables()), ("shop-file.md", "settings", setting_tables()))
+PAGES = (
+    ("data-contract.md", "tables", contract_tables()),
+    ("data-contract.md", "scenario", scenario_table()),
+    ("data-contract.md", "outputs", output_tables()),
+    ("shop-file.md", "settings", setting_tables()),
+)
 
 
 @pytest.mark.parametrize(("page", "part", "content"), PAGES)
