@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, Shelf
+from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, PLANS_FILE, Shelf
 from pricing.errors import ArtifactError
 from pricing.marker import MARKER, Marker
 
@@ -52,17 +52,17 @@ def open_shelf(path: Path) -> Shelf:
         As :func:`verified`, or if the run was saved without a catalogue.
     """
     marker = verified(path, RUN_KIND, RUN_VERSION)
-    names = (MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE)
+    names = (MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE, PLANS_FILE)
     missing = [name for name in names if name not in dict(marker.digests)]
     if missing:
         raise ArtifactError(
             f"{path} holds no {' and no '.join(missing)}.",
-            why="Without prices, costs and rules nothing can be recommended.",
+            why="Without prices, costs, rules and plans nothing can be recommended.",
             todo="Give a costs table or a [cost_assumption] in shop.toml, then fit again.",
         )
     written = "\n".join(f"{name} {value}" for name, value in marker.digests)
-    model, catalogue, corridor = ((path / name).read_bytes() for name in names)
-    return Shelf.from_files(model, catalogue, corridor, hashlib.sha256(written.encode()).hexdigest())
+    files = ((path / name).read_bytes() for name in names)
+    return Shelf.from_files(*files, digest=hashlib.sha256(written.encode()).hexdigest())
 
 
 def _digest(path: Path) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 from policies.serve.shelf import Corridor, Shelf
 from pricing.errors import DataError
 from simulators.contract.catalogue import build_catalogue
+from simulators.contract.plans import build_plans
 from simulators.contract.tables import Source
 from simulators.run import Run
 
@@ -19,7 +20,7 @@ HORIZON = 13
 
 
 def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
-    """Gather what a run knows of the shop as its training ends.
+    """Gather what a run knows of the shop, and what the shop plans, as its training ends.
 
     Series that were on sale in the last period of training are on the shelf; what has left the assortment
     is not priced.
@@ -46,12 +47,9 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
             why="There is nothing to price.",
             todo="Check exit_at in products, or give an earlier --until.",
         )
-    catalogue = build_catalogue(
-        source,
-        training.take(index),
-        run.model.take(index),
-        as_of=dt.date.fromisoformat(run.origin.until),
-    )
+    as_of = dt.date.fromisoformat(run.origin.until)
+    catalogue = build_catalogue(source, training.take(index), run.model.take(index), as_of=as_of)
+    plans = build_plans(source, catalogue.series, as_of=as_of)
     section = source.shop.guardrails
     corridor = Corridor(source.shop.corridor, section.ladder_size, section.ladder_reach, horizon)
-    return Shelf(run.model, catalogue, corridor, "")
+    return Shelf(run.model, catalogue, corridor, plans, "")

@@ -242,7 +242,13 @@ _ASSORTMENT = (
         "receipts",
         "Units expected from a supplier.",
         "Stock planning.",
-        (_PRODUCT, _time("expected_at", "When.", required=True), _quantity("Units expected.")),
+        (
+            _PRODUCT,
+            _ZONE,
+            _time("expected_at", "When.", required=True),
+            _quantity("Units expected."),
+            _time("ordered_at", "When it was ordered; absent: before any decision.", required=False),
+        ),
     ),
     Table(
         "bundle_components",

@@ -26,10 +26,11 @@ from policies.serve.thompson import Thompson
 from pricing.arrays import Bools, Floats, Ints
 from pricing.catalogue import Catalogue
 from pricing.decision import Decision, decide, price_at
-from pricing.demand import DemandParameters
+from pricing.demand import Conditions, DemandParameters
 from pricing.features import FEATURES, observe
 from pricing.guardrails import Guardrails
 from pricing.menu import Endings, Menu, candidates
+from pricing.plans import Plans
 from pricing.policy import Policy
 from pricing.scenario import Scenario
 from pricing.situation import Situation
@@ -64,8 +65,25 @@ def shelf(seed: int) -> Shelf:
         variant_of=np.arange(count) // int(rng.choice([1, 2])),
         identified_by=rng.integers(0, 5, count).astype(np.int8),
     )
-    rules = random_shops.settings(rng)
-    return Shelf(model, catalogue, Corridor(rules, int(rng.integers(6, 13)), 0.3, _HORIZON), f"run-{seed}")
+    corridor = Corridor(random_shops.settings(rng), int(rng.integers(6, 13)), 0.3, _HORIZON)
+    return Shelf(model, catalogue, corridor, _plans(rng, count), f"run-{seed}")
+
+
+def _plans(rng: np.random.Generator, count: int) -> Plans:
+    """Two periods of promotions, reductions and deliveries: fewer than the horizon."""
+    shape = (2, count)
+
+    def some(chance: float, values: Floats) -> Floats:
+        return np.where(rng.random(shape) < chance, values, 0.0)
+
+    return Plans(
+        depth=some(0.4, np.log(rng.uniform(0.5, 1.0, shape))),
+        feature=some(0.4, rng.random(shape)),
+        display=some(0.4, rng.random(shape)),
+        receipts=some(0.4, rng.integers(1, 30, shape).astype(np.float64)),
+        declared=True,
+        left_out=0,
+    )
 
 
 def scenario(known: Shelf) -> Scenario:
@@ -73,8 +91,17 @@ def scenario(known: Shelf) -> Scenario:
     rules, corridor = known.corridor.settings, known.corridor
     ladders = candidates(known.catalogue, rules.endings, corridor.ladder_size, corridor.ladder_reach)
     first = int(np.datetime64(known.catalogue.as_of, "D").astype(np.int64))
+    plans, nothing = known.plans, np.zeros(len(known.catalogue))
     return Scenario.of(
-        known.model, Guardrails(known.catalogue, ladders, rules), horizon=_HORIZON, first_day=first
+        known.model,
+        Guardrails(known.catalogue, ladders, rules),
+        horizon=_HORIZON,
+        first_day=first,
+        conditions=(
+            *(Conditions(plans.depth[t], plans.feature[t], plans.display[t], nothing) for t in range(2)),
+            Conditions.plain(len(known.catalogue)),
+        ),
+        receipts=np.concatenate([plans.receipts, nothing[None]]),
     )
 
 
@@ -147,7 +174,9 @@ def environment_equals_decide(known: Shelf, policy: Policy) -> None:
         made = decide(here, problem.guardrails, policy, seed=1, runs=np.arange(2), fingerprint="f")
         assert (runs.situation.menu.price == made.situation.menu.price).all(), "menu is another"
         assert (runs.observe() == made.features.astype(np.float32)).all(), "features is another"
-        assert (runs.allowed == problem.guardrails.admit(here.state).allowed).all(), "allowed is another"
+        assert (runs.allowed == problem.guardrails.admit(here.state, here.conditions).allowed).all(), (
+            "allowed is another"
+        )
         found = runs.advance(np.maximum(made.index, 0)).price
         assert (found == made.price).all(), "price is another"
 
@@ -195,6 +224,11 @@ def _narrow(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> 
     return candidates(catalogue, endings, size, reach * 0.7)
 
 
+def _forgotten(plans: Plans, horizon: int) -> tuple[Conditions, ...]:
+    """Periods in which nothing is promoted, whatever the shop plans."""
+    return (Conditions.plain(len(plans)),) * horizon
+
+
 @pytest.mark.parametrize(
     ("place", "mutant", "way", "field"),
     [
@@ -203,6 +237,7 @@ def _narrow(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> 
         ("envs.runs.price_at", _clipped, environment_equals_decide, "price"),
         ("pricing.decision.observe", _skewed, environment_equals_decide, "features"),
         ("policies.serve.shelf.candidates", _narrow, api_equals_decide, ""),
+        ("pricing.plans.Plans.conditions", _forgotten, api_equals_decide, ""),
     ],
     ids=[
         "skewed feature",
@@ -210,6 +245,7 @@ def _narrow(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> 
         "clip after the choice",
         "skewed feature, served",
         "copied ladder, served",
+        "forgotten plans, served",
     ],
 )
 def test_a_way_in_of_its_own_is_caught(

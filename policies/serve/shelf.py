@@ -19,12 +19,16 @@ from pricing.evidence import Identification
 from pricing.guardrails import Guardrails, GuardrailSettings
 from pricing.menu import Endings, candidates
 from pricing.model import DemandModel
+from pricing.plans import Plans
 from pricing.scenario import Scenario
 
-__all__ = ["CATALOGUE_FILE", "CORRIDOR_FILE", "MODEL_FILE", "Corridor", "Shelf"]
+__all__ = ["CATALOGUE_FILE", "CORRIDOR_FILE", "MODEL_FILE", "PLANS_FILE", "Corridor", "Shelf"]
 
 MODEL_FILE, CATALOGUE_FILE, CORRIDOR_FILE = "model.npz", "catalogue.npz", "corridor.json"
 """Files of a run folder that a shelf is read from."""
+
+PLANS_FILE = "plans.npz"
+"""The file beside them that holds what the shop plans."""
 
 _SCHEMA = 1
 _ACTS = Identification.PROMO_CONTROLLED
@@ -90,6 +94,8 @@ class Shelf:
         N series with prices, costs and limits as of that day.
     corridor
         Within what their prices may move.
+    plans
+        What the shop has decided about the coming periods of the same series.
     digest
         SHA-256 of the run that all this was read from.
     """
@@ -97,7 +103,15 @@ class Shelf:
     model: DemandModel
     catalogue: Catalogue
     corridor: Corridor
+    plans: Plans
     digest: str
+
+    def __post_init__(self) -> None:
+        if len(self.plans) != len(self.catalogue):
+            raise ArtifactError(
+                f"The plans are about {len(self.plans)} series, the catalogue about {len(self.catalogue)}.",
+                todo="Fit again with `tarifa fit`.",
+            )
 
     @cached_property
     def beliefs(self) -> DemandModel:
@@ -115,13 +129,19 @@ class Shelf:
 
     @cached_property
     def scenario(self) -> Scenario:
-        """The coming periods, without promotions and with mean traffic."""
+        """The coming periods as they are planned, with mean traffic."""
         return self.ahead(self.corridor.horizon)
 
     def ahead(self, horizon: int) -> Scenario:
-        """Return the coming `horizon` periods, without promotions and with mean traffic."""
-        first_day = int(np.datetime64(self.catalogue.as_of, "D").astype(np.int64))
-        return Scenario.of(self.beliefs, self.guardrails, horizon=horizon, first_day=first_day)
+        """Return the coming `horizon` periods as they are planned, with mean traffic."""
+        return Scenario.of(
+            self.beliefs,
+            self.guardrails,
+            horizon=horizon,
+            first_day=int(np.datetime64(self.catalogue.as_of, "D").astype(np.int64)),
+            conditions=self.plans.conditions(horizon),
+            receipts=self.plans.arriving(horizon),
+        )
 
     def movable(self) -> Ints:
         """Return the series that the evidence lets move, with their variants; int64, ascending.
@@ -135,18 +155,23 @@ class Shelf:
 
     def take(self, index: Ints) -> Shelf:
         """Return the shelf of the series at `index`."""
-        return replace(self, catalogue=self.catalogue.take(index))
+        return replace(self, catalogue=self.catalogue.take(index), plans=self.plans.take(index))
 
     def files(self) -> Mapping[str, bytes]:
         """Return what a run folder keeps beside its model."""
-        return {CATALOGUE_FILE: self.catalogue.to_bytes(), CORRIDOR_FILE: self.corridor.to_bytes()}
+        return {
+            CATALOGUE_FILE: self.catalogue.to_bytes(),
+            CORRIDOR_FILE: self.corridor.to_bytes(),
+            PLANS_FILE: self.plans.to_bytes(),
+        }
 
     @staticmethod
-    def from_files(model: bytes, catalogue: bytes, corridor: bytes, digest: str) -> Shelf:
+    def from_files(model: bytes, catalogue: bytes, corridor: bytes, plans: bytes, digest: str) -> Shelf:
         """Read a shelf from the bytes of its files; raises :class:`pricing.errors.ArtifactError`."""
         return Shelf(
             DemandModel.from_bytes(model),
             Catalogue.from_bytes(catalogue),
             Corridor.from_bytes(corridor),
+            Plans.from_bytes(plans),
             digest,
         )

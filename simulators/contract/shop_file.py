@@ -194,7 +194,8 @@ class ShopFile:
         bool,
         Says(
             "Your declaration that promotions are planned before demand is known. Only with it does a "
-            "promotions table identify the effect of price."
+            "promotions table identify the effect of price, and only with it do planned promotions and "
+            "reductions enter the coming periods."
         ),
     ] = False
     business_price_lists: Annotated[

@@ -11,6 +11,7 @@ from api.store import Store
 from policies.serve.incumbent import Incumbent
 from policies.serve.resolve import Resolve
 from policies.serve.shelf import Corridor, Shelf
+from pricing.plans import Plans
 from pricing.policy import Policy
 from simulators.folders import write_folder
 from simulators.worlds import toy_scenario
@@ -21,7 +22,8 @@ NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
 
 def toy_shelf(series: int = SERIES, seed: int = 0) -> Shelf:
     scenario, model = toy_scenario(series, seed)
-    return Shelf(model, scenario.catalogue, Corridor(scenario.guardrails.settings, 12, 0.3, 4), "0" * 64)
+    corridor = Corridor(scenario.guardrails.settings, 12, 0.3, 4)
+    return Shelf(model, scenario.catalogue, corridor, Plans.none(series), "0" * 64)
 
 
 def write_run(target: Path, shelf: Shelf) -> Path:
