@@ -41,6 +41,22 @@ def test_text_and_minor_units_are_inverse(minor: int, currency: Currency) -> Non
     assert currency.text(minor) == f"{currency.decimal(minor)} {currency.code}"
 
 
+@pytest.mark.parametrize(
+    ("code", "minor", "shown"),
+    [
+        ("EUR", 349.0, "3.49 EUR"),
+        ("EUR", 348.99999999999994, "3.49 EUR"),  # 3.49 x 100 in binary
+        ("EUR", 500.0 / 3.0, "1.6667 EUR"),  # three for 5.00
+        ("EUR", -5.0, "-0.05 EUR"),
+        ("JPY", 349.0, "349 JPY"),
+        ("JPY", 349.5, "349.50 JPY"),
+        ("KWD", 1250.0, "1.250 KWD"),
+    ],
+)
+def test_unit_prices_are_shown_in_the_currency(code: str, minor: float, shown: str) -> None:
+    assert Currency.of(code).unit_price(minor) == shown
+
+
 def test_an_order_discount_by_hand() -> None:
     # 100 over 333, 333, 334: exact shares 33.3, 33.3, 33.4; the largest remainder gets the last cent.
     np.testing.assert_array_equal(apportion(100, np.array([333, 333, 334])), [33, 33, 34])
