@@ -16,20 +16,21 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.bodies import BodyLimit
 from api.health.routes import router as health
+from api.prices.routes import policies
 from api.prices.routes import router as prices
 from api.prices.service import Desk
 from api.problems import MEDIA_TYPE, answer_error
 from api.readiness import Readiness
 from pricing.errors import TarifaError
 
-__all__ = ["LOGGED", "AccessLog", "BodyLimit", "create_app"]
+__all__ = ["LOGGED", "AccessLog", "create_app"]
 
 LOGGED = ("request_id", "method", "route", "status", "milliseconds")
 """Everything that the access log may hold. Paths, queries, headers and bodies are never logged."""
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_MOST_BYTES = 1 << 20
 
 
 class _Application(FastAPI):
@@ -79,15 +80,17 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
         version=metadata.version("tarifa"),
         summary="Guarded price recommendations, recorded before they are answered.",
         lifespan=lifespan,
+        redirect_slashes=False,
         dependencies=[Depends(addressed)],
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.readiness = readiness
     app.include_router(prices)
+    app.include_router(policies)
     app.include_router(health)
     for kind in (TarifaError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
-    app.add_middleware(BodyLimit, most=_MOST_BYTES)
+    app.add_middleware(BodyLimit)
     app.add_middleware(AccessLog)
     return app
 
@@ -120,31 +123,6 @@ class AccessLog:
             took = round((time.perf_counter() - start) * 1000, 1)
             values = (request_id, scope["method"], route, status, took)
             self._log.info("request", **dict(zip(LOGGED, values, strict=True)))
-
-
-class BodyLimit:
-    """Pure ASGI: refuse a body longer than any honest request, as a problem like any other.
-
-    FastAPI's own limit answers outside of the error handlers, in another format.
-    """
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app = app
-        self._most = most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        left = self._most
-
-        async def limited() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, f"A request body may have {self._most} bytes.")
-            return message
-
-        await self._app(scope, limited if scope["type"] == "http" else receive, send)
 
 
 def _request_id(scope: Scope) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -21,7 +22,15 @@ MEDIA_TYPE = "application/problem+json"
 
 _MOST_FIELDS = 100
 _LOG = logging.getLogger("tarifa.problems")
-_HTTP_CODES = {400: "validation", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+    415: "unsupported_media_type",
+    421: "misdirected",
+}
 
 
 class FieldProblem(BaseModel):
@@ -44,12 +53,23 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = Field(default=[], description="The fields that are wrong.")
 
 
+class _ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """Write JSON; half a surrogate pair, which no UTF-8 can hold, as the escape that it came as."""
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
+
+
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
     for status, text in (
         (400, "The body is no JSON that can be read."),
         (404, "There is no such thing."),
+        (408, "The body takes longer than any honest request."),
         (413, "The body is longer than any honest request."),
+        (415, "The body does not come as JSON."),
         (422, "The request is wrong or cannot be answered honestly."),
         (503, "The service cannot answer now."),
     )
@@ -62,7 +82,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
     language = negotiate(request.headers.get("accept-language"))
     title = texts(language).text("problem", problem.title)
     body = problem.model_copy(update={"title": title}).model_dump()
-    return JSONResponse(body, problem.status, headers={"Content-Language": language}, media_type=MEDIA_TYPE)
+    return _ProblemResponse(body, problem.status, headers={"Content-Language": language})
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
@@ -70,18 +90,54 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, TarifaError):
         problem = _problem(error.code, error.status, error.what, why=error.why, todo=error.todo)
     elif isinstance(error, RequestValidationError):
-        problem = _problem(
-            "validation", 422, "Some fields of the request are not valid.", fields=_fields(error)
-        )
+        problem = _invalid(error)
     elif isinstance(error, HTTPException):
-        problem = _problem(_HTTP_CODES.get(error.status_code, "http"), error.status_code, str(error.detail))
+        problem = _of_http(request, error)
     else:
         _LOG.error("unexpected error", exc_info=error)
         problem = _problem("internal", 500, "Something failed that nobody foresaw; it was logged.")
     response = problem_response(request, problem)
-    if isinstance(error, HTTPException) and error.headers:
-        response.headers.update(error.headers)
+    if isinstance(error, HTTPException):
+        response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = _allowed(request, error)
     return response
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """Return the problem of a request whose fields are wrong, or whose body is no JSON at all."""
+    broken = next((found for found in error.errors() if found["type"] == "json_invalid"), None)
+    if broken is None:
+        return _problem("validation", 422, "Some fields of the request are not valid.", fields=_fields(error))
+    read, place = str(error.body), int(broken["loc"][-1])
+    line, column = read.count("\n", 0, place) + 1, place - read.rfind("\n", 0, place)
+    return _malformed(f"{broken['ctx']['error']}, line {line}, column {column} (character {place + 1})")
+
+
+def _of_http(request: Request, error: HTTPException) -> Problem:
+    cause, status = error.__cause__, error.status_code
+    if status == 400 and isinstance(cause, UnicodeDecodeError):
+        return _malformed(f"no UTF-8 at byte {cause.start + 1}")
+    if status == 400 and isinstance(cause, RecursionError):
+        return _malformed("nested too deeply")
+    if status == 400 and isinstance(cause, ValueError):
+        return _malformed("a number in it has too many digits")
+    todo = f"Use {_allowed(request, error)}." if status == 405 else ""
+    todo = "The routes are described at /openapi.json." if status == 404 else todo
+    return _problem(_HTTP_CODES.get(status, "http"), status, str(error.detail), todo=todo)
+
+
+def _malformed(what: str) -> Problem:
+    return _problem(
+        "malformed", 400, f"The body is no JSON that can be read: {what}.", todo="Send JSON in UTF-8."
+    )
+
+
+def _allowed(request: Request, error: HTTPException) -> str:
+    """Return the methods that this path knows; a router tells only those of the first route that fits."""
+    path = getattr(request.scope.get("route"), "path", "")
+    described = sorted(method.upper() for method in request.app.openapi()["paths"].get(path, ()))
+    return ", ".join(described) or (error.headers or {}).get("Allow", "")
 
 
 def _problem(

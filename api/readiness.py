@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from pricing.errors import BusyError, TarifaError
+from pricing.errors import ArtifactError, BusyError, TarifaError
 
 __all__ = ["Readiness"]
 
@@ -26,6 +26,7 @@ class Readiness(Generic[_Served]):
         self._open = open_it
         self._served: _Served | None = None
         self._failure: TarifaError | None = None
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="opening", daemon=True)
 
     def start(self) -> None:
@@ -46,15 +47,24 @@ class Readiness(Generic[_Served]):
             If it is still being opened.
         TarifaError
             Whatever kept it from being opened.
+        ArtifactError
+            If that was nothing anybody foresaw.
         """
         if self._failure is not None:
             raise self._failure
-        if self._served is None:
-            raise BusyError("The run is still being loaded.", todo="Ask again in a moment.")
-        return self._served
+        if self._served is not None:
+            return self._served
+        if self._ended.is_set():
+            raise ArtifactError(
+                "The run could not be opened, for a reason that nobody foresaw; it was logged.",
+                todo="Read the log, and start the service again.",
+            )
+        raise BusyError("The run is still being loaded.", todo="Ask again in a moment.")
 
     def _run(self) -> None:
         try:
             self._served = self._open()
         except TarifaError as error:
             self._failure = error
+        finally:
+            self._ended.set()

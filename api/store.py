@@ -1,7 +1,7 @@
 """The store: decisions on disk, in one chain, before any answer leaves.
 
 SQLAlchemy Core on SQLite, in write-ahead mode and synced at every commit; what SQLite needs of its own stands
-in :func:`_prepare_sqlite`, and everything else is plain SQL, so that another database is another URL.
+in :mod:`api.sqlite`, and everything else is plain SQL, so that another database is another URL.
 
 Decision rows hold no data about people. Those live in ``subjects``, under a pseudonym, so that erasing
 somebody leaves the chain whole: every row's hash covers the row before it.
@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Column,
     Connection,
     Engine,
@@ -26,18 +27,21 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Select,
     String,
     Table,
     Text,
     create_engine,
-    event,
     insert,
+    literal,
     select,
     update,
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
+from api.sqlite import StoreFile, prepare, require_place
 from pricing.errors import ArtifactError, BusyError, UsageError
 
 __all__ = ["SCHEMA", "Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
@@ -172,21 +176,28 @@ class Store:
     Raises
     ------
     UsageError
-        If the URL names no database that can be used here.
+        If the URL names no database that can be used here, or one that would not outlive the process.
     ArtifactError
         If what is there is no such database, or of a newer schema.
     BusyError
-        If it cannot be written now.
+        If it cannot be written now: held by somebody, read-only, or on a full disk.
     """
 
-    def __init__(self, url: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, url: str | URL, now: Callable[[], datetime]) -> None:
         self._now = now
         self._one_writer = threading.Lock()
         self._engine = _engine(url)
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine)
+        self._file: StoreFile | None = None
+        embedded = self._engine.dialect.name == "sqlite"
+        if embedded:
+            require_place(self._engine.url)
+            prepare(self._engine, _PATIENCE)
         with _failures(), self._engine.execution_options(writes=True).begin() as connection:
             _create(connection)
+            Writing(connection, "").head()  # a write, so that a store that cannot take one fails here
+        if embedded:
+            with _failures(), self._engine.connect() as connection:
+                self._file = StoreFile.of(connection)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -205,8 +216,25 @@ class Store:
         try:
             with _failures(), self._engine.execution_options(writes=True).begin() as connection:
                 yield Writing(connection, self._now().isoformat())
+            if self._file is not None:
+                self._file.require()
         finally:
             self._one_writer.release()
+
+    def request(self, key: str) -> Request | None:
+        """Return the request that came with this key before, None where none did."""
+        with _failures(), self._engine.connect() as connection:
+            return _request(connection, key)
+
+    def holds(self, wanted: Filter) -> bool:
+        """Return whether any decision that passes the filter is recorded."""
+        with _failures(), self._engine.connect() as connection:
+            return connection.execute(_filtered(select(literal(1)), wanted).limit(1)).first() is not None
+
+    def zones(self) -> tuple[str, ...]:
+        """Return the zones that decisions are recorded for, sorted."""
+        with _failures(), self._engine.connect() as connection:
+            return tuple(sorted(connection.execute(select(_DECISIONS.c.zone).distinct()).scalars()))
 
     def read(self, decision_ids: Sequence[str]) -> tuple[Stored, ...]:
         """Return the recorded ones among `decision_ids`, in that order."""
@@ -259,9 +287,8 @@ class Writing:
         return int(seq), str(digest)
 
     def request(self, key: str) -> Request | None:
-        """Return the request that came with this key before, None where none did."""
-        row = self._connection.execute(select(_REQUESTS).where(_REQUESTS.c.key == key)).mappings().first()
-        return None if row is None else Request(key, row["fingerprint"], json.loads(row["answer"]))
+        """As :meth:`Store.request`."""
+        return _request(self._connection, key)
 
     def remember(self, request: Request) -> None:
         """Keep a request and its answer."""
@@ -308,14 +335,6 @@ class Writing:
         """Return the recorded ones among `decision_ids`, in that order."""
         return _read(self._connection, decision_ids)
 
-    def page(self, wanted: Filter, after: int, limit: int) -> tuple[Stored, ...]:
-        """As :meth:`Store.page`, what this transaction recorded included."""
-        return _page(self._connection, wanted, after, limit)
-
-    def run(self, number: str) -> Run | None:
-        """Return a recorded run, None where there is none."""
-        return _run(self._connection, number)
-
     def _keep_run(self, run: Run) -> None:
         known = _run(self._connection, run.number)
         if known is None:
@@ -329,7 +348,7 @@ class Writing:
             )
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     try:
         return create_engine(url, poolclass=QueuePool, pool_size=8)
     except (ArgumentError, ModuleNotFoundError) as error:
@@ -338,27 +357,6 @@ def _engine(url: str) -> Engine:
             why=f"{error}.",
             todo="Give a file, or install the driver of that database.",
         ) from error
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    """Everything that only SQLite needs: durable commits, and writers that queue instead of failing."""
-
-    def connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # SQLAlchemy emits BEGIN itself, below
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={int(_PATIENCE * 1000)}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    def begun(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begun)
 
 
 def _create(connection: Connection) -> None:
@@ -393,10 +391,19 @@ def _read(connection: Connection, decision_ids: Sequence[str]) -> tuple[Stored, 
 
 def _page(connection: Connection, wanted: Filter, after: int, limit: int) -> tuple[Stored, ...]:
     query = select(_DECISIONS).where(_DECISIONS.c.seq > after).order_by(_DECISIONS.c.seq).limit(limit)
+    return tuple(_stored(row) for row in connection.execute(_filtered(query, wanted)).mappings())
+
+
+def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
     for column, value in (("price_group", wanted.price_group), ("zone", wanted.zone), ("run", wanted.run)):
         if value is not None:
             query = query.where(_DECISIONS.c[column] == value)
-    return tuple(_stored(row) for row in connection.execute(query).mappings())
+    return query
+
+
+def _request(connection: Connection, key: str) -> Request | None:
+    row = connection.execute(select(_REQUESTS).where(_REQUESTS.c.key == key)).mappings().first()
+    return None if row is None else Request(key, row["fingerprint"], json.loads(row["answer"]))
 
 
 def _run(connection: Connection, number: str) -> Run | None:
@@ -434,7 +441,11 @@ def _failures() -> Generator[None]:
         raise BusyError(
             "The decision store cannot be used now.",
             why=f"{error.orig}.",
-            todo="Free disk space, end whoever holds the store, or give another --store; then ask again.",
+            todo="Free disk space, allow writing, end whoever holds the store, or give another --store.",
+        ) from error
+    except PoolTimeoutError as error:
+        raise BusyError(
+            "Too many requests wait for the decision store.", todo="Ask again in a moment."
         ) from error
     except DatabaseError as error:
         raise ArtifactError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -66,6 +67,7 @@ def desk_of(session: Session, run: Path, policy: str, store: str | None, data: P
     from api.policies import open_policy
     from api.prices.service import Desk
     from api.runs import open_shelf
+    from api.sqlite import url_of
     from api.store import Store
 
     with session.progress("serve") as told:
@@ -80,7 +82,7 @@ def desk_of(session: Session, run: Path, policy: str, store: str | None, data: P
         _require_distinct([made.name for made in chosen])
         told("opening the store", 0.9)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
-        opened = Store(place if "://" in place else f"sqlite:///{place}", lambda: dt.datetime.now(dt.UTC))
+        opened = Store(url_of(place), lambda: dt.datetime.now(dt.UTC))
     return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened)
 
 
@@ -131,29 +133,44 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
     _log_to_stderr()
 
     def decided() -> Desk:
-        desk.joint()
+        desk.decide_all()
         return desk
 
     app = create_app(decided, _LOOPBACK if host in _LOOPBACK else ())
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False, lifespan="on")
-    server = uvicorn.Server(config)
-    listening = config.bind_socket()
-    # Inherited by every connection: else the kernel holds a short answer back until the caller acknowledges
-    # its headers, some 40 ms. asyncio sets it only on sockets whose protocol is named, and this one's is not.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    address = listening.getsockname()
-    where = f"http://{address[0]}:{address[1]}"
+    with contextlib.closing(desk.store), _listen(host, port) as listening:
+        address, listened = listening.getsockname()[:2]
+        where = f"http://[{address}]:{listened}" if ":" in address else f"http://{address}:{listened}"
+        _tell(session, desk, where)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on")
+        uvicorn.Server(config).run(sockets=[listening])
+    return Outcome({"served": where})
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that will listen there; raises :class:`UsageError` where none can."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by every connection: else the kernel holds a short answer back until the caller
+        # acknowledges its headers, some 40 ms. asyncio sets it only on sockets whose protocol is named, and
+        # this one's is not.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listening.bind(address)
+        listening.listen()
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"Nothing can listen on {host}:{port}.", why=f"{error}.", todo="Give another --port or --host."
+        ) from error
+    return listening
+
+
+def _tell(session: Session, desk: Desk, where: str) -> None:
+    """Say where the service is, and how to try it."""
     session.err.print(f"Serving {desk.default} on {where} (Ctrl-C ends it); to try it: {where}/docs, or")
     body = json.dumps({"price_groups": list(desk.shelf.catalogue.series.group[:1])})
     example = f"curl -s {where}/v1/recommendations -H 'content-type: application/json' -d '{body}'"
     session.err.print(example, markup=False, highlight=False, soft_wrap=True)
-    try:
-        server.run(sockets=[listening])
-    finally:
-        desk.store.close()
-    if not server.started:
-        raise UsageError(f"Nothing can listen on {host}:{port}.", todo="Give another --port.")
-    return Outcome({"served": where})
 
 
 def _log_to_stderr() -> None:

@@ -21,7 +21,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """The run is loaded, its files are what was written, decisions can be recorded."""
+    """The run is loaded and verified, every policy has decided, decisions can be recorded."""
 
     status: str = "ready"
     run: str = Field(description="SHA-256 of the run that is served.")
@@ -37,7 +37,7 @@ async def live() -> Live:
 
 @router.get("/ready", summary="Can it serve?", responses={503: PROBLEMS[503]})
 def ready(request: Request) -> Ready:
-    """Answer once the run is loaded and verified and the store can be written; else say why not."""
+    """Answer once every policy that is served answers at once, and is recorded; else say why not."""
     readiness: Readiness[Desk] = request.app.state.readiness
     desk = readiness.require()
     desk.store.ping()

@@ -6,16 +6,25 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
-from api.prices.schemas import Detail, RecommendationPage, RecommendationRequest, RecommendationResponse
+from api.bodies import JsonRoute
+from api.prices.schemas import (
+    Detail,
+    Policies,
+    PolicyInfo,
+    RecommendationPage,
+    RecommendationRequest,
+    RecommendationResponse,
+)
 from api.prices.service import Desk
 from api.problems import PROBLEMS
 from api.readiness import Readiness
 from api.store import Filter
 from api.texts import Texts, negotiate, texts
 
-__all__ = ["router"]
+__all__ = ["policies", "router"]
 
-router = APIRouter(prefix="/v1/recommendations", tags=["prices"], responses=PROBLEMS)
+router = APIRouter(prefix="/v1/recommendations", tags=["prices"], responses=PROBLEMS, route_class=JsonRoute)
+policies = APIRouter(prefix="/v1/policies", tags=["prices"], responses={503: PROBLEMS[503]})
 
 Key = Annotated[
     str | None,
@@ -82,3 +91,9 @@ def read_recommendation(
     """Read one recommendation with its reasons, menu, refused prices and demand curve."""
     stored, run = serving.find(decision_id)
     return Detail.full(stored, run, serving.curve(stored), told)
+
+
+@policies.get("", summary="List the policies that are served")
+def list_policies(serving: Serving) -> Policies:
+    """List what can be named as `policy`, which of them decides by default, and what each has decided."""
+    return Policies(items=[PolicyInfo.of(served) for served in serving.served()])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.prices.service import Answer, Ask, Page
+from api.prices.service import Answer, Ask, Page, Served
 from api.store import Run, Stored
 from api.texts import Texts
 from pricing.guardrails import Rule
@@ -17,6 +17,8 @@ __all__ = [
     "CurvePoint",
     "Detail",
     "Money",
+    "Policies",
+    "PolicyInfo",
     "Recommendation",
     "RecommendationPage",
     "RecommendationRequest",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Cursor = Annotated[str, Field(min_length=1, max_length=100)]
 Day = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
@@ -45,7 +48,9 @@ class Money(BaseModel):
 class RecommendationRequest(BaseModel):
     """Which recommendations are wanted."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"price_groups": ["1082185"]}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"price_groups": ["1082185"]}]}
+    )
 
     price_groups: Annotated[list[Name], Field(min_length=1, max_length=1000)] | None = Field(
         default=None, description="Price groups; absent: all of the run."
@@ -54,15 +59,20 @@ class RecommendationRequest(BaseModel):
     as_of: Day | None = Field(
         default=None, description="The day on which things must be known; refused if it is not the run's own."
     )
-    policy: Name | None = Field(default=None, description="Policy; absent: the one the service decides by.")
+    policy: Name | None = Field(
+        default=None, description="One of `GET /v1/policies`; absent: the one the service decides by."
+    )
     limit: int = Field(
         default=100, ge=1, le=1000, description="Most recommendations in this answer if all are wanted."
+    )
+    cursor: Cursor | None = Field(
+        default=None, description="`next` of the answer before; everything else as in that request."
     )
 
     def ask(self) -> Ask:
         """Return what the service is asked."""
         groups = None if self.price_groups is None else tuple(self.price_groups)
-        return Ask(groups, self.zone, self.as_of, self.policy, self.limit)
+        return Ask(groups, self.zone, self.as_of, self.policy, self.limit, self.cursor)
 
 
 class Recommendation(BaseModel):
@@ -120,6 +130,42 @@ class RunInfo(BaseModel):
         return RunInfo(**{name: content[name] for name in RunInfo.model_fields})
 
 
+class PolicyInfo(BaseModel):
+    """A policy that is served, and its joint decision for the coming period."""
+
+    name: str = Field(description="As `policy` of a request names it.")
+    default: bool = Field(description="It decides where a request names none.")
+    kind: str = Field(
+        description="`rule`, `planner` (computes from the model), `bandit` (tries prices out), `learned` "
+        "(trained in simulation), or `other`."
+    )
+    version: str = Field(description="SHA-256 of its artifact.")
+    release: str = Field(description="Name and version, short: what every recommendation of it carries.")
+    valid_from: str = Field(description="First day of the period that it has decided.")
+    valid_to: str = Field(description="First day after it.")
+    run: RunInfo
+
+    @staticmethod
+    def of(served: Served) -> PolicyInfo:
+        """Read what is served."""
+        return PolicyInfo(
+            name=served.name,
+            default=served.default,
+            kind=served.kind,
+            version=served.version,
+            release=served.made.release,
+            valid_from=served.made.shelf.catalogue.as_of,
+            valid_to=served.made.valid_to,
+            run=RunInfo.of(served.run),
+        )
+
+
+class Policies(BaseModel):
+    """The policies that are served, the default one first."""
+
+    items: list[PolicyInfo]
+
+
 class RecommendationPage(BaseModel):
     """Recorded recommendations in the order in which they were recorded."""
 
@@ -140,7 +186,7 @@ class RecommendationResponse(BaseModel):
     run: RunInfo
     items: list[Recommendation]
     next: str | None = Field(
-        description="Where all were wanted: cursor of the rest, for `GET /v1/recommendations?run=...`."
+        description="Where all were wanted: send the same request with this as `cursor`; null at the end."
     )
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 A run decides its whole catalogue jointly, because some rules are about all of it (how large a share may
 move). So each policy decides once for the run's one coming period, in memory, whatever was asked for. Every
-request is answered from that joint decision, and the decisions that it names are recorded, durably and in one
+request is answered from that joint decision, and the decisions in its answer are recorded, durably and in one
 transaction with the request's idempotency key, before the answer leaves. Identifiers follow from what was
 decided on: asking again gives the same decisions and records nothing twice.
 """
@@ -14,19 +14,28 @@ import binascii
 import hashlib
 import json
 import threading
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
+from itertools import chain
 from typing import Any
 
-from api.store import Entry, Filter, Request, Run, Store, Stored, Writing
-from policies.serve.journey import Recommended, recommend
+from api.store import Entry, Filter, Request, Run, Store, Stored
+from policies.serve.artifact import KINDS
+from policies.serve.journey import Recommended, recommend_each
 from policies.serve.shelf import Shelf
-from pricing.errors import RefusedError, UnknownProduct, UsageError
+from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError
 from pricing.policy import Policy
 from pricing.recommendation import Curve
 
-__all__ = ["Answer", "Ask", "Desk", "Page", "plain"]
+__all__ = ["Answer", "Ask", "Desk", "Page", "Served", "plain"]
+
+_LISTED = "after"
+"""What cursors of the list of recorded decisions begin with; those of a run begin with its number."""
+
+_MOST_NAMES = 10
+"""Names that a problem spells out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,8 @@ class Ask:
         A zone, the day on which things must be known, the policy; None where any, or the run's own, will do.
     limit
         Most recommendations in the answer if all are asked for.
+    cursor
+        Where all are asked for: what the answer before said follows next; None at the beginning.
     """
 
     price_groups: tuple[str, ...] | None
@@ -48,6 +59,7 @@ class Ask:
     as_of: str | None
     policy: str | None
     limit: int
+    cursor: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -83,6 +95,31 @@ class Answer:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A policy that is served.
+
+    Attributes
+    ----------
+    name, kind, version
+        As requests name it; what kind of policy it is, ``"other"`` if none of Tarifa's own; the digest of its
+        artifact.
+    default
+        It decides where none is asked for.
+    made
+        Its joint decision.
+    run
+        The same as it is recorded.
+    """
+
+    name: str
+    kind: str
+    version: str
+    default: bool
+    made: Recommended
+    run: Run
+
+
 class Desk:
     """Where a run is served: its shelf, the policies that may decide for it, and the store.
 
@@ -103,26 +140,30 @@ class Desk:
         self.policies = policies
         self.default = default
         self.store = store
-        self._joint: dict[str, Recommended] = {}
+        self._served: dict[str, Served] = {}
         self._deciding = {name: threading.Lock() for name in policies}
         self._places = _places(shelf)
+        self._all = {
+            zone: sorted(chain.from_iterable(found.values())) for zone, found in self._places.items()
+        }
+        self._zones = tuple(sorted(set(shelf.catalogue.series.zone)))
+
+    def decide_all(self) -> None:
+        """Decide for every policy; from then on each request is answered from memory, whatever it names."""
+        made = recommend_each(self.shelf, tuple(self.policies.values()))
+        for name, decided in zip(self.policies, made, strict=True):
+            self._served[name] = self._serve(name, decided)
+
+    def served(self) -> tuple[Served, ...]:
+        """Return what is served, in the order in which it was named."""
+        return tuple(self._of(name) for name in self.policies)
 
     def joint(self, policy: str | None = None) -> Recommended:
         """Return the joint decision of a policy, made at most once.
 
         What is decided is returned at once, even while another policy decides for the first time.
         """
-        name = self.default if policy is None else policy
-        if name not in self.policies:
-            raise UsageError(
-                f"policy: this service has no policy {name!r}.",
-                todo=f"Choose one of {', '.join(sorted(self.policies))}.",
-            )
-        if name not in self._joint:
-            with self._deciding[name]:
-                if name not in self._joint:
-                    self._joint[name] = recommend(self.shelf, self.policies[name])
-        return self._joint[name]
+        return self._of(policy).made
 
     def answer(self, ask: Ask, key: str | None = None) -> Answer:
         """Decide, record, and only then answer.
@@ -132,32 +173,29 @@ class Desk:
         UnknownProduct
             If a price group or zone is not in the run.
         UsageError
-            If the policy is unknown, or the key came with another request before.
+            If the policy or cursor is unknown, or the key came with another request before.
         RefusedError
             If the shop is asked for as of another day than the run knows it.
         """
-        if ask.as_of is not None and ask.as_of != self.shelf.catalogue.as_of:
-            raise RefusedError(
-                f"as_of: this run knows the shop as of {self.shelf.catalogue.as_of}, not {ask.as_of}.",
-                why="What became known later must not enter, and what has changed since is not known.",
-                todo="Fit a run until that day and serve it.",
-            )
-        made = self.joint(ask.policy)
-        rows = _rows(self._places, ask)
-        run = _run(made)
-        ids = [made.ids[row] for row in rows]
+        before = None if key is None else self.store.request(key)
+        if before is not None:
+            return self._replay(before, ask)
+        served = self._of(ask.policy)
+        rows, cursor = self._chosen(ask, served.run)
+        ids = [served.made.ids[row] for row in rows]
         known = self.store.known(ids)  # only what is new is written out; recording looks again
-        entries = [_entry(made, row) for row, name in zip(rows, ids, strict=True) if name not in known]
+        new = [row for row, name in zip(rows, ids, strict=True) if name not in known]
+        entries = _entries(served.made, new)
         with self.store.writing() as transaction:
-            before = None if key is None else _seen(transaction, key, ask)
-            if before is not None:
-                return _replay(transaction, run, before)
-            transaction.record(run, entries)
-            page = _first_page(transaction, run, ids, ask)
-            if key is not None:
-                answer = {"ids": [row.decision_id for row in page.rows], "cursor": page.cursor}
-                transaction.remember(Request(key, ask.fingerprint, answer))
-        return Answer(run, page, replayed=False)
+            before = None if key is None else transaction.request(key)
+            if before is None:
+                transaction.record(served.run, entries)
+                page = Page(transaction.read(ids), cursor)
+                if key is not None:
+                    told = {"ids": ids, "cursor": cursor, "meant": self._meant(ask).fingerprint}
+                    transaction.remember(Request(key, ask.fingerprint, told))
+                return Answer(served.run, page, replayed=False)
+        return self._replay(before, ask)
 
     def find(self, decision_id: str) -> tuple[Stored, Run | None]:
         """Return a recorded decision and its run; raises :class:`UnknownProduct` where there is none."""
@@ -175,13 +213,112 @@ class Desk:
         if name not in self.policies:
             return None
         made = self.joint(name)
-        if stored.decision_id not in made.ids:
-            return None
-        return made.curve(made.ids.index(stored.decision_id))
+        place = made.place.get(stored.decision_id)
+        return None if place is None else made.curve(place)
 
     def page(self, wanted: Filter, cursor: str | None, limit: int) -> Page:
-        """Return recorded decisions in the order in which they were recorded."""
-        return _paged(self.store.page(wanted, _place(cursor), limit + 1), limit)
+        """Return recorded decisions in the order in which they were recorded.
+
+        Raises
+        ------
+        UnknownProduct
+            If the run, zone or price group that is wanted is neither served nor recorded.
+        UsageError
+            If the cursor is none of this list.
+        """
+        self._require_known(wanted)
+        rows = self.store.page(wanted, _after(cursor, _LISTED), limit + 1)
+        more = len(rows) > limit
+        return Page(rows[:limit], _cursor(_LISTED, rows[limit - 1].seq) if more else None)
+
+    def _of(self, policy: str | None) -> Served:
+        name = self.default if policy is None else policy
+        if name not in self.policies:
+            raise UsageError(
+                f"policy: this service has no policy {name!r}.",
+                todo=f"Choose one of {', '.join(sorted(self.policies))}.",
+            )
+        if name not in self._served:
+            with self._deciding[name]:
+                if name not in self._served:
+                    made = recommend_each(self.shelf, (self.policies[name],))[0]
+                    self._served[name] = self._serve(name, made)
+        return self._served[name]
+
+    def _serve(self, name: str, made: Recommended) -> Served:
+        policy, default = self.policies[name], name == self.default
+        return Served(name, KINDS.get(policy.name, "other"), policy.version, default, made, _run(made))
+
+    def _meant(self, ask: Ask) -> Ask:
+        """Return the request with everything said that it leaves unsaid: two that mean the same are equal."""
+        groups = None if ask.price_groups is None else tuple(dict.fromkeys(ask.price_groups))
+        return replace(
+            ask,
+            price_groups=groups,
+            zone=self._zones[0] if len(self._zones) == 1 and ask.zone is None else ask.zone,
+            as_of=ask.as_of or self.shelf.catalogue.as_of,
+            policy=ask.policy or self.default,
+            limit=ask.limit if groups is None else 0,
+        )
+
+    def _chosen(self, ask: Ask, run: Run) -> tuple[Sequence[int], str | None]:
+        """Return the series that the answer holds, and the cursor of those that follow."""
+        if ask.as_of is not None and ask.as_of != self.shelf.catalogue.as_of:
+            raise RefusedError(
+                f"as_of: this run knows the shop as of {self.shelf.catalogue.as_of}, not {ask.as_of}.",
+                why="What became known later must not enter, and what has changed since is not known.",
+                todo="Fit a run until that day and serve it.",
+            )
+        if ask.zone is not None and ask.zone not in self._zones:
+            raise self._no_zone(ask.zone, self._zones)
+        if ask.price_groups is not None:
+            return _named(self._places[ask.zone], ask), None
+        rows = self._all[ask.zone]
+        start = bisect_right(rows, _after(ask.cursor, run.number))
+        end = start + ask.limit
+        return rows[start:end], _cursor(run.number, rows[end - 1]) if end < len(rows) else None
+
+    def _replay(self, before: Request, ask: Ask) -> Answer:
+        """Answer as before, whatever is served by now; raises :class:`UsageError` for another request."""
+        if before.fingerprint != ask.fingerprint and before.answer["meant"] != self._meant(ask).fingerprint:
+            raise UsageError(
+                "Idempotency-Key: this key came with another request before.",
+                why="One key stands for one request.",
+                todo="Send a new key with a new request.",
+            )
+        rows = self.store.read(before.answer["ids"])
+        run = self.store.run(rows[0].run) if rows else None
+        if run is None or len(rows) != len(before.answer["ids"]):
+            raise ArtifactError(
+                "The decision store no longer holds what this key was answered with.",
+                why="Rows were removed from outside.",
+                todo="Restore the store from a backup.",
+            )
+        return Answer(run, Page(rows, before.answer["cursor"]), replayed=True)
+
+    def _require_known(self, wanted: Filter) -> None:
+        """Refuse to list what nobody has: an empty list would say that it exists."""
+        run, zone, group = wanted.run, wanted.zone, wanted.price_group
+        served = {one.run.number for one in self._served.values()}
+        if run is not None and run not in served and self.store.run(run) is None:
+            raise UnknownProduct(
+                f"run: no run {run} is served or recorded here.",
+                todo="Take the number from `run` of an answer, or leave it out.",
+            )
+        if zone is not None and zone not in self._zones and not self.store.holds(Filter(zone=zone)):
+            raise self._no_zone(zone, sorted({*self._zones, *self.store.zones()}))
+        if group is None or group in self._places[None] or self.store.holds(Filter(price_group=group)):
+            return
+        raise UnknownProduct(
+            f"price_group: {group} is neither in the run that is served nor recorded here.",
+            todo="Correct the name.",
+        )
+
+    @staticmethod
+    def _no_zone(zone: str, known: Sequence[str]) -> UnknownProduct:
+        return UnknownProduct(
+            f"zone: there is no zone {zone!r} here.", todo=f"Known are {', '.join(known[:_MOST_NAMES])}."
+        )
 
 
 def plain(value: Any) -> Any:
@@ -206,17 +343,18 @@ def _places(shelf: Shelf) -> dict[str | None, dict[str, list[int]]]:
     return places
 
 
-def _rows(by_zone: Mapping[str | None, Mapping[str, list[int]]], ask: Ask) -> list[int]:
-    """Return the series that are asked for, in the order asked."""
-    if ask.zone not in by_zone:
-        raise UnknownProduct(f"zone: this run knows no zone {ask.zone!r}.")
-    places = by_zone[ask.zone]
-    wanted = tuple(places) if ask.price_groups is None else tuple(dict.fromkeys(ask.price_groups))
+def _named(places: Mapping[str, list[int]], ask: Ask) -> list[int]:
+    """Return the series of the price groups that are asked for, in the order asked."""
+    wanted = dict.fromkeys(ask.price_groups or ())
+    if ask.cursor is not None:
+        raise UsageError(
+            "cursor: price groups that are named come in one answer.", todo="Leave out one of the two."
+        )
     unknown = [group for group in wanted if group not in places]
     if unknown:
         where = "this run" if ask.zone is None else f"zone {ask.zone!r}"
         raise UnknownProduct(
-            f"price_groups: {', '.join(unknown[:10])} not known in {where} ({len(unknown)} in all).",
+            f"price_groups: {', '.join(unknown[:_MOST_NAMES])} not known in {where} ({len(unknown)} in all).",
             why="A price for a product without history would be invented.",
             todo="Correct the names, or fit a run on data that hold their sales.",
         )
@@ -237,55 +375,37 @@ def _run(made: Recommended) -> Run:
     return Run(made.passport[:8], made.passport, content)
 
 
-def _entry(made: Recommended, series: int) -> Entry:
-    row, record = made.row(series), made.decisions.record(0, series)
-    content = {
-        "recommendation": plain(row),
-        "decision": plain(record),
-        "currency": made.shelf.catalogue.currency,
-    }
-    return Entry(row.decision_id, row.price_group, row.zone, content)
-
-
-def _seen(transaction: Writing, key: str, ask: Ask) -> Request | None:
-    before = transaction.request(key)
-    if before is not None and before.fingerprint != ask.fingerprint:
-        raise UsageError(
-            "Idempotency-Key: this key came with another request before.",
-            why="One key stands for one request.",
-            todo="Send a new key with a new request.",
+def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
+    currency = made.shelf.catalogue.currency
+    return [
+        Entry(
+            row.decision_id,
+            row.price_group,
+            row.zone,
+            {"recommendation": plain(row), "decision": plain(record), "currency": currency},
         )
-    return before
+        for row, record in made.written(series)
+    ]
 
 
-def _replay(transaction: Writing, run: Run, before: Request) -> Answer:
-    rows = transaction.read(before.answer["ids"])
-    made_by = run if not rows else transaction.run(rows[0].run) or run
-    return Answer(made_by, Page(rows, before.answer["cursor"]), replayed=True)
+def _cursor(of: str, last: int) -> str:
+    """Return the cursor of what follows place `last` in a list: its keyset, which stays true as it grows."""
+    return base64.urlsafe_b64encode(f"{of}:{last}".encode()).decode().rstrip("=")
 
 
-def _first_page(transaction: Writing, run: Run, ids: Sequence[str], ask: Ask) -> Page:
-    if ask.price_groups is not None:
-        return Page(transaction.read(ids), None)
-    wanted = Filter(zone=ask.zone, run=run.number)
-    return _paged(transaction.page(wanted, 0, ask.limit + 1), ask.limit)
-
-
-def _paged(rows: tuple[Stored, ...], limit: int) -> Page:
-    if len(rows) <= limit:
-        return Page(rows, None)
-    last = rows[limit - 1].seq
-    return Page(rows[:limit], base64.urlsafe_b64encode(f"after:{last}".encode()).decode().rstrip("="))
-
-
-def _place(cursor: str | None) -> int:
+def _after(cursor: str | None, of: str) -> int:
+    """Return the place that a cursor of this list stands for, -1 at the beginning."""
     if cursor is None:
-        return 0
+        return -1
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        word, _, seq = text.partition(":")
-        if word == "after" and seq.isascii() and seq.isdigit() and len(seq) < 19:
-            return int(seq)
+        word, _, place = text.partition(":")
+        if word == of and place.isascii() and place.isdigit() and len(place) < 19:
+            return int(place)
     except (binascii.Error, ValueError):
         pass
-    raise UsageError("cursor: this is no cursor of this list.", todo="Pass on `next` as it was answered.")
+    raise UsageError(
+        "cursor: this is no cursor of this list.",
+        why="A cursor belongs to one list, and to the run that answered it.",
+        todo="Pass on `next` as it was answered, or begin again without a cursor.",
+    )

@@ -42,7 +42,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def test_every_answer_is_described(described: Any) -> None:
     operations = [found.ok() for found in described.get_all_operations()]
-    assert len(operations) == 5
+    assert len(operations) == 6
 
     @settings(
         max_examples=15,

@@ -53,6 +53,10 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def client(desk: Desk, portal: BlockingPortal) -> Client:
+    return _serving(desk, portal)
+
+
+def _serving(desk: Desk, portal: BlockingPortal) -> Client:
     app = create_app(lambda: desk)
     app.state.readiness.start()
     app.state.readiness.wait(30)
@@ -100,15 +104,40 @@ def test_recorded_before_answered_and_the_same_when_asked_again(client: Client, 
     assert desk.store.verify() == 1
 
 
-def test_all_are_answered_in_pages(client: Client, desk: Desk) -> None:
-    body = client.post({"limit": 8}).json()
-    found, cursor = [item["price_group"] for item in body["items"]], body["next"]
-    while cursor:
-        query = {"run": body["run"]["run"], "cursor": cursor, "limit": 8}
+def test_all_are_answered_in_pages_and_each_is_recorded_before_it_leaves(client: Client, desk: Desk) -> None:
+    found: list[str] = []
+    request: dict[str, Any] = {"limit": 8}
+    while True:
+        body = client.post(request).json()
+        found += [item["price_group"] for item in body["items"]]
+        assert desk.store.verify() == len(found)
+        if body["next"] is None:
+            break
+        request["cursor"] = body["next"]
+    assert found == list(desk.shelf.catalogue.series.group)
+
+
+def test_what_is_recorded_is_listed_in_pages(client: Client) -> None:
+    groups = [f"toy{i:05d}" for i in (9, 3, 12, 0, 7)]
+    number = client.post({"price_groups": groups}).json()["run"]["run"]
+    found: list[str] = []
+    query: dict[str, Any] = {"run": number, "limit": 2}
+    while True:
         page = client.get(URL, params=query).json()
         found += [item["price_group"] for item in page["items"]]
-        cursor = page["next"]
-    assert found == list(desk.shelf.catalogue.series.group)
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    assert found == groups
+
+
+def test_a_cursor_belongs_to_its_list_and_its_run(client: Client, desk: Desk) -> None:
+    cursor = client.post({"limit": 8}).json()["next"]
+    _problem(client.get(URL, params={"cursor": cursor}), 422, "usage")
+    _problem(client.post({"limit": 8, "cursor": cursor, "policy": "incumbent"}), 422, "usage")
+    _problem(client.post({"price_groups": ["toy00001"], "cursor": cursor}), 422, "usage")
+    assert client.post({"limit": 8, "cursor": cursor, "policy": "resolve"}).status_code == 200
+    assert desk.store.verify() == 16
 
 
 def test_one_recommendation_with_all_behind_it(client: Client, desk: Desk) -> None:
@@ -130,15 +159,8 @@ def test_one_recommendation_with_all_behind_it(client: Client, desk: Desk) -> No
 def test_a_decision_of_another_run_has_no_curve(tmp_path: Path, portal: BlockingPortal) -> None:
     old = open_desk(write_run(tmp_path / "old", toy_shelf(seed=1)), tmp_path / "d.sqlite3")
     new = open_desk(write_run(tmp_path / "new", toy_shelf()), tmp_path / "d.sqlite3")
-    made: dict[str, Any] = {}
-    for desk in (old, new):
-        app = create_app(lambda desk=desk: desk)  # type: ignore[misc]  # mypy infers no type for the default
-        app.state.readiness.start()
-        app.state.readiness.wait(30)
-        client = Client(app, portal)
-        if desk is old:
-            made = client.post({"price_groups": ["toy00001"]}).json()["items"][0]
-    body = client.get(f"{URL}/{made['decision_id']}").json()
+    made = _serving(old, portal).post({"price_groups": ["toy00001"]}).json()["items"][0]
+    body = _serving(new, portal).get(f"{URL}/{made['decision_id']}").json()
     assert body["curve"] is None
     assert body["recommended_price"] == made["recommended_price"]
 
@@ -190,17 +212,143 @@ def test_bad_requests_are_problems_that_name_the_field(
     assert desk.store.verify() == 0, "a refused request records nothing"
 
 
+def test_a_key_means_the_request_not_how_it_was_written(client: Client, desk: Desk) -> None:
+    key, day = {"Idempotency-Key": "k1"}, desk.shelf.catalogue.as_of
+    first = client.post({"price_groups": ["toy00001"]}, **key)
+    for same in (
+        {"price_groups": ["toy00001"], "policy": "resolve"},
+        {"price_groups": ["toy00001", "toy00001"], "as_of": day, "zone": desk.shelf.catalogue.series.zone[0]},
+        {"price_groups": ["toy00001"], "limit": 7},
+    ):
+        again = client.post(same, **key)
+        assert again.json() == first.json()
+        assert again.headers["idempotent-replayed"] == "true"
+    for other in ({"price_groups": ["toy00001"], "policy": "incumbent"}, {"limit": 1}):
+        _problem(client.post(other, **key), 422, "usage")
+
+
+def test_a_key_is_replayed_whatever_is_served_by_then(tmp_path: Path, portal: BlockingPortal) -> None:
+    asked, key = {"limit": 3}, {"Idempotency-Key": "k1"}
+    old = open_desk(write_run(tmp_path / "old", toy_shelf(seed=1)), tmp_path / "d.sqlite3")
+    first = _serving(old, portal).post(asked, **key)
+    new = open_desk(write_run(tmp_path / "new", toy_shelf()), tmp_path / "d.sqlite3")
+    new.default = "incumbent"
+    again = _serving(new, portal).post(asked, **key)
+    assert again.json() == first.json()
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_a_key_whose_answer_was_removed_is_not_answered_anew(client: Client, desk: Desk) -> None:
+    client.post({"price_groups": ["toy00001"]}, **{"Idempotency-Key": "k1"})
+    with desk.store._engine.connect() as connection:
+        connection.exec_driver_sql("DELETE FROM decisions")
+        connection.exec_driver_sql("COMMIT")
+    _problem(client.post({"price_groups": ["toy00001"]}, **{"Idempotency-Key": "k1"}), 503, "artifact")
+
+
+def test_policies_are_listed_and_what_is_listed_can_be_named(client: Client, desk: Desk) -> None:
+    found = client.get("/v1/policies").json()["items"]
+    assert [(p["name"], p["default"], p["kind"]) for p in found] == [
+        ("incumbent", False, "rule"),
+        ("resolve", True, "planner"),
+    ]
+    for policy in found:
+        assert policy["version"] == desk.policies[policy["name"]].version
+        answer = client.post({"price_groups": ["toy00001"], "policy": policy["name"]}).json()
+        assert answer["run"] == policy["run"]
+        assert answer["items"][0]["release"] == policy["release"]
+        assert (answer["items"][0]["valid_from"], answer["items"][0]["valid_to"]) == (
+            policy["valid_from"],
+            policy["valid_to"],
+        )
+
+
+def test_a_list_of_what_nobody_has_is_a_problem_that_says_what_there_is(client: Client, desk: Desk) -> None:
+    zone = desk.shelf.catalogue.series.zone[0]
+    assert zone in _problem(client.get(URL, params={"zone": "moon"}), 404, "unknown_product")["todo"]
+    assert zone in _problem(client.post({"zone": "moon"}), 404, "unknown_product")["todo"]
+    found = _problem(client.get(URL, params={"price_group": "nope"}), 404, "unknown_product")
+    assert "nope" in found["detail"]
+    _problem(client.get(URL, params={"run": "00000000"}), 404, "unknown_product")
+    known = {"zone": zone, "price_group": "toy00001", "run": desk.served()[0].run.number}
+    assert client.get(URL, params=known).json() == {"items": [], "next": None}
+
+
+def test_what_another_run_recorded_can_still_be_listed(tmp_path: Path, portal: BlockingPortal) -> None:
+    both = toy_shelf()
+    old = open_desk(write_run(tmp_path / "old", both), tmp_path / "d.sqlite3")
+    made = _serving(old, portal).post({"price_groups": ["toy00019"]}).json()
+    part = both.take(np.arange(10, dtype=np.int64))
+    new = _serving(open_desk(write_run(tmp_path / "new", part), tmp_path / "d.sqlite3"), portal)
+    for query in ({"price_group": "toy00019"}, {"run": made["run"]["run"]}):
+        assert new.get(URL, params=query).json()["items"] == made["items"]
+    _problem(new.post({"price_groups": ["toy00019"]}), 404, "unknown_product")
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({}, "application/json"),
+        ({"Content-Type": "text/plain"}, "text/plain"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "urlencoded"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, "gzip"),
+    ],
+)
+def test_only_json_is_read(client: Client, headers: dict[str, str], says: str) -> None:
+    body = json.dumps({"price_groups": ["toy00001"]}).encode()
+    found = _problem(client.call("POST", URL, content=body, headers=headers), 415, "unsupported_media_type")
+    assert says in found["detail"]
+    named = {"Content-Type": "application/vnd.shop+json; charset=utf-8"}
+    assert client.call("POST", URL, content=body, headers=named).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"{", "line 1, column 2 (character 2)"),
+        (b'{"limit": 5,\n "zone": x}', "line 2, column 10"),
+        (b'{"zone": "\xff"}', "byte 11"),
+        (b"[" * 100_000, "nested"),
+        (b'{"limit":' + b"9" * 5000 + b"}", "digits"),
+    ],
+)
+def test_what_is_no_json_is_a_problem_that_says_where(client: Client, body: bytes, says: str) -> None:
+    answer = client.call("POST", URL, content=body, headers={"Content-Type": "application/json"})
+    assert says in _problem(answer, 400, "malformed")["detail"]
+
+
+@pytest.mark.parametrize(
+    "name", ["\ud800", "a\x00b", "\u202e\u0000", "'; DROP TABLE decisions --", "\U0001f9c0" * 200]
+)
+def test_names_of_any_letters_are_answered(client: Client, desk: Desk, name: str) -> None:
+    for asked in ({"price_groups": [name]}, {"zone": name}, {name: 1}, {"policy": name}):
+        answer = client.call(
+            "POST", URL, content=json.dumps(asked).encode(), headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code in {404, 422}
+        assert answer.json()["code"] in {"unknown_product", "validation", "usage"}
+    for query in ("price_group", "zone"):
+        assert client.get(URL, params={query: name.replace("\ud800", "\ufffd")}).status_code == 404
+    assert desk.store.verify() == 0
+
+
 def test_other_failures_are_problems_too(client: Client) -> None:
-    _problem(client.get("/nowhere"), 404, "not_found")
-    _problem(client.call("DELETE", URL), 405, "method_not_allowed")
+    assert "/openapi.json" in _problem(client.get("/nowhere"), 404, "not_found")["todo"]
+    _problem(client.get(f"{URL}/"), 404, "not_found")
+    refused = client.call("DELETE", URL)
+    assert _problem(refused, 405, "method_not_allowed")["todo"] == "Use GET, POST."
+    assert refused.headers["allow"] == "GET, POST"
+    assert client.call("PUT", "/v1/policies").headers["allow"] == "GET"
+    for limit in ("-1", "0", "1001", "x", "9" * 30):
+        found = _problem(client.get(URL, params={"limit": limit}), 422, "validation")
+        assert found["errors"][0]["pointer"] == "/query/limit"
+    many = _problem(client.post({"price_groups": [f"g{i}" for i in range(10_000)]}), 422, "validation")
+    assert "1000" in many["errors"][0]["detail"]
     _problem(client.get(f"{URL}/{'0' * 32}"), 404, "unknown_product")
     _problem(client.get(f"{URL}/short"), 422, "validation")
     _problem(client.get(URL, params={"cursor": "nonsense"}), 422, "usage")
-    _problem(client.call("POST", URL, content=b"{"), 422, "validation")
-    for unreadable in (b"\xff", b"[" * 100_000, b'{"limit":' + b"9" * 5000 + b"}"):
-        answer = client.call("POST", URL, content=unreadable, headers={"Content-Type": "application/json"})
-        _problem(answer, 400, "validation")
-    _problem(client.call("POST", URL, content=b" " * (2 << 20)), 413, "too_large")
+    long, json_type = b" " * (2 << 20), {"Content-Type": "application/json"}
+    _problem(client.call("POST", URL, content=long, headers=json_type), 413, "too_large")
 
 
 def test_fields_of_any_name_are_pointed_at_and_not_too_many(client: Client) -> None:
@@ -259,15 +407,19 @@ def test_a_loopback_service_answers_to_its_own_names_only(desk: Desk, portal: Bl
     client = Client(app, portal)
     for own in ("localhost", "127.0.0.1:8000", "[::1]:8000"):
         assert client.post({"price_groups": ["toy00001"]}, Host=own).status_code == 200
-    _problem(client.post({"price_groups": ["toy00001"]}, Host="evil.example"), 421, "http")
-    _problem(client.get("/health/ready", headers={"Host": "evil.example"}), 421, "http")
+    _problem(client.post({"price_groups": ["toy00001"]}, Host="evil.example"), 421, "misdirected")
+    _problem(client.get("/health/ready", headers={"Host": "evil.example"}), 421, "misdirected")
+
+
+class _Broken(_Slow):
+    """A policy that fails in a way that nobody foresaw."""
+
+    def choose(self, *_given: Any) -> Any:
+        raise ZeroDivisionError("secret")
 
 
 def test_an_unforeseen_error_stays_inside(client: Client, desk: Desk) -> None:
-    def broken(_name: str | None = None) -> None:
-        raise ZeroDivisionError("secret")
-
-    desk.joint = broken  # type: ignore[method-assign, assignment]  # the failure nobody foresaw
+    desk.policies = {"resolve": _Broken(desk.policies["resolve"])}
     found = _problem(client.post({"price_groups": ["toy00001"]}), 500, "internal")
     assert "secret" not in json.dumps(found)
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
+from api.sqlite import url_of
 from api.store import Entry, Filter, Request, Run, Store
 from pricing.errors import ArtifactError, BusyError, UsageError
 from tests.api.runs import NOON
@@ -154,8 +156,56 @@ def test_a_locked_full_or_foreign_file_is_an_error_that_says_so(
     (tmp_path / "text.sqlite3").write_text("this is no database at all, only some text" * 20)
     with pytest.raises(ArtifactError, match="no decision store"):
         Store(f"sqlite:///{tmp_path / 'text.sqlite3'}", lambda: NOON)
-    with pytest.raises(BusyError):
+
+
+def test_a_place_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    memory = ("sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true")
+    for url in (*memory, "sqlite:///file:x?mode=memory&cache=shared&uri=true"):
+        with pytest.raises(UsageError, match="memory"):
+            Store(url, lambda: NOON)
+    with pytest.raises(UsageError, match="no folder"):
         Store(f"sqlite:///{tmp_path / 'nowhere' / 'd.sqlite3'}", lambda: NOON)
+    with pytest.raises(UsageError, match="is a folder"):
+        Store(f"sqlite:///{tmp_path}", lambda: NOON)
+
+
+def test_a_file_of_any_name_is_a_store(tmp_path: Path) -> None:
+    for name in ("a b", "what?", "50%", "#1", "ñ"):
+        Store(url_of(str(tmp_path / name)), lambda: NOON).close()
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_store_that_is_read_only_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+    _store(tmp_path).close()
+    with pytest.raises(BusyError, match="readonly"):
+        Store(f"sqlite:///file:{tmp_path / 'd.sqlite3'}?mode=ro&uri=true", lambda: NOON)
+
+
+@pytest.mark.parametrize("loss", ["d.sqlite3", "d.sqlite3-wal"])
+def test_a_store_that_was_deleted_while_open_records_nothing_more(tmp_path: Path, loss: str) -> None:
+    store = _store(tmp_path)
+    (tmp_path / loss).unlink()
+    with pytest.raises(ArtifactError, match=loss), store.writing() as transaction:
+        transaction.record(RUN, _entries(1))
+
+
+def test_a_store_that_was_replaced_while_open_records_nothing_more(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    shutil.copy(tmp_path / "d.sqlite3", tmp_path / "copy")
+    (tmp_path / "copy").replace(tmp_path / "d.sqlite3")
+    with pytest.raises(ArtifactError, match="replaced"):
+        store.ping()
+
+
+def test_what_is_recorded_is_known_by_zone_and_group(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    assert store.zones() == ()
+    with store.writing() as transaction:
+        transaction.record(RUN, _entries(1, 2))
+    assert store.zones() == ("all", "north")
+    assert store.holds(Filter(zone="north"))
+    assert store.holds(Filter(price_group="g1", zone="all"))
+    assert not store.holds(Filter(price_group="g1", zone="north"))
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
