@@ -323,9 +323,14 @@ def _agreed(choice: Choice, allowed: Bools, variants: Variants) -> Choice:
         return choice
     rungs = allowed.shape[-1]
     if choice.index is not None:
-        votes = variants.mean(one_hot(choice.index, rungs))
-        common = np.where(votes.any(axis=-1), np.argmax(votes, axis=-1), -1)
-        return replace(choice, index=np.where(linked, common, choice.index))
+        index, several = choice.index.copy(), variants.several
+        mine = index[:, several]
+        places: Ints = np.arange(rungs, dtype=np.int64)
+        cast = np.equal(places[:, None, None], np.ascontiguousarray(mine.T))
+        votes = np.add.reduceat(cast, variants.heads, axis=1, dtype=np.int64)
+        common = np.where(votes.any(axis=0), np.argmax(votes, axis=0), -1)[variants.place].T
+        index[:, several] = np.where(linked[:, several], common, mine)
+        return replace(choice, index=index)
     if choice.components is None:
         own = choice.over(rungs)
         return replace(choice, probabilities=np.where(linked[..., None], variants.mean(own), own))
@@ -371,8 +376,8 @@ def _keys(situation: Situation, runs: Ints) -> Words:
 
 def price_at(situation: Situation, index: Ints) -> Ints:
     """Return the price of rung `index`, int64 [B, N]; the price in force where it is -1 (blocked)."""
-    rows = np.arange(len(situation.catalogue))
-    return np.where(index < 0, situation.state.price, situation.menu.price[rows, np.maximum(index, 0)])
+    price = situation.menu.price_at(np.maximum(index, 0))
+    return np.where(index < 0, situation.state.price, price)
 
 
 def _at(values: Floats, index: Ints) -> Floats:

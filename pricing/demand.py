@@ -10,7 +10,7 @@ from pricing.arrays import Floats
 from pricing.catalogue import Catalogue
 from pricing.model import COEFFICIENTS, DemandModel
 
-__all__ = ["Conditions", "DemandParameters", "log_units"]
+__all__ = ["Conditions", "DemandParameters", "log_units", "priced_units", "standing_units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,15 @@ def log_units(
     conditions
         Promotions and traffic of the period.
     """
+    return priced_units(
+        parameters, standing_units(parameters, lag, conditions), log_price, reference, conditions
+    )
+
+
+def standing_units(parameters: DemandParameters, lag: Floats, conditions: Conditions) -> Floats:
+    """Return the part of :func:`log_units` that the price of the period does not touch, float64 [..., N]."""
     d = parameters
-    gap = log_price + conditions.depth - reference
-    base = (
+    out: Floats = (
         d.level
         + d.lag * (lag - d.log_reference)
         + d.depth * conditions.depth
@@ -123,8 +129,21 @@ def log_units(
         + d.display * conditions.display
         + d.traffic * conditions.traffic
     )
+    return out
+
+
+def priced_units(
+    parameters: DemandParameters,
+    standing: Floats,
+    log_price: Floats,
+    reference: Floats,
+    conditions: Conditions,
+) -> Floats:
+    """Return :func:`log_units`, float64 [..., N], given `standing`, what :func:`standing_units` returned."""
+    d = parameters
+    gap = log_price + conditions.depth - reference
     out: Floats = (
-        base
+        standing
         + d.regular * (log_price - d.log_reference)
         + d.loss * np.maximum(gap, 0.0)
         + d.gain * np.minimum(gap, 0.0)

@@ -42,7 +42,7 @@ class Directed:
 
 def index_target(situation: Situation, index: Ints) -> Floats:
     """Return the log price of rung `index` [B, N], float64 [B, N]."""
-    return situation.menu.log_price[np.arange(len(situation.catalogue)), index]
+    return situation.menu.log_price_at(index)
 
 
 def latent_target(situation: Situation, latent: Floats, width: float) -> Floats:

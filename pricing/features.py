@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing.arrays import Bools, Floats
-from pricing.menu import at_rung
+from pricing.menu import first_rung, last_rung, rungs_first
 from pricing.situation import Situation
 
 __all__ = ["FEATURES", "Feature", "observe", "write"]
@@ -111,13 +111,10 @@ def write(situation: Situation, allowed: Bools, out: NDArray[Any]) -> None:
 
 def _room(situation: Situation, allowed: Bools) -> tuple[Floats, Floats]:
     """Return log prices of the lowest and highest allowed rung (ladders ascend), or of the price in force."""
-    logs, last = situation.menu.log_price, allowed.shape[-1] - 1
-    rows = np.arange(len(situation.catalogue))
-    lowest = np.argmax(allowed, axis=-1)
-    highest = last - np.argmax(allowed[..., ::-1], axis=-1)
-    some = at_rung(allowed, lowest)
-    price = situation.log_price_now
-    return np.where(some, logs[rows, lowest], price), np.where(some, logs[rows, highest], price)
+    menu, price, open_ = situation.menu, situation.log_price_now, rungs_first(allowed)
+    lowest, highest = first_rung(open_), last_rung(open_)
+    low, high = menu.log_price_at(np.maximum(lowest, 0)), menu.log_price_at(np.maximum(highest, 0))
+    return np.where(lowest < 0, price, low), np.where(highest < 0, price, high)
 
 
 def _cover(situation: Situation) -> Floats:

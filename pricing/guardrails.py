@@ -283,10 +283,9 @@ class Guardrails:
         if conditions is not None and np.any(conditions.depth):
             return self._under(conditions.depth).admit(state)
         if self._fixed_rules.ndim == 2 and len(state.price) >= 2 * self.menu.price.shape[1]:
-            equal = self.menu.price == state.price[..., None]
-            place = np.argmax(equal, axis=-1)
+            place = self.menu.index_of(state.price)
             waiting = state.since_change < self.settings.cool_down
-            if at_rung(equal, place).all() and self._abreast(place) and self._abreast(waiting):
+            if (place >= 0).all() and self._abreast(place) and self._abreast(waiting):
                 return self._known(place, waiting)
         return self._apply(state)
 

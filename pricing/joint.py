@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.guardrails import HARD, Admission, Rule, Status
 from pricing.menu import at_rung
 from pricing.variants import Variants
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 __all__ = ["allowance", "limit_moves"]
 
@@ -65,26 +69,60 @@ def limit_moves(admission: Admission, gain: Floats, wants: Bools, most: int, var
 def _over(order: Ints, asking: Bools, room: Ints) -> Bools:
     """Return which series come after the first `room` [B] of those asking, in `order` [B, N]."""
     places: Ints = np.arange(order.shape[-1], dtype=np.int64)
-    rank: Ints = np.empty(order.shape, dtype=np.int64)
-    np.put_along_axis(rank, order, np.broadcast_to(places, order.shape), axis=1)
-    return np.asarray(asking & np.greater_equal(rank, room[:, None]), dtype=np.bool_)
+    late: Bools = np.greater_equal(places, room[:, None])
+    return asking & _unsorted(_flat(order), late)
+
+
+def _flat(order: Ints) -> Ints:
+    """Return where in flat arrays [B N] the series named by `order` [B, N] stand."""
+    starts: Ints = np.arange(0, order.size, order.shape[-1], dtype=np.int64)
+    return order + starts[:, None]
+
+
+def _unsorted(at: Ints, values: NDArray[_Value]) -> NDArray[_Value]:
+    """Return values [B, N], given in an order, by series; `at` is :func:`_flat` of the order."""
+    out = np.empty(values.size, dtype=values.dtype)
+    out[at.reshape(-1)] = values.reshape(-1)
+    return out.reshape(values.shape)
 
 
 def _unfit(order: Ints, asking: Bools, linked: Bools, room: Ints, variants: Variants) -> Bools:
-    """Return which series are left when, in `order`, every group takes its places while they last."""
-    runs: Ints = np.arange(len(order), dtype=np.int64)
-    group = np.where(linked, variants.group, np.arange(len(variants.group)) + len(variants.starts))
-    accepted = np.zeros((len(order), 2 * len(variants.group)), dtype=np.bool_)
-    seen = np.zeros_like(accepted)
-    for place in range(order.shape[1]):
-        series = order[:, place]
-        unit = group[runs, series]
-        needs = np.where(linked[runs, series], variants.size[series], 1)
-        takes = asking[runs, series] & ~seen[runs, unit] & (needs <= room)
-        seen[runs, unit] = True
-        accepted[runs, unit] |= takes
-        room = room - np.where(takes, needs, 0)
-    return np.asarray(asking & ~accepted[runs[:, None], group], dtype=np.bool_)
+    """Return which series are left when, in `order`, every group takes its places while they last.
+
+    A series alone finds no place only where none is left, and then nothing after it does: those that fit
+    are the first so many in order. So one only has to walk from group to group.
+    """
+    several, at, count = variants.several, _flat(order), order.shape[-1]
+    tied = asking[:, several] & linked[:, several]
+    alone = asking.copy()
+    alone[:, several] &= ~tied
+    sorted_: Bools = alone.reshape(-1).take(at)
+    places: Ints = np.arange(count, dtype=np.int64)
+    until = np.zeros((len(order), count + 1), dtype=np.int64)
+    np.cumsum(sorted_, axis=1, out=until[:, 1:])
+    rank = _unsorted(at, np.broadcast_to(places, order.shape))[:, several]
+    turn = np.minimum.reduceat(np.where(tied, rank, count), variants.heads, axis=1)
+    fits, taken = _groups_that_fit(turn, until, room, variants.size[several[variants.heads]])
+    out = _unsorted(at, sorted_ & np.greater(until[:, 1:], (room - taken)[:, None]))
+    out[:, several] |= tied & ~fits[:, variants.place]
+    return out
+
+
+def _groups_that_fit(turn: Ints, until: Ints, room: Ints, size: Ints) -> tuple[Bools, Ints]:
+    """Return which groups [B, H] find room when their turn comes, and how many series they are, int64 [B].
+
+    `turn` [B, H] is the place of a group in order, N where it asks for nothing; `until` [B, N + 1] counts
+    the series alone before each place.
+    """
+    runs, nobody = np.arange(len(turn)), until.shape[1] - 1
+    fits: Bools = np.zeros(turn.shape, dtype=np.bool_)
+    taken: Ints = np.zeros(len(turn), dtype=np.int64)
+    for group in np.argsort(turn, axis=1, kind="stable").T:
+        here = turn[runs, group]
+        now = (here < nobody) & (size[group] <= room - taken - until[runs, here])
+        fits[runs, group] = now
+        taken = taken + now * size[group]
+    return fits, taken
 
 
 def _refuse(admission: Admission, refused: Bools, shadow: Floats) -> Admission:
@@ -120,6 +158,5 @@ def _may_keep(admission: Admission) -> Bools:
 
 def _all_may_keep(admission: Admission, keepable: Bools, variants: Variants) -> Bools:
     """Return bool [B, N]: every variant may keep its price in force, and it is one price."""
-    rungs: Ints = np.arange(admission.allowed.shape[-1], dtype=np.int64)
-    one_price = variants.alike(np.equal(rungs, admission.current[..., None]))
+    one_price = variants.alike(admission.current[..., None])
     return one_price & variants.every(keepable[..., None])[..., 0]

@@ -15,7 +15,16 @@ from pricing.variants import Variants
 
 _Value = TypeVar("_Value", bound=np.generic)
 
-__all__ = ["Endings", "Menu", "at_rung", "candidates", "nearest_allowed"]
+__all__ = [
+    "Endings",
+    "Menu",
+    "at_rung",
+    "candidates",
+    "first_rung",
+    "last_rung",
+    "nearest_allowed",
+    "rungs_first",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +96,19 @@ class Menu:
 
     def index_of(self, price: Ints) -> Ints:
         """Return the rung of each price [..., N] on its ladder, or -1 where it is not a rung."""
-        hit = (self.price == price[..., None]) & self.valid
-        return np.where(hit.any(axis=-1), np.argmax(hit, axis=-1), -1)
+        same = np.equal(_beside(self.price, price.ndim), np.ascontiguousarray(price.T))
+        return first_rung(same & _beside(self.valid, price.ndim))
+
+    def price_at(self, index: Ints) -> Ints:
+        """Return the price of rung `index`, int64 [..., N], each from 0 to K - 1."""
+        return self.price.take(index + self._starts())
+
+    def log_price_at(self, index: Ints) -> Floats:
+        """Return the log price of rung `index`, float64 [..., N], each from 0 to K - 1."""
+        return self.log_price.take(index + self._starts())
+
+    def _starts(self) -> Ints:
+        return np.arange(0, self.price.size, self.price.shape[-1], dtype=np.int64)
 
 
 def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> Menu:
@@ -135,6 +155,9 @@ def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) 
 def nearest_allowed(menu: Menu, allowed: Bools, target: Floats) -> Ints:
     """Return the allowed rung nearest to a log price; the map from a latent action to a ladder price.
 
+    Ladders ascend, so it is the first allowed rung at or above the target or the last one below; the lower
+    of two equally near.
+
     Parameters
     ----------
     menu
@@ -144,10 +167,44 @@ def nearest_allowed(menu: Menu, allowed: Bools, target: Floats) -> Ints:
     target
         float64 [..., N]; log shelf price wanted; inf asks for the highest allowed rung. NaN gives -1.
     """
-    reached = np.clip(target, menu.log_price[:, 0], menu.log_price[:, -1])
-    distance = np.where(allowed, np.abs(menu.log_price - reached[..., None]), np.inf)
-    index = np.argmin(distance, axis=-1)
-    return np.where(np.isfinite(at_rung(distance, index)), index, -1)
+    reached = np.minimum(np.maximum(target, menu.log_price[:, 0]), menu.log_price[:, -1])
+    ladder, open_ = _beside(menu.log_price, target.ndim), rungs_first(allowed)
+    above = np.greater_equal(ladder, np.ascontiguousarray(reached.T)) & open_
+    up, down = first_rung(above), last_rung(open_ & ~above)
+    rise = np.where(up < 0, np.inf, menu.log_price_at(np.maximum(up, 0)) - reached)
+    fall = np.where(down < 0, np.inf, reached - menu.log_price_at(np.maximum(down, 0)))
+    return np.where(np.isfinite(np.minimum(rise, fall)), np.where(fall <= rise, down, up), -1)
+
+
+def rungs_first(values: NDArray[_Value]) -> NDArray[_Value]:
+    """Return values [B, N, K] as [K, N, B], written out in that order.
+
+    Ladders are short and batches long: NumPy searches K arrays of N B entries several times faster than B N
+    rows of K entries.
+    """
+    return np.ascontiguousarray(values.T)
+
+
+def first_rung(flags: Bools) -> Ints:
+    """Return the first rung whose flag is set, flags [K, N, B] giving int64 [B, N]; -1 where none is."""
+    found = _highest(flags, np.arange(len(flags), 0, -1))
+    return np.where(found > 0, len(flags) - found, -1)
+
+
+def last_rung(flags: Bools) -> Ints:
+    """Return the last rung whose flag is set, flags [K, N, B] giving int64 [B, N]; -1 where none is."""
+    return _highest(flags, np.arange(1, len(flags) + 1)) - 1
+
+
+def _highest(flags: Bools, weights: Ints) -> Ints:
+    """Return the highest weight [K], all positive, whose flag [K, N, B] is set, [B, N]; 0 where none is."""
+    small = weights.astype(np.min_scalar_type(len(flags))).reshape(-1, *(1,) * (flags.ndim - 1))
+    return np.ascontiguousarray((flags * small).max(axis=0).T, dtype=np.int64)
+
+
+def _beside(ladder: NDArray[_Value], dimensions: int) -> NDArray[_Value]:
+    """Return ladders [N, K] as [K, N, 1], to be compared with values of so many dimensions, rungs first."""
+    return np.ascontiguousarray(ladder.T).reshape(*ladder.T.shape, *(1,) * (dimensions - 1))
 
 
 def at_rung(values: NDArray[_Value], index: Ints) -> NDArray[_Value]:
@@ -156,9 +213,9 @@ def at_rung(values: NDArray[_Value], index: Ints) -> NDArray[_Value]:
     :func:`numpy.take_along_axis` says the same five times more slowly, and every step of a simulation asks
     it several times.
     """
-    starts = np.arange(index.size) * values.shape[-1]
-    picked: NDArray[_Value] = values.reshape(-1)[starts + index.reshape(-1)]
-    return picked.reshape(index.shape)
+    starts: Ints = np.arange(0, values.size, values.shape[-1], dtype=np.int64).reshape(index.shape)
+    picked: NDArray[_Value] = values.reshape(-1).take(starts + index)
+    return picked
 
 
 def _shared(low: Floats, high: Floats, variants: Variants) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pricing.arrays import Floats, Ints
 from pricing.catalogue import Catalogue
-from pricing.demand import Conditions, DemandParameters, log_units
+from pricing.demand import Conditions, DemandParameters, log_units, priced_units, standing_units
 from pricing.menu import Menu
 from pricing.transition import State
 
@@ -64,23 +64,29 @@ class Situation:
     @cached_property
     def log_units_now(self) -> Floats:
         """float64 [B, N]; log expected units if the price in force stays."""
-        state = self.state
-        return log_units(self.beliefs, self.log_price_now, state.lag, state.reference, self.conditions)
+        return self._log_units_of(self.log_price_now)
 
     def profit_of(self, index: Ints) -> Floats:
         """Return expected net profit of one rung each, float64 [B, N], minor units, at mean beliefs.
 
         `index` is int64 [B, N]; -1 (no rung) counts as the price in force.
         """
-        rows = np.arange(len(self.catalogue))
-        price = np.where(index >= 0, self.menu.log_price[rows, np.maximum(index, 0)], self.log_price_now)
-        units = log_units(self.beliefs, price, self.state.lag, self.state.reference, self.conditions)
-        return self._profit(price, units)
+        price = np.where(index >= 0, self.menu.log_price_at(np.maximum(index, 0)), self.log_price_now)
+        return self._profit(price, self._log_units_of(price))
 
     @cached_property
     def profit_now(self) -> Floats:
         """float64 [B, N]; expected net profit if the price in force stays, minor units, at mean beliefs."""
         return self._profit(self.log_price_now, self.log_units_now)
+
+    @cached_property
+    def _standing(self) -> Floats:
+        """float64 [B, N]; what of log expected units the coming price does not touch."""
+        return standing_units(self.beliefs, self.state.lag, self.conditions)
+
+    def _log_units_of(self, log_price: Floats) -> Floats:
+        d, state = self.beliefs, self.state
+        return priced_units(d, self._standing, log_price, state.reference, self.conditions)
 
     def _profit(self, log_price: Floats, log_demand: Floats) -> Floats:
         sold = np.minimum(np.exp(log_demand), self.state.stock)

@@ -79,12 +79,12 @@ class Variants:
             return values
         return np.asarray(self._sum(values) / self.size[:, None], dtype=np.float64)
 
-    def alike(self, values: Bools) -> Bools:
-        """Return whether all series of the group have the same flags: bool [..., N, X] gives [..., N]."""
+    def alike(self, values: Bools | Ints) -> Bools:
+        """Return whether all series of the group have the same values: [..., N, X] gives bool [..., N]."""
         if self.alone:
             return np.ones(values.shape[:-1], dtype=np.bool_)
-        part = values[..., self.several, :]
-        differs = (part != part[..., self.heads[self.place], :]).any(axis=-1)
+        part = values.take(self.several, axis=-2)
+        differs = (part != part.take(self.heads[self.place], axis=-2)).any(axis=-1)
         out = np.ones(values.shape[:-1], dtype=np.bool_)
         out[..., self.several] = ~np.logical_or.reduceat(differs, self.heads, axis=-1)[..., self.place]
         return out
@@ -93,7 +93,7 @@ class Variants:
         """Return sums over the group, added in the order of the series, [..., N, X]."""
         if self.alone or not len(self.group):
             return values
-        sums = np.add.reduceat(values[..., self.several, :], self.heads, axis=-2)
+        sums = np.add.reduceat(values.take(self.several, axis=-2), self.heads, axis=-2)
         out = values.copy()
-        out[..., self.several, :] = sums[..., self.place, :]
+        out[..., self.several, :] = sums.take(self.place, axis=-2)
         return out

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from simulators.counts import poisson_quantile
 __all__ = ["Market", "Noise", "Sale", "Worlds", "sample_worlds"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
-_ZEROS = np.zeros(4, dtype=np.uint64)
+_ZEROS = (0, 0, 0, 0)
 _PARAMETERS = tuple(field.name for field in fields(DemandParameters))
 
 
@@ -264,12 +265,12 @@ class Market:
 
 def _rewind(philox: np.random.Philox, seed: int, stream: int) -> None:
     """Set a generator to the start of a stream; a new one would cost sixteen times as long."""
-    key = np.array([seed & _MASK, stream & _MASK], dtype=np.uint64)
-    philox.state = {
+    start: Any = {
         "bit_generator": "Philox",
-        "state": {"counter": _ZEROS, "key": key},
+        "state": {"counter": _ZEROS, "key": (seed & _MASK, stream & _MASK)},
         "buffer": _ZEROS,
         "buffer_pos": 4,
         "has_uint32": 0,
         "uinteger": 0,
     }
+    philox.state = start

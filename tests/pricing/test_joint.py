@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.guardrails import Admission, Rule, Status
-from pricing.joint import allowance, limit_moves
+from pricing.joint import _unfit, allowance, limit_moves
 from pricing.variants import Variants
 from tests.pricing.comparison import labels
 from tests.pricing.small_shop import LADDER, admit, allowed, catalogue
@@ -86,6 +86,30 @@ def test_variants_move_together_or_not_at_all(most: int, expected: list[bool]) -
     groups = [7, 7, 1, 2]
     found = admit(catalogue((100,) * 4, variant_of=groups))
     assert _limit(found, [9.0, 5.0, 2.0, 6.0], most, groups)[0] == expected
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_walking_from_group_to_group_is_walking_from_series_to_series(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count, variants = 8, Variants.of(rng.integers(0, 5, 8))
+    if variants.alone:
+        return
+    linked, asking = (rng.random((6, count)) < 0.7)[:, variants.group], rng.random((6, count)) < 0.6
+    gain = np.where(linked, rng.random((6, count))[:, variants.group], rng.random((6, count)))
+    room = rng.integers(0, 9, 6)
+    order = np.argsort(np.where(asking, -gain, np.inf), axis=1, kind="stable")
+    found = _unfit(order, asking, linked, room, variants)
+    for run in range(6):
+        left, accepted, seen = int(room[run]), set[int](), set[int]()
+        for series in order[run].tolist():
+            alone = not linked[run, series]
+            members = [series] if alone else np.flatnonzero(variants.group == variants.group[series]).tolist()
+            if asking[run, series] and series not in seen and len(members) <= left:
+                accepted.update(members)
+                left -= len(members)
+            seen.update(members if asking[run, series] else [])
+        expected = [bool(asking[run, s]) and s not in accepted for s in range(count)]
+        assert found[run].tolist() == expected
 
 
 def test_variants_at_two_prices_must_come_together_whatever_the_share() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pricing.features import FEATURES, observe
 from pricing.guardrails import Admission, Guardrails, GuardrailSettings
-from pricing.menu import Endings, at_rung, candidates
+from pricing.menu import Endings, at_rung, candidates, first_rung, last_rung, rungs_first
 from pricing.transition import State
 from simulators.worlds import toy_scenario, toy_shop
 
@@ -71,3 +71,25 @@ def test_at_rung_is_take_along_axis() -> None:
     np.testing.assert_array_equal(
         at_rung(values, index), np.take_along_axis(values, index[..., None], axis=-1)[..., 0]
     )
+
+
+@given(st.integers(0, 2**32), st.integers(1, 200), st.sampled_from([0.0, 0.02, 0.5, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_first_and_last_rung_are_what_a_plain_search_finds(seed: int, rungs: int, share: float) -> None:
+    flags = np.random.default_rng(seed).random((4, 3, rungs)) < share
+    first, last = first_rung(rungs_first(flags)), last_rung(rungs_first(flags))
+    assert first.shape == last.shape == (4, 3)
+    for b, n in np.ndindex(4, 3):
+        places = [k for k in range(rungs) if flags[b, n, k]]
+        assert (first[b, n], last[b, n]) == ((places[0], places[-1]) if places else (-1, -1))
+
+
+def test_a_price_is_found_on_its_ladder_whatever_the_axes() -> None:
+    scenario, _ = toy_scenario(4, 2)
+    menu, rungs = scenario.menu, np.random.default_rng(1).integers(0, 3, (5, 2, 4))
+    price = menu.price_at(rungs)
+    np.testing.assert_array_equal(price, menu.price[np.arange(4), rungs])
+    np.testing.assert_array_equal(menu.log_price_at(rungs), np.log(price))
+    np.testing.assert_array_equal(menu.index_of(price), rungs)
+    assert menu.index_of(price[0, 0] + 1).tolist() == [-1] * 4
+    assert menu.index_of(price[0, 0]).tolist() == rungs[0, 0].tolist()
