@@ -212,9 +212,10 @@ def _untold(decisions: Decisions, run: int) -> Bools:
     """Return where the move wanted was refused for want of evidence, whatever other rule forbids it too.
 
     Kept for want of evidence is another thing than stopped by a limit: no limit, once lifted, would have
-    let the price move. bool [N].
+    let the price move. Where no price is allowed at all, none is kept either. bool [N].
     """
     wanted = np.maximum(decisions.wanted[run], 0)
     bits = np.take_along_axis(decisions.admission.rejections[run], wanted[:, None], axis=-1)[:, 0]
     refused = (bits & Rule.NOT_IDENTIFIED.bit) != 0
-    return np.asarray(refused & (decisions.binding[run] >= 0), dtype=np.bool_)
+    kept = decisions.index[run] >= 0
+    return np.asarray(refused & kept & (decisions.binding[run] >= 0), dtype=np.bool_)
