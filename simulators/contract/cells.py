@@ -14,7 +14,7 @@ from simulators.contract.engine import Engine, literal, quoted
 from simulators.contract.files import TableFile
 from simulators.contract.shop_file import ShopFile
 
-__all__ = ["SQL_TYPES", "Cell", "Notation", "detect_notation", "typed_cell"]
+__all__ = ["LARGEST", "SQL_TYPES", "Cell", "Notation", "as_text", "detect_notation", "typed_cell"]
 
 SQL_TYPES = {
     ColumnType.TEXT: "VARCHAR",
@@ -32,16 +32,27 @@ in the shop's local time."""
 _NUMERIC = (
     ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.UNIT_PRICE, ColumnType.MONEY, ColumnType.SHARE,
 )  # fmt: skip
+LARGEST = 10**12
+"""Largest number of a cell, in its own unit: beyond it an export is broken, and sums would lose cents."""
+
 _EXACT = "DECIMAL(26, 8)"
+_NO_NUMBERS = ("BOOLEAN", "INTERVAL")
+"""Types that DuckDB would count as 0 and 1, or not at all."""
+
 _YES = "('true', 't', 'yes', 'y', '1', 'si', 'sí', 'verdadero')"
 _NO = "('false', 'f', 'no', 'n', '0', 'falso')"
 _POINT = r"^[+-]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][+-]?\d+)?$"
 _COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?$"
+_FIRST, _LAST = "TIMESTAMP '0001-01-01'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
+"""Between them lies every day that a calendar of four digits can write."""
+
 _COMMA_SEEN = r",\d{1,2}$|,\d{4,}$|\.\d{3},|^-?0,"
 _POINT_SEEN = r"\.\d{1,2}$|\.\d{4,}$|,\d{3}\.|^-?0\."
 _UNCLEAR = r"^-?\d{1,3}[.,]\d{3}$"
 _NOT_FINITE = r"^[+-]?(nan|inf|infinity)$"
-_ZONED = r"\d[ T]?\d\d:\d\d(:\d\d(\.\d+)?)? ?(Z|z|UTC|[+-]\d\d(:?\d\d)?)$"
+_ISO_DAY, _CLOCK = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}", r"[ T]+\d{1,2}:\d\d(:\d\d(\.\d+)?)?"
+_NAIVE = rf"{_ISO_DAY}({_CLOCK})?$"
+_ZONED = rf"{_ISO_DAY}{_CLOCK} ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
 _DAY = r"^\d{1,2}[/.-]\d{1,2}[/.-]\d{4}"
 
 
@@ -83,6 +94,20 @@ class Cell:
     reason: str
 
 
+def as_text(raw: str, kind: str) -> str:
+    """Return SQL of a cell as text; a whole number held as a fraction (12.0) is written as what it is (12).
+
+    Where a key is missing in some rows, some programs write all of them as fractions and the missing ones as
+    NaN: without this, the same customer would be 12 in one table and 12.0 in another.
+    """
+    if kind not in ("DOUBLE", "FLOAT"):
+        return f"{raw}::VARCHAR"
+    whole = f"{raw} = floor({raw}) AND abs({raw}) <= {2**53}"
+    return (
+        f"CASE WHEN isnan({raw}) THEN NULL WHEN {whole} THEN {raw}::BIGINT::VARCHAR ELSE {raw}::VARCHAR END"
+    )
+
+
 def typed_cell(column: Column, raw: str, kind: str, notation: Notation, shop: ShopFile) -> Cell:
     """Return the SQL of one column.
 
@@ -120,7 +145,7 @@ def typed_cell(column: Column, raw: str, kind: str, notation: Notation, shop: Sh
         bad.append((f"{name} NOT IN ({words})", f"not one of {', '.join(column.choices)}"))
     whens = " ".join(f"WHEN {test} THEN {literal(f'{column.name}: {what}')}" for test, what in bad)
     if column.type in (ColumnType.TEXT, ColumnType.BOOLEAN) or kind == "VARCHAR":
-        raw = f"nullif(trim({raw}::VARCHAR), '')"
+        raw = f"nullif(trim({as_text(raw, kind)}), '')"
     return Cell(column, raw, f"({typed})::{SQL_TYPES[column.type]}", f"CASE {whens} END" if whens else "NULL")
 
 
@@ -137,10 +162,12 @@ def _number(
         number = f"CASE WHEN regexp_matches({cell}, {literal(shape)}) THEN try_cast({clean} AS DOUBLE) END"
         exact = f"CASE WHEN regexp_matches({cell}, {literal(shape)}) THEN try_cast({clean} AS {_EXACT}) END"
     else:
-        finite = f"isfinite(try_cast({cell} AS DOUBLE))"
-        number, exact = f"try_cast({cell} AS DOUBLE)", f"try_cast({cell} AS {_EXACT})"
+        own = cell if kind not in _NO_NUMBERS else "NULL"
+        finite = f"isfinite(try_cast({own} AS DOUBLE))"
+        number, exact = f"try_cast({own} AS DOUBLE)", f"try_cast({own} AS {_EXACT})"
     scale, name = shop.money.scale, quoted(column.name)
-    bad = [(f"NOT ({finite})", "not finite")]
+    bad = [(f"NOT ({finite})", "not finite"), (f"abs({number}) > {LARGEST}", f"above {LARGEST:,}")]
+    exact = f"CASE WHEN abs({number}) <= {LARGEST} THEN {exact} END"
     unread = f"{cell} IS NOT NULL AND {name} IS NULL"
     if column.type is ColumnType.UNIT_PRICE:
         return f"({exact}) * {scale}", [*bad, (unread, "not a number")]
@@ -151,7 +178,7 @@ def _number(
     if column.type is ColumnType.INTEGER:
         whole = f"CASE WHEN ({exact}) = round({exact}) THEN ({exact}) END"
         return whole, [*bad, (unread, "not a whole number")]
-    return f"CASE WHEN isfinite({number}) THEN {number} END", [*bad, (unread, "not a number")]
+    return f"CASE WHEN abs({number}) <= {LARGEST} THEN {number} END", [*bad, (unread, "not a number")]
 
 
 def _outside(column: Column, name: str) -> list[tuple[str, str]]:
@@ -172,17 +199,31 @@ def _outside(column: Column, name: str) -> list[tuple[str, str]]:
 
 def _time(cell: str, kind: str, notation: Notation, zone: str) -> str:
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone({literal(zone)}, {cell})"
-    if kind != "VARCHAR":
-        return f"try_cast({cell} AS TIMESTAMP)"
-    if notation.date_format:
-        day = notation.date_format
-        formats = ", ".join(literal(day + clock) for clock in ("", " %H:%M", " %H:%M:%S"))
-        plain = cell if "/" not in day else f"regexp_replace({cell}, '^(\\d+)[.-](\\d+)[.-]', '\\1/\\2/')"
-        return f"try_strptime({plain}, [{formats}])"
+        found = f"timezone({literal(zone)}, {cell})"
+    elif kind != "VARCHAR":
+        found = f"try_cast({cell} AS TIMESTAMP)"
+    else:
+        found = _moment(cell, notation, zone)
+    return f"CASE WHEN {found} BETWEEN {_FIRST} AND {_LAST} THEN {found} END"
+
+
+def _moment(cell: str, notation: Notation, zone: str) -> str:
+    """Return SQL of a time that text tells: ISO 8601 with the year in four digits, or the file's own format.
+
+    The shape is checked because DuckDB would read 03/04/25 as a day of the year 3, and 11:30 PM as 11:30.
+    """
     zoned = f"timezone({literal(zone)}, try_cast({cell} AS TIMESTAMPTZ))"
-    naive = f"try_cast({cell} AS TIMESTAMP)"
-    return f"CASE WHEN regexp_matches({cell}, {literal(_ZONED)}) THEN {zoned} ELSE {naive} END"
+    whens = (
+        f"WHEN regexp_matches({cell}, {literal(_ZONED)}) THEN {zoned} "
+        f"WHEN regexp_matches({cell}, {literal(_NAIVE)}) THEN try_cast({cell} AS TIMESTAMP)"
+    )
+    if not notation.date_format:
+        return f"CASE {whens} END"
+    day = notation.date_format
+    formats = ", ".join(literal(day + clock) for clock in ("", " %H:%M", " %H:%M:%S"))
+    plain = cell if "/" not in day else f"regexp_replace({cell}, '^(\\d+)[.-](\\d+)[.-]', '\\1/\\2/')"
+    year = f"regexp_matches({cell}, '\\d{{4}}')" if "%Y" in day else "true"
+    return f"coalesce(CASE WHEN {year} THEN try_strptime({plain}, [{formats}]) END, CASE {whens} END)"
 
 
 def detect_notation(engine: Engine, file: TableFile, read: dict[str, Column], shop: ShopFile) -> Notation:

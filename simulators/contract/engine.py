@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from pricing.errors import BusyError
 
-__all__ = ["Engine", "literal", "open_engine", "quoted"]
+__all__ = ["Engine", "file_literal", "literal", "open_engine", "quoted"]
 
 Scalar = str | int | float | bool | None
+
+_ESCAPED = {"*": "[*]", "?": "[?]", "[": "[[]"}
+"""How a letter that a pattern gives a meaning is written to mean itself."""
 
 _PREFIX, _LOCK = "tarifa-session-", "lock"
 
@@ -64,7 +67,7 @@ class Engine:
         """Return (name, type) of each column of a query without running it."""
         return [(str(row[0]), str(row[1])) for row in self.rows(f"DESCRIBE {sql}")]
 
-    def register(self, name: str, columns: Mapping[str, Sequence[str | int | None]]) -> None:
+    def register(self, name: str, columns: Mapping[str, Sequence[str | float | None]]) -> None:
         """Make columns of equal length a view, held in memory and never written to disk."""
         arrow = cast("Any", pa)
         self._connection.register(name, arrow.table({key: list(cells) for key, cells in columns.items()}))
@@ -167,6 +170,14 @@ def quoted(name: str) -> str:
 def literal(value: str) -> str:
     """Return a text literal for SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """Return the path of one file for DuckDB's readers, which take ``*``, ``?`` and ``[`` for patterns.
+
+    Unescaped, a folder named ``data[1]`` would be read from the folder ``data1`` beside it.
+    """
+    return literal("".join(_ESCAPED.get(letter, letter) for letter in str(path)))
 
 
 def _filled(values: Any) -> NDArray[Any]:

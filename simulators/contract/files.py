@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import codecs
 import csv
-import datetime as dt
 import hashlib
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
 
 import duckdb
-import openpyxl
 
 from pricing.errors import DataError
 from pricing.schema import TABLES
-from simulators.contract.engine import Engine, literal, quoted
+from simulators.contract.engine import Engine, file_literal, literal, quoted
+from simulators.contract.workbooks import Cell, workbook_rows
 
-__all__ = ["CANONICAL", "TableFile", "find_files", "open_table_file"]
+__all__ = ["CANONICAL", "ROW", "TableFile", "find_files", "open_table_file"]
 
 CANONICAL = "tarifa_contract"
 """Key in the metadata of a Parquet file that an importer wrote."""
+
+ROW = "row number in the file"
+"""Name of the column that every relation adds; not one that an export might have of its own."""
 
 _ENDINGS = (".parquet", ".csv", ".xlsx")
 _DELIMITERS = (",", ";", "\t", "|")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CHUNK = 1 << 20
+_BLANK = (None, "")
+_GROUP = 3
+"""Digits between marks of thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,9 @@ class TableFile:
     types
         DuckDB type of each column; VARCHAR throughout for text files.
     relation
-        SQL expression that yields its rows with ``_row``, the row number a person would look for: a
-        spreadsheet's own (its header is row 1), or the position from 1 in a Parquet file.
+        SQL expression that yields its rows with :data:`ROW`, the row number a person would look for: a
+        spreadsheet's own (its header is row 1; DuckDB does not count empty lines of a CSV file), or the
+        position from 1 in a Parquet file.
     encoding, delimiter
         What was detected of a CSV file; empty for other formats.
     sha256
@@ -109,7 +114,7 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
     if path.suffix == ".parquet":
         return _parquet(engine, name, path)
     if path.suffix == ".xlsx":
-        return _from_rows(engine, name, path, _workbook_rows(path), "", "")
+        return _from_rows(engine, name, path, workbook_rows(path), "", "")
     encoding = _encoding(path)
     delimiter = _delimiter(path, encoding)
     if encoding in ("utf-8", "utf-8-sig"):
@@ -118,19 +123,22 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
 
 
 def _parquet(engine: Engine, name: str, path: Path) -> TableFile:
-    source = f"read_parquet({literal(str(path))}, file_row_number = true)"
+    source = f"read_parquet({file_literal(path)})"
     try:
-        columns = engine.columns(f"SELECT * EXCLUDE (file_row_number) FROM {source}")
+        columns = engine.columns(f"SELECT * FROM {source}")
     except duckdb.Error as error:
         raise DataError(
             f"{path.name} is not a readable Parquet file.",
             why=str(error).splitlines()[0],
             todo="Export it again.",
         ) from error
-    relation = f"(SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS _row FROM {source})"
+    numbered = f"read_parquet({file_literal(path)}, file_row_number = true)"
+    relation = f"(SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS {quoted(ROW)} FROM {numbered})"
+    if any(name.lower() == "file_row_number" for name, _ in columns):
+        relation = f"(SELECT *, row_number() OVER () AS {quoted(ROW)} FROM {source})"
     header, types = zip(*columns, strict=True)
     marked = (
-        f"SELECT count(*) FROM parquet_kv_metadata({literal(str(path))}) WHERE key = {literal(CANONICAL)}"
+        f"SELECT count(*) FROM parquet_kv_metadata({file_literal(path)}) WHERE key = {literal(CANONICAL)}"
     )
     canonical = engine.count(marked) > 0
     return TableFile(name, path, header, types, relation, "", "", _sha256(path), canonical)
@@ -142,7 +150,7 @@ def _delimited(engine: Engine, name: str, path: Path, encoding: str, delimiter: 
     _check_header(path, header)
     columns = ", ".join(f"{literal(cell)}: 'VARCHAR'" for cell in header)
     source = (
-        f"read_csv({literal(str(path))}, auto_detect = false, header = true, delim = {literal(delimiter)}, "
+        f"read_csv({file_literal(path)}, auto_detect = false, header = true, delim = {literal(delimiter)}, "
         f"quote = '\"', escape = '\"', columns = {{{columns}}}, max_line_size = 4194304)"
     )
     try:
@@ -150,10 +158,10 @@ def _delimited(engine: Engine, name: str, path: Path, encoding: str, delimiter: 
     except duckdb.Error as error:
         raise DataError(
             f"{path.name} is not a regular table.",
-            why=" ".join(str(error).replace(str(path), path.name).split("\n")[:2]),
+            why=str(error).splitlines()[0],  # the next one is the line itself, with whoever stands in it
             todo="Every line needs as many cells as the header.",
         ) from error
-    relation = f"(SELECT *, row_number() OVER () + 1 AS _row FROM {source})"
+    relation = f"(SELECT *, row_number() OVER () + 1 AS {quoted(ROW)} FROM {source})"
     types = ("VARCHAR",) * len(header)
     return TableFile(name, path, tuple(header), types, relation, encoding, delimiter, _sha256(path))
 
@@ -187,38 +195,60 @@ def _encoding(path: Path) -> str:
 
 
 def _from_rows(
-    engine: Engine, name: str, path: Path, rows: Iterable[list[str]], encoding: str, delimiter: str
+    engine: Engine, name: str, path: Path, rows: Iterable[list[Cell]], encoding: str, delimiter: str
 ) -> TableFile:
-    """Hold a file that DuckDB cannot read itself in memory, converted once."""
+    """Hold a file that DuckDB cannot read itself in memory, converted once.
+
+    A column of nothing but numbers, as workbooks have them, stays numbers: no decimal mark needs guessing.
+    """
     stream = iter(rows)
-    header = [cell.strip() for cell in next(stream, list[str]())]
+    header = [_text(cell).strip() for cell in next(stream, list[Cell]())]
     while header and not header[-1]:
         header.pop()
     _check_header(path, header)
-    columns: list[list[str | int | None]] = [[] for _ in header]
-    numbers: list[str | int | None] = []
+    columns: list[list[Cell]] = [[] for _ in header]
+    numbers: list[int] = []
     for number, row in enumerate(stream, start=2):
-        if not any(row):
+        if all(cell in _BLANK for cell in row):
             continue
-        if any(row[len(header) :]) or (delimiter and len(row) != len(header)):
+        if any(cell not in _BLANK for cell in row[len(header) :]) or (delimiter and len(row) != len(header)):
             raise DataError(
                 f"{path.name}, row {number} has {len(row)} cells for {len(header)} columns.",
                 todo="Every line needs as many cells as the header.",
             )
         numbers.append(number)
-        padded = row[: len(header)] + [""] * (len(header) - len(row))
+        padded = row[: len(header)] + [None] * (len(header) - len(row))
         for column, cell in zip(columns, padded, strict=True):
-            column.append(cell or None)
-    engine.register(f"file {name}", {**dict(zip(header, columns, strict=True)), "_row": numbers})
+            column.append(None if cell in _BLANK else cell)
+    held = [_uniform(column) for column in columns]
+    engine.register(f"file {name}", {**dict(zip(header, held, strict=True)), ROW: numbers})
     relation = f"(SELECT * FROM {quoted(f'file {name}')})"
-    types = ("VARCHAR",) * len(header)
+    types = tuple(
+        "DOUBLE" if any(isinstance(cell, float) for cell in column) else "VARCHAR" for column in held
+    )
     return TableFile(name, path, tuple(header), types, relation, encoding, delimiter, _sha256(path))
 
 
-def _text_rows(path: Path, encoding: str, delimiter: str) -> Iterable[list[str]]:
+def _uniform(column: list[Cell]) -> list[str | None] | list[float | None]:
+    """Return a column as numbers if all of its cells are, as text otherwise."""
+    if not any(isinstance(cell, str) for cell in column):
+        return [None if cell is None else float(cell) for cell in column]
+    return [None if cell is None else _text(cell) for cell in column]
+
+
+def _text(cell: Cell) -> str:
+    """Return a cell as text; no mark in a number can be taken for one of thousands."""
+    if not isinstance(cell, float):
+        return cell or ""
+    text = f"{Decimal(repr(cell)).normalize():f}"
+    return f"{text}0" if len(text.partition(".")[2]) == _GROUP else text
+
+
+def _text_rows(path: Path, encoding: str, delimiter: str) -> Iterable[list[Cell]]:
     try:
         with path.open(encoding=encoding, newline="") as stream:
-            yield from csv.reader(stream, delimiter=delimiter, strict=True)
+            for row in csv.reader(stream, delimiter=delimiter, strict=True):
+                yield [*row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"{path.name} is not a regular text table.", why=f"{error}.", todo="Save it as UTF-8 CSV."
@@ -236,26 +266,6 @@ def _delimiter(path: Path, encoding: str) -> str:
     outside = "".join(header.split('"')[::2])
     counts = [outside.count(mark) for mark in _DELIMITERS]
     return _DELIMITERS[counts.index(max(counts))]
-
-
-def _workbook_rows(path: Path) -> Iterable[list[str]]:
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path.name} is not a readable Excel workbook.", todo="Save it again.") from error
-    try:
-        for row in cast("Iterable[tuple[Any, ...]]", book.worksheets[0].iter_rows(values_only=True)):
-            yield [_cell(value) for value in row]
-    finally:
-        book.close()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, dt.datetime):
-        return value.isoformat(sep=" ")
-    return str(value)
 
 
 def _sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import zoneinfo
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pricing.errors import DataError, TooManyBadRows
 from pricing.schema import CONTRACT_VERSION, TABLES
 from simulators.contract.cells import SQL_TYPES, Cell, Notation, detect_notation, typed_cell
 from simulators.contract.engine import Engine, literal, open_engine, quoted
-from simulators.contract.files import TableFile, find_files, open_table_file
+from simulators.contract.files import ROW, TableFile, find_files, open_table_file
 from simulators.contract.row_rules import apply_row_rules
 from simulators.contract.shop_file import SHOP_FILE, ShopFile, read_shop_file, render_shop_file
 
@@ -146,7 +147,7 @@ class Source:
 def open_source(
     folder: Path,
     *,
-    today: dt.date,
+    today: dt.date | dt.datetime,
     shop: ShopFile | None = None,
     only: Collection[str] = (),
     memory: str = "1GB",
@@ -158,7 +159,8 @@ def open_source(
     folder
         Tables as NAME.parquet, NAME.csv or NAME.xlsx, and shop.toml.
     today
-        First day that has not happened yet: a later order is a bad row.
+        First day that has not happened yet: a later order is a bad row. A moment with a time zone stands
+        for now: then it is the day after the one that the shop's own calendar shows.
     shop
         Settings to use instead of the folder's shop.toml.
     only
@@ -175,6 +177,7 @@ def open_source(
     settings = shop or read_shop_file(folder / SHOP_FILE)
     names = [name for name, _ in files]
     require_tables(folder, names)
+    first_unseen = _first_unseen(today, settings)
     with open_engine(memory=memory) as engine:
         opened = [open_table_file(engine, name, path) for name, path in files]
         wanted = {file.name: file for file in opened if not only or file.name in only}
@@ -182,14 +185,20 @@ def open_source(
         for table in TABLES:
             if table.name not in wanted:
                 _create_empty(engine, table, settings)
-        apply_row_rules(engine, [loaded[0] for loaded in found], settings, today)
+        apply_row_rules(engine, [loaded[0] for loaded in found], settings, first_unseen)
         for table in TABLES:
             engine.run(
                 f"CREATE VIEW {table.name} AS SELECT * EXCLUDE (_reason) FROM typed_{table.name} "
                 "WHERE _reason IS NULL"
             )
         tables = tuple(_loaded(engine, *entry) for entry in found)
-        yield Source(folder, settings, engine, tables, today, _fingerprint(opened, settings))
+        yield Source(folder, settings, engine, tables, first_unseen, _fingerprint(opened, settings))
+
+
+def _first_unseen(today: dt.date, shop: ShopFile) -> dt.date:
+    if not isinstance(today, dt.datetime):
+        return today
+    return today.astimezone(zoneinfo.ZoneInfo(shop.time_zone)).date() + dt.timedelta(days=1)
 
 
 def require_tables(folder: Path, names: Collection[str]) -> None:
@@ -239,7 +248,10 @@ def _load(
 
 
 def places_of(columns: tuple[Column, ...], file: TableFile, shop: ShopFile) -> dict[str, str]:
-    """Return the file's own column name of each contract column that it has."""
+    """Return the file's own column name of each contract column that it has.
+
+    What the map gives to one column is not read as another, whatever its name.
+    """
     mapped: Mapping[str, str] = {}
     if not file.canonical:
         mapped = shop.columns.get(file.name, mapped)
@@ -251,12 +263,12 @@ def places_of(columns: tuple[Column, ...], file: TableFile, shop: ShopFile) -> d
                 why=f"shop.toml says under [columns.{file.name}] that it is {meant}.",
                 todo=f"Correct the map. The file has: {', '.join(file.header)}.",
             )
+    taken = {theirs.lower() for theirs in mapped.values()}
     places: dict[str, str] = {}
     for column in columns:
-        for name in (mapped.get(column.name, column.name), column.name):
-            if name in file.header or name.lower() in own:
-                places[column.name] = name if name in file.header else own[name.lower()]
-                break
+        name = mapped.get(column.name, column.name)
+        if name.lower() in own and (column.name in mapped or name.lower() not in taken):
+            places[column.name] = name if name in file.header else own[name.lower()]
     return places
 
 
@@ -290,11 +302,12 @@ def _create(engine: Engine, table: Table, file: TableFile, cells: list[Cell]) ->
     raw = ", ".join(f"{cell.raw} AS {quoted(f'raw {cell.column.name}')}" for cell in cells)
     typed = ", ".join(f"{cell.typed} AS {quoted(cell.column.name)}" for cell in cells)
     names = ", ".join(quoted(cell.column.name) for cell in cells)
+    rows = f"SELECT {quoted(ROW)} AS _row, {raw} FROM {file.relation}"
     reasons = ", ".join(cell.reason for cell in cells)
     filled = " OR ".join(f"{quoted(f'raw {cell.column.name}')} IS NOT NULL" for cell in cells)
     engine.run(
         f"CREATE TABLE typed_{table.name} AS SELECT _row, {names}, coalesce({reasons}, NULL) AS _reason "
-        f"FROM (SELECT *, {typed} FROM (SELECT _row, {raw} FROM {file.relation}) WHERE {filled})"
+        f"FROM (SELECT *, {typed} FROM ({rows}) WHERE {filled})"
     )
     if engine.count(f"SELECT count(*) FROM typed_{table.name}") == 0:
         raise DataError(

@@ -8,13 +8,15 @@ left behind never reaches the disk, not even for a moment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pricing.columns import Column, ColumnType
+from pricing.columns import Column
 from pricing.errors import DataError
 from pricing.schema import CONTRACT_VERSION, table
-from simulators.contract.engine import Engine, literal, open_engine, quoted
-from simulators.contract.files import CANONICAL, TableFile, find_files, open_table_file
+from simulators.contract.cells import as_text
+from simulators.contract.engine import Engine, file_literal, literal, open_engine, quoted
+from simulators.contract.files import CANONICAL, ROW, TableFile, find_files, open_table_file
 from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
 from simulators.contract.tables import columns_of, places_of, require_columns, require_tables
 from simulators.folders import claim
@@ -55,8 +57,8 @@ def import_spreadsheets(source: Path, out: Path, shop: ShopFile, key_file: Path)
             todo="Name the files like the tables: orders.csv, products.csv, ...",
         )
     require_tables(source, [name for name, _ in files])
-    key = read_key(key_file, out)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft, open_engine(on_disk=False) as engine:
+        key = read_key(key_file, out)
         opened = [open_table_file(engine, name, path) for name, path in files]
         written = tuple(_write(engine, file, shop, key, draft) for file in opened)
         (draft / SHOP_FILE).write_text(render_shop_file(shop), encoding="utf-8")
@@ -69,7 +71,8 @@ def _write(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: 
     constants = shop.constants.get(file.name, {})
     used = [column for column in columns if column.name in places]
     _refuse_addresses(engine, file, used, places)
-    cells = [_cell(engine, file, column, places[column.name], key) for column in used]
+    kinds = dict(zip(file.header, file.types, strict=True))
+    cells = [_cell(engine, file, column, places[column.name], kinds, key) for column in used]
     cells += [
         f"{literal(constants[column.name])} AS {quoted(column.name)}"
         for column in columns
@@ -82,20 +85,22 @@ def _write(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: 
             todo=f"Say which is which under [columns.{file.name}] in shop.toml.",
         )
     require_columns(file, columns, {*places, *constants})
-    target = literal(str(folder / f"{file.name}.parquet"))
+    place = folder / f"{file.name}.parquet"
     engine.run(
-        f"COPY (SELECT {', '.join(cells)} FROM {file.relation}) TO {target} "
+        f"COPY (SELECT {', '.join(cells)} FROM {file.relation}) TO {literal(str(place))} "
         f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{CANONICAL}: '{CONTRACT_VERSION}'}})"
     )
-    rows = engine.count(f"SELECT count(*) FROM read_parquet({target})")
+    rows = engine.count(f"SELECT count(*) FROM read_parquet({file_literal(place)})")
     taken = set(places.values())
     return ImportedTable(file.name, rows, tuple(name for name in file.header if name not in taken))
 
 
-def _cell(engine: Engine, file: TableFile, column: Column, place: str, key: bytes) -> str:
+def _cell(
+    engine: Engine, file: TableFile, column: Column, place: str, kinds: Mapping[str, str], key: bytes
+) -> str:
     if not column.personal:
         return f"{quoted(place)} AS {quoted(column.name)}"
-    own = f"trim({quoted(place)}::VARCHAR)"
+    own = f"trim({as_text(quoted(place), kinds[place])})"
     rows = engine.rows(f"SELECT DISTINCT {own} AS own FROM {file.relation} WHERE {own} <> '' ORDER BY own")
     pairs = pseudonyms(key, (str(row[0]) for row in rows))
     name = f"pseudonyms {file.name} {column.name}"
@@ -107,10 +112,10 @@ def _refuse_addresses(engine: Engine, file: TableFile, used: list[Column], place
     kinds = dict(zip(file.header, file.types, strict=True))
     for column in used:
         place = places[column.name]
-        if column.personal or column.type is not ColumnType.TEXT or kinds[place] != "VARCHAR":
+        if column.personal or kinds[place] != "VARCHAR":
             continue
         matches = f"regexp_matches({quoted(place)}, {literal(_ADDRESS)})"
-        row = engine.row(f"SELECT min(_row) FROM {file.relation} WHERE {matches}")[0]
+        row = engine.row(f"SELECT min({quoted(ROW)}) FROM {file.relation} WHERE {matches}")[0]
         if row is not None:
             raise DataError(
                 f"{file.path.name}, row {row}: the column {place} holds an e-mail address.",
