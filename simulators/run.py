@@ -6,6 +6,7 @@ names its data folder and its fingerprint, never a path, so the same data give t
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -146,7 +147,7 @@ def fit_run(
         If the tables break the contract, or no demand lies before `until`.
     """
     progress("panel", 0.0)
-    panel = build_panel(source, until)
+    panel = build_panel(source, None if until is None else str(_day(until)))
     start = split(panel, until)
     origin = Origin(
         data_name=source.folder.resolve().name,
@@ -185,10 +186,7 @@ def split(panel: Panel, until: str | None) -> int:
     """
     if until is None:
         return len(panel.periods)
-    try:
-        day = np.datetime64(until, "D")
-    except ValueError as error:
-        raise DataError(f"{until!r} is no date.", todo="Write it like 2025-11-03.") from error
+    day = _day(until)
     step = panel.periods[1] - panel.periods[0] if len(panel.periods) > 1 else np.timedelta64(1, "D")
     start = int(np.searchsorted(panel.periods + step, day, side="right"))
     if start == 0:
@@ -197,6 +195,13 @@ def split(panel: Panel, until: str | None) -> int:
             todo="Give a later --until.",
         )
     return start
+
+
+def _day(text: str) -> np.datetime64:
+    try:
+        return np.datetime64(dt.date.fromisoformat(text), "D")
+    except ValueError as error:
+        raise DataError(f"{text!r} is no date.", todo="Write it like 2025-11-03.") from error
 
 
 def training_panel(panel: Panel, start: int) -> Panel:
