@@ -1,0 +1,1 @@
+"""Worlds whose truth is known, as docs/worlds.md specifies them; nothing that is fitted may read this."""
