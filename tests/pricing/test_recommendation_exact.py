@@ -233,14 +233,15 @@ def test_features_are_finite_and_of_moderate_size_in_any_shop(seed: int) -> None
     here, rules, _ = random_shops.shop(seed)
     allowed = rules.admit(here.state, here.conditions).allowed
     some = np.random.default_rng(seed).random(allowed.shape) < 0.3
+    place = [feature.name for feature in FEATURES].index
     for open_ in (allowed, allowed & some, np.zeros_like(allowed)):
         seen = observe(here, open_)
         assert np.isfinite(seen).all()
-        assert np.abs(seen).max() < 50.0
+        assert seen[..., place("margin")].max() <= 1.0, "below, a price far under its cost has no bound"
+        assert np.abs(np.delete(seen, place("margin"), axis=-1)).max() < 12.0
         narrow = np.empty(seen.shape, dtype=np.float32)
         write(here, open_, narrow)
         np.testing.assert_array_equal(narrow, seen.astype(np.float32))
-        place = [feature.name for feature in FEATURES].index
         assert (seen[..., place("room_down")] <= seen[..., place("room_up")]).all()
         assert ((seen[..., place("rung")] >= -1e-12) & (seen[..., place("rung")] <= 1 + 1e-12)).all()
         for share in ("stock_tracked", "waiting", "time_left", "promoted"):
