@@ -138,7 +138,7 @@ def test_the_tables_are_clean_and_hold_what_happened(tmp_path: Path, information
         np.testing.assert_allclose(panel.in_stock, (world.on_hand > 0).mean(axis=2))
 
 
-@pytest.mark.parametrize("change", [{"products": 41}, {"weeks": 39}, {"seed": -1}])
-def test_what_is_not_specified_is_refused(change: dict[str, int]) -> None:
+@pytest.mark.parametrize(("seed", "products", "weeks"), [(1, 41, 52), (1, 40, 39), (-1, 40, 52)])
+def test_what_is_not_specified_is_refused(seed: int, products: int, weeks: int) -> None:
     with pytest.raises(UsageError, match="No world has"):
-        WorldSpec(**{"seed": 1, **change})
+        WorldSpec(seed, products=products, weeks=weeks)
