@@ -21,13 +21,28 @@ from pathlib import Path
 from pricing.errors import ArtifactError, BusyError, UsageError
 from pricing.marker import MARKER, Marker
 
-__all__ = ["MARKER", "Content", "Folder", "claim", "lock", "read_folder", "write_file", "write_folder"]
+__all__ = [
+    "MARKER",
+    "Content",
+    "Folder",
+    "claim",
+    "lock",
+    "read_folder",
+    "work_beside",
+    "write_file",
+    "write_folder",
+]
 
 Content = bytes | Callable[[Path], None]
 """Bytes to write, or a callable that writes the file at the path it is given."""
 
 _CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
+"""What the system says of a place where this user cannot write, whatever the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +118,14 @@ def write_folder(
 
 @contextmanager
 def claim(
-    target: Path, kind: str, *, version: int = 1, editable: Collection[str] = ()
+    target: Path, kind: str, *, version: int = 1, editable: Collection[str] = (), resumes: bool = False
 ) -> Generator[Path, None, None]:
     """Hold `target` and yield a temporary folder beside it; it takes the target's place on a clean exit.
 
     For work that takes long: a busy or foreign target is noticed before the work, not after it. Whatever
     lies in the temporary folder at the end becomes the folder; after an exception nothing of it remains.
-    Arguments and errors are those of :func:`write_folder`.
+    Arguments and errors are those of :func:`write_folder`; `resumes` says that the caller knows what to do
+    with unfinished work (:mod:`simulators.unfinished`), which others refuse to write over.
     """
     final = target.resolve()
     draft, old = _beside(final, "new"), _beside(final, "old")
@@ -119,6 +135,8 @@ def claim(
         with _disk(final):
             _sweep(final)
             _refuse_foreign(final, kind, editable)
+            if not resumes:
+                _refuse_unfinished(final)
             draft.mkdir()
         try:
             with _disk(final):
@@ -132,6 +150,12 @@ def claim(
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(work_beside(final), ignore_errors=True)
+
+
+def work_beside(target: Path) -> Path:
+    """Return where the pieces of an unfinished `target` lie; see :mod:`simulators.unfinished`."""
+    return _beside(target, "work")
 
 
 def read_folder(path: Path, kind: str, *, version: int = 1) -> Folder:
@@ -162,8 +186,16 @@ def read_folder(path: Path, kind: str, *, version: int = 1) -> Folder:
     return Folder(final, marker)
 
 
-def write_file(target: Path, content: Content) -> None:
+def write_file(target: Path, content: Content, *, secret: bool = False) -> None:
     """Write one output file whole or not at all, replacing a file of that name.
+
+    Parameters
+    ----------
+    target, content
+        Where and what.
+    secret
+        Only its owner may read it, from its first byte on; and a file that is there stays, with no error:
+        of two processes that make a secret at once, both then read the first one's.
 
     Raises
     ------
@@ -180,6 +212,11 @@ def write_file(target: Path, content: Content) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
     with lock(final), _disk(final):
         try:
+            if secret:
+                if final.exists():
+                    return
+                draft.unlink(missing_ok=True)
+                draft.touch(mode=0o600)
             _put(draft, content)
             _sync(draft)
             draft.replace(final)
@@ -224,6 +261,8 @@ def _acquire(path: Path, target: Path) -> int:
 
 
 def _beside(target: Path, role: str) -> Path:
+    if not target.name:
+        raise UsageError(f"{target} is no place to write to.", todo="Name a file or folder inside it.")
     return target.with_name(f".{target.name}.tarifa-{role}")
 
 
@@ -254,6 +293,15 @@ def _refuse_foreign(target: Path, kind: str, editable: Collection[str]) -> None:
             f"{target} holds files that Tarifa did not write: {', '.join(others)}.",
             why="Replacing the folder would lose them.",
             todo=todo,
+        )
+
+
+def _refuse_unfinished(target: Path) -> None:
+    if work_beside(target).exists():
+        raise UsageError(
+            f"{target} is unfinished work of another call.",
+            why="Writing here would lose it.",
+            todo=f"Give that call again to finish it, write elsewhere, or remove {work_beside(target)}.",
         )
 
 
@@ -293,7 +341,12 @@ def _marker(path: Path) -> Marker:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    """Return everything that lies in a folder, links and empty folders included, but not the way to it."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not _leads_on(p))
+
+
+def _leads_on(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and any(path.iterdir())
 
 
 def _put(path: Path, content: Content) -> None:
@@ -331,7 +384,7 @@ def _disk(target: Path) -> Generator[None, None, None]:
                 why="The disk or quota is full; nothing was changed.",
                 todo="Free some space or write elsewhere, and run the command again.",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _REFUSED:
             raise UsageError(
                 f"{target} cannot be written: {error.strerror}.", todo="Give a place that you may write to."
             ) from error

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
 from pricing.archive import pack, unpack
+from pricing.arrays import Floats
 from pricing.errors import ArtifactError
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
@@ -17,19 +18,29 @@ __all__ = ["read_checkpoint", "write_checkpoint"]
 _KIND, _VERSION = "ppo-checkpoint", 1
 
 
-def write_checkpoint(model: PPO, done: int, training: tuple[object, ...]) -> bytes:
-    """Return weights and optimiser state after `done` rollouts of `training` (what identifies it)."""
-    arrays: dict[str, NDArray[Any]] = {}
+def write_checkpoint(model: PPO, curve: Floats, training: tuple[object, ...]) -> bytes:
+    """Return weights and optimiser state after the rollouts of `curve`, which goes with them.
+
+    Parameters
+    ----------
+    model
+        Between two rollouts.
+    curve
+        float64 [R, 2]; see :func:`policies.train.ppo.train_ppo`.
+    training
+        What identifies it.
+    """
+    arrays: dict[str, NDArray[Any]] = {"curve": curve}
     for name, tensor in model.policy.state_dict().items():
         arrays[f"policy.{name}"] = tensor.numpy()
     for place, state in model.policy.optimizer.state_dict()["state"].items():
         for name, tensor in state.items():
             arrays[f"optimizer.{place}.{name}"] = tensor.numpy()
-    return pack(_KIND, _VERSION, arrays, {"done": done, "training": repr(training)})
+    return pack(_KIND, _VERSION, arrays, {"training": repr(training)})
 
 
-def read_checkpoint(content: bytes, model: PPO, training: tuple[object, ...]) -> int:
-    """Put a fresh model where the checkpoint left it and return the number of rollouts done.
+def read_checkpoint(content: bytes, model: PPO, training: tuple[object, ...]) -> Floats:
+    """Put a fresh model where the checkpoint left it and return the curve of the rollouts done.
 
     Raises
     ------
@@ -51,7 +62,7 @@ def read_checkpoint(content: bytes, model: PPO, training: tuple[object, ...]) ->
     try:
         model.policy.load_state_dict(weights)
         _load_optimizer(model, arrays)
-        return int(meta["done"])
+        return np.asarray(arrays["curve"].reshape(-1, 2), dtype=np.float64)
     except (RuntimeError, KeyError, ValueError) as error:
         raise ArtifactError("This checkpoint does not fit the network.", why=str(error)) from error
 

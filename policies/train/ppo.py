@@ -20,8 +20,8 @@ from envs.runs import Runs
 from policies.serve.network import NetworkPolicy
 from policies.train.checkpoint import read_checkpoint, write_checkpoint
 from policies.train.export import export
-from policies.train.rows import ProductRows, standards
-from pricing.arrays import Words
+from policies.train.rows import ProductRows, kept_profit, standards
+from pricing.arrays import Floats, Words
 from pricing.errors import UsageError
 from pricing.executor import Progress
 from pricing.randomness import philox
@@ -87,6 +87,7 @@ def train_ppo(
     stop: Callable[[], bool] | None = None,
     checkpoint: Callable[[bytes], None] | None = None,
     resume: bytes | None = None,
+    learnt: Callable[[Floats], None] | None = None,
 ) -> NetworkPolicy:
     """Train a network on the products of a scenario; it decides for any others too.
 
@@ -111,6 +112,10 @@ def train_ppo(
         Given the state of training after each rollout, as bytes.
     resume
         Such a state; it must come from the same seed, settings and number of products.
+    learnt
+        Told the learning curve at the end, float64 [R, 2], minor units: for each rollout the mean net profit
+        of a copy, exploration included, and what keeping every price brings in the same worlds with the same
+        noise.
 
     Raises
     ------
@@ -118,26 +123,27 @@ def train_ppo(
         If `resume` is corrupt or from another training.
     """
     how = settings or PPOSettings()
-    runs = Runs(scenario, worlds, how.copies, "latent")
+    runs, twin = (Runs(scenario, worlds, how.copies, "latent") for _ in range(2))
     seeds = _words(seed, 0, how.copies)
     centre, scale = standards(runs, seeds, np.random.default_rng(seed))
     with _one_thread():
         rows = ProductRows(runs, seeds, 1, centre, scale)
         model = _learner(rows, how, seed)
-        first = 0
+        curve: Floats = np.zeros((0, 2))
         if resume is not None:
-            first = read_checkpoint(resume, model, (seed, how, rows.shape))
-            rows.episode = 1 + first
-        done = first
-        for number in range(first, how.rollouts):
-            _rollout(model, how, seed, number)
-            done = number + 1
+            curve = read_checkpoint(resume, model, (seed, how, rows.shape))
+            rows.episode = 1 + len(curve)
+        for number in range(len(curve), how.rollouts):
+            curve = np.vstack([curve, _rollout(model, rows, how, seed, number, twin)])
             if checkpoint is not None:
-                checkpoint(write_checkpoint(model, done, (seed, how, rows.shape)))
+                checkpoint(write_checkpoint(model, curve, (seed, how, rows.shape)))
             if progress is not None:
-                progress(done, how.rollouts)
+                progress(len(curve), how.rollouts)
             if stop is not None and stop():
                 break
+    if learnt is not None:
+        learnt(curve)
+    done = len(curve)
     said = (
         f"{done} rollouts of {how.copies} x {rows.shape[1]} products, horizon {scenario.horizon}, seed {seed}"
     )
@@ -165,8 +171,15 @@ def _learner(rows: ProductRows, how: PPOSettings, seed: int) -> PPO:
     return model
 
 
-def _rollout(model: PPO, how: PPOSettings, seed: int, number: int) -> None:
-    """Play one episode and learn from it; its randomness follows from (seed, number)."""
+def _rollout(
+    model: PPO, rows: ProductRows, how: PPOSettings, seed: int, number: int, twin: Runs
+) -> tuple[float, float]:
+    """Play one episode and learn from it; its randomness follows from (seed, number).
+
+    Returns what it brought and what keeping prices, in `twin`, brings in the same episode.
+    """
+    kept = kept_profit(twin, rows.seeds_of_copies, 1 + number)
+    rows.earned = 0.0
     drawn = int(_words(seed, 1 + number, 1)[0] & np.uint64(0x7FFFFFFF))
     torch.manual_seed(drawn)  # pyright: ignore[reportUnknownMemberType] - torch leaves it untyped
     np.random.seed(drawn)  # noqa: NPY002 - SB3 shuffles its batches by the global generator
@@ -176,6 +189,7 @@ def _rollout(model: PPO, how: PPOSettings, seed: int, number: int) -> None:
     model.learn(  # pyright: ignore[reportUnknownMemberType] - SB3 leaves the callback bare
         model.n_envs * model.n_steps, reset_num_timesteps=False
     )
+    return rows.earned, kept
 
 
 def _even_batch(rows: int, wanted: int) -> int:

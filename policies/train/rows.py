@@ -25,7 +25,7 @@ from pricing.features import FEATURES
 from pricing.scenario import Scenario
 from pricing.transition import State
 
-__all__ = ["ProductRows", "reward_scale", "standards"]
+__all__ = ["ProductRows", "kept_profit", "reward_scale", "standards"]
 
 _CLIP = 5.0
 _LEAST_MARGIN = 0.05
@@ -52,6 +52,8 @@ class ProductRows(VecEnv):
         self.episode = episode
         self.centre, self.scale = centre, scale
         self.shape = (runs.copies, len(runs.scenario.catalogue))
+        self.earned = 0.0
+        """Mean net profit of a copy in the steps since this was last set to 0, minor units."""
         self._reward_scale = reward_scale(runs.scenario) * runs.scenario.horizon
         self._actions: NDArray[Any] = np.zeros((0,))
         self.render_mode = None
@@ -71,6 +73,7 @@ class ProductRows(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:  # pyright: ignore[reportUnknownParameterType] - SB3's bare dict
         """Step; rewards are float32 [B x N], a product's profit over its scale and the horizon."""
         period = self.runs.advance(self._actions.reshape(self.shape))
+        self.earned += float(period.sale.profit.sum()) / self.shape[0]
         reward = (period.sale.profit / self._reward_scale).reshape(-1).astype(np.float32)
         ended = self.runs.done
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
@@ -116,6 +119,15 @@ class ProductRows(VecEnv):
     def _observe(self) -> Observation:
         seen = self.runs.observe().reshape(self.num_envs, -1).astype(np.float64)
         return np.clip((seen - self.centre) / self.scale, -_CLIP, _CLIP).astype(np.float32)
+
+
+def kept_profit(runs: Runs, seeds: Words, episode: int) -> float:
+    """Return the mean net profit of a copy that keeps its prices through an episode, minor units."""
+    runs.begin(seeds, episode)
+    nothing, profit = np.zeros((runs.copies, len(runs.scenario.catalogue))), 0.0
+    while not runs.done:
+        profit += float(runs.advance(nothing).sale.profit.sum()) / runs.copies
+    return profit
 
 
 def reward_scale(scenario: Scenario) -> Floats:

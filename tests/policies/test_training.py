@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,10 @@ from policies.serve.incumbent import Incumbent
 from policies.serve.network import NetworkPolicy
 from policies.subset import scenario_of, worlds_of
 from policies.train.export import export
-from policies.train.ppo import PPOSettings, train_ppo
-from policies.train.rows import ProductRows, reward_scale, standards
+from policies.train.ppo import PPOSettings, _words, train_ppo
+from policies.train.rows import ProductRows, kept_profit, reward_scale, standards
 from pricing.archive import pack
+from pricing.arrays import Floats
 from pricing.errors import ArtifactError, UsageError
 from simulators.market import sample_worlds
 from simulators.worlds import toy_scenario
@@ -40,22 +43,40 @@ def test_the_same_seed_gives_the_same_bytes_and_leaves_global_state_alone() -> N
 
 
 def test_a_stopped_training_resumes_to_the_same_bytes() -> None:
-    states, told = list[bytes](), list[tuple[int, int]]()
-    whole = train_ppo(
-        SCENARIO, WORLDS, seed=3, settings=SMALL, checkpoint=states.append, progress=lambda *k: told.append(k)
-    )
+    states, told, curves = list[bytes](), list[tuple[int, int]](), list[Floats]()
+    train = partial(train_ppo, SCENARIO, WORLDS, seed=3, settings=SMALL, learnt=curves.append)
+    whole = train(checkpoint=states.append, progress=lambda *k: told.append(k))
     assert told == [(1, 3), (2, 3), (3, 3)]
-    resumed = train_ppo(SCENARIO, WORLDS, seed=3, settings=SMALL, resume=states[0])
-    assert resumed.to_bytes() == whole.to_bytes()
+    for state in states:
+        assert train(resume=state).to_bytes() == whole.to_bytes()
+    assert curves[0].shape == (3, 2)
+    assert all(curve.tobytes() == curves[0].tobytes() for curve in curves)
     cut = train_ppo(SCENARIO, WORLDS, seed=3, settings=SMALL, stop=lambda: True)
     assert cut.trained_on.startswith("1 rollouts of 3 x 8 products")
     with pytest.raises(ArtifactError, match="another training"):
         train_ppo(SCENARIO, WORLDS, seed=4, settings=SMALL, resume=states[0])
     with pytest.raises(ArtifactError, match="not a readable"):
         train_ppo(SCENARIO, WORLDS, seed=3, settings=SMALL, resume=states[0][:-40])
-    bare = pack("ppo-checkpoint", 1, {}, {"done": 1, "training": repr((3, SMALL, (3, 8)))})
+    bare = pack("ppo-checkpoint", 1, {}, {"training": repr((3, SMALL, (3, 8)))})
     with pytest.raises(ArtifactError, match="does not fit"):
         train_ppo(SCENARIO, WORLDS, seed=3, settings=SMALL, resume=bare)
+
+
+def test_the_curve_is_what_a_rollout_brought_beside_keeping_prices() -> None:
+    """What is kept is an episode of the incumbent in the same worlds; a policy that never moves earns it."""
+    runs, curves = Runs(SCENARIO, WORLDS, 3, "latent"), list[Floats]()
+    how = replace(SMALL, rollouts=1, log_std=-20.0)
+    train_ppo(SCENARIO, WORLDS, seed=3, settings=how, learnt=curves.append)
+    seeds = _words(3, 0, 3)
+    runs.begin(seeds, 1)
+    profit = 0.0
+    while not runs.done:
+        period = runs.advance(np.zeros((3, 8)))
+        assert (period.price == SCENARIO.catalogue.price).all()
+        profit += period.sale.profit.sum() / 3
+    assert curves[0][0, 1] == pytest.approx(profit, rel=1e-12)
+    assert curves[0][0, 0] == pytest.approx(profit, rel=0.2), "a network at its start hardly moves prices"
+    assert kept_profit(runs, seeds, 1) == curves[0][0, 1]
 
 
 def test_the_export_agrees_with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +142,8 @@ def test_settings_that_make_no_training_are_refused() -> None:
 
 def test_a_diverged_network_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "policies.train.ppo._rollout", lambda model, *_: model.policy.action_net.bias.data.fill_(np.nan)
+        "policies.train.ppo._rollout",
+        lambda model, *_: (model.policy.action_net.bias.data.fill_(np.nan).isnan().sum().item(), 0.0),
     )
     with pytest.raises(ArtifactError, match="diverged"):
         train_ppo(SCENARIO, WORLDS, seed=1, settings=SMALL)
