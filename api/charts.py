@@ -1,17 +1,37 @@
-"""Charts as inline SVG: small, sharp at any size, coloured by the page's own style sheet."""
+"""Charts as inline SVG: small, sharp at any size, coloured by the page's own style sheet.
+
+They hold no words of their own: labels and the notation of numbers come in with each :class:`Axis`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
 from pricing.arrays import Floats
 
-__all__ = ["Bar", "band_chart", "curve_chart", "histogram", "interval_chart"]
+__all__ = ["Axis", "Bar", "band_chart", "curve_chart", "histogram", "interval_chart"]
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 640.0, 64.0, 16.0, 14.0, 30.0
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 58.0, 14.0, 30.0, 46.0
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What an axis measures, and how its numbers are written.
+
+    Attributes
+    ----------
+    label
+        In the reader's language.
+    form
+        Writes a number in the reader's notation.
+    """
+
+    label: str
+    form: Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,73 +95,98 @@ class _Frame:
         return "".join(parts)
 
     def feet(self, ticks: Sequence[float], labels: Sequence[str]) -> str:
-        return "".join(
-            f'<text class="tick mid" x="{self.across(value):.1f}" y="{self.height - 8}">{label}</text>'
-            for value, label in zip(ticks, labels, strict=True)
-        )
+        parts: list[str] = []
+        for value, label in zip(ticks, labels, strict=True):
+            x, kind = self.across(value), "mid"
+            if x > self.width - _RIGHT - 1.0:  # what stands at the very end must not be cut off
+                x, kind = self.width - 2.0, "end"
+            parts.append(
+                f'<text class="tick {kind}" x="{x:.1f}" y="{self.height - 28}">{escape(label)}</text>'
+            )
+        return "".join(parts)
+
+    def named(self, across: str, up: str) -> str:
+        """Name the axes: the upright one above it, the level one below its right end."""
+        parts = [f'<text class="axis" x="4" y="14">{escape(up)}</text>'] if up else []
+        if across:
+            x, y = self.width - _RIGHT, self.height - 8
+            parts.append(f'<text class="axis end" x="{x}" y="{y}">{escape(across)}</text>')
+        return "".join(parts)
 
 
-def band_chart(days: Sequence[str], actual: Floats, expected: Floats, lower: Floats, upper: Floats) -> str:
-    """Draw what was sold (dots) against what was predicted (line) and its band, by period; arrays [H]."""
-    x = np.arange(len(days), dtype=np.float64)
+def band_chart(
+    feet: Sequence[str], actual: Floats, expected: Floats, lower: Floats, upper: Floats, up: Axis
+) -> str:
+    """Draw what was sold (dots) against what was predicted (line) and its band, by period; arrays [H].
+
+    `feet` [H] says which period each is.
+    """
+    x = np.arange(len(feet), dtype=np.float64)
     top = float(max(upper.max(), actual.max())) * 1.05
-    frame = _Frame(_WIDTH, 260.0, (-0.3, len(days) - 0.7), (0.0, top))
+    frame = _Frame(_WIDTH, 260.0, (-0.3, len(feet) - 0.7), (0.0, top))
     ticks = _ticks(0.0, top)
     dots = "".join(
         f'<circle class="actual" cx="{frame.across(float(a)):.1f}" cy="{frame.up(float(b)):.1f}" r="4.5"/>'
         for a, b in zip(x, actual, strict=True)
     )
-    step = max(len(days) // 6, 1)
-    feet = frame.feet([float(i) for i in range(0, len(days), step)], [day[5:] for day in days[::step]])
-    body = frame.rules(ticks, [_short(t) for t in ticks]) + frame.band(x, lower, upper)
-    return _svg(frame, body + frame.line(x, expected, "expected") + dots + feet)
+    step = max(-(-len(feet) // 6), 1)
+    body = frame.rules(ticks, [up.form(t) for t in ticks]) + frame.band(x, lower, upper)
+    body += frame.line(x, expected, "expected") + dots + frame.named("", up.label)
+    return _svg(frame, body + frame.feet([float(i) for i in range(0, len(feet), step)], feet[::step]))
 
 
-def histogram(values: Floats, low: float, high: float, bins: int = 40) -> str:
-    """Draw how `values` [N] are spread between two bounds; what lies beyond is counted at the edge."""
+def histogram(values: Floats, low: float, high: float, axes: tuple[Axis, Axis], bins: int = 40) -> str:
+    """Draw how `values` [N] are spread between two bounds; what lies beyond is counted at the edge.
+
+    `axes` are the level and the upright one.
+    """
+    across, up = axes
     counts, edges = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))
     top = float(max(counts.max(), 1)) * 1.05
-    frame = _Frame(_WIDTH, 220.0, (low, high), (0.0, top))
+    frame = _Frame(_WIDTH, 260.0, (low, high), (0.0, top))
     bars: list[str] = []
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         x, y = frame.across(float(left)), frame.up(float(count))
         wide, tall = frame.across(float(right)) - x - 1.0, frame.up(0.0) - y
         bars.append(f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"/>')
     feet = [float(v) for v in np.linspace(low, high, 7)]
-    ticks = _ticks(0.0, top)
-    marks = frame.rules(ticks, [_short(t) for t in ticks]) + frame.feet(feet, [f"{v:.1f}" for v in feet])
-    return _svg(frame, marks + "".join(bars))
+    ticks = [t for t in _ticks(0.0, top) if t == round(t)]
+    marks = frame.rules(ticks, [up.form(t) for t in ticks]) + frame.feet(feet, [across.form(v) for v in feet])
+    return _svg(frame, marks + "".join(bars) + frame.named(across.label, up.label))
 
 
-def interval_chart(rows: Sequence[Bar], origin: float) -> str:
+def interval_chart(rows: Sequence[Bar], origin: float, across: Axis) -> str:
     """Draw one dot with its interval a row, against the line at `origin`."""
     ends = [origin, *(row.lower for row in rows), *(row.upper for row in rows)]
     room = max(max(ends) - min(ends), 1e-9) * 0.08
-    frame = _Frame(
-        _WIDTH, 34.0 * len(rows) + _TOP + _BOTTOM, (min(ends) - room, max(ends) + room), (0.0, 1.0)
-    )
-    left, right = 120.0, 120.0
+    low, high = min(ends) - room, max(ends) + room
+    frame = _Frame(_WIDTH, 34.0 * len(rows) + _BOTTOM, (low, high), (0.0, 1.0))
+    left, right = 178.0, 76.0
 
-    def across(value: float) -> float:
-        low, high = frame.x
+    def place(value: float) -> float:
         return left + (frame.width - left - right) * (value - low) / (high - low)
 
-    x0, foot = across(origin), frame.height - _BOTTOM
-    parts = [f'<line class="rule strong" x1="{x0:.1f}" x2="{x0:.1f}" y1="{_TOP}" y2="{foot:.1f}"/>']
-    for place, row in enumerate(rows):
-        y, start, end = _TOP + 34.0 * place + 17.0, across(row.lower), across(row.upper)
+    x0, foot = place(origin), frame.height - _BOTTOM
+    parts = [f'<line class="rule strong" x1="{x0:.1f}" x2="{x0:.1f}" y1="4" y2="{foot:.1f}"/>']
+    for number, row in enumerate(rows):
+        y, start, end = 34.0 * number + 17.0, place(row.lower), place(row.upper)
         parts += [
-            f'<text class="label end" x="{left - 14}" y="{y + 4:.1f}">{row.label}</text>',
+            f'<text class="label" x="4" y="{y + 4:.1f}">{escape(row.label)}</text>',
             f'<line class="whisker" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>',
-            f'<circle class="dot" cx="{across(row.value):.1f}" cy="{y}" r="5"/>',
-            f'<text class="label" x="{frame.width - right + 14}" y="{y + 4:.1f}">{row.text}</text>',
+            f'<circle class="dot" cx="{place(row.value):.1f}" cy="{y}" r="5"/>',
+            f'<text class="label end" x="{frame.width - 4}" y="{y + 4:.1f}">{escape(row.text)}</text>',
         ]
-    parts.append(f'<text class="tick mid" x="{x0:.1f}" y="{frame.height - 8:.1f}">{_short(origin)}</text>')
-    return _svg(frame, "".join(parts))
+    tick = escape(across.form(origin))
+    parts.append(f'<text class="tick mid" x="{x0:.1f}" y="{frame.height - 28:.1f}">{tick}</text>')
+    return _svg(frame, "".join(parts) + frame.named(across.label, ""))
 
 
 def curve_chart(
-    curve: tuple[Floats, Floats, Floats, Floats], now: float, chosen: float, seen: tuple[float, float]
+    curve: tuple[Floats, Floats, Floats, Floats],
+    now: float,
+    chosen: float,
+    seen: tuple[float, float],
+    axes: tuple[Axis, Axis],
 ) -> str:
     """Draw expected profit along a ladder, today's and the chosen price, and what was seen.
 
@@ -153,10 +198,12 @@ def curve_chart(
         Prices.
     seen
         Lowest and highest price ever observed.
+    axes
+        The level one and the upright one.
     """
     price, profit, lower, upper = curve
-    low, high = float(min(lower.min(), 0.0)), float(upper.max()) * 1.08
-    frame = _Frame(320.0, 200.0, (float(price[0]), float(price[-1])), (low, high))
+    low, high = float(min(lower.min(), 0.0)), float(max(upper.max(), 1e-9)) * 1.08
+    frame = _Frame(340.0, 230.0, (float(price[0]), float(price[-1])), (low, high))
     left, right = (frame.across(float(np.clip(v, price[0], price[-1]))) for v in seen)
     ground, roof = frame.up(low), frame.up(high)
     size = f'width="{right - left:.1f}" height="{ground - roof:.1f}"'
@@ -167,11 +214,11 @@ def curve_chart(
         y = frame.up(float(np.interp(value, price, profit)))
         marks.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{ground:.1f}" y2="{y:.1f}"/>')
         marks.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>')
-    ticks = _ticks(low, high, 3)
-    feet = [float(price[0]), float(price[-1])]
-    body = shade + frame.rules(ticks, [_short(t) for t in ticks]) + frame.band(price, lower, upper)
+    ticks, feet = _ticks(low, high, 3), [float(price[0]), float(price[-1])]
+    body = shade + frame.rules(ticks, [axes[1].form(t) for t in ticks]) + frame.band(price, lower, upper)
     body += frame.line(price, profit, "expected") + "".join(marks)
-    return _svg(frame, body + frame.feet(feet, [f"{v:.2f}" for v in feet]))
+    names = frame.named(axes[0].label, axes[1].label)
+    return _svg(frame, body + frame.feet(feet, [axes[0].form(v) for v in feet]) + names)
 
 
 def _svg(frame: _Frame, body: str) -> str:
@@ -186,9 +233,3 @@ def _ticks(low: float, high: float, count: int = 4) -> list[float]:
     step = next(size * m for m in (1.0, 2.0, 5.0, 10.0) if size * m >= rough)
     first = np.ceil(low / step) * step
     return [float(v) for v in np.arange(first, high + 1e-9, step)]
-
-
-def _short(value: float) -> str:
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:g} M"
-    return f"{value / 1e3:g} k" if abs(value) >= 1e4 else f"{value:g}"

@@ -78,10 +78,12 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def problem_response(request: Request, problem: Problem) -> Response:
-    """Return a problem with its title in the reader's language."""
+    """Return a problem in the reader's language, as far as :meth:`api.texts.Texts.reworded` knows it."""
     language = negotiate(request.headers.get("accept-language"))
-    title = texts(language).text("problem", problem.title)
-    body = problem.model_copy(update={"title": title}).model_dump()
+    known = texts(language)
+    said = {name: known.reworded(getattr(problem, name)) for name in ("detail", "why", "todo")}
+    title = known.text("problem", problem.title)
+    body = problem.model_copy(update={"title": title, **said}).model_dump()
     return _ProblemResponse(body, problem.status, headers={"Content-Language": language})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import jinja2
 import numpy as np
 import pyarrow.parquet
 
-from api.charts import Bar, band_chart, curve_chart, histogram, interval_chart
+from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_chart
+from api.check_texts import answers, missing_tables
+from api.cli.validate import measures
 from api.runs import open_shelf
 from api.tables import SUMMARY
 from api.texts import Texts
@@ -28,8 +31,11 @@ __all__ = ["Findings", "render_report"]
 _pq: Any = pyarrow.parquet
 
 _MOVES, _CURVES = 25, 6
-_BANNER = Reason.COST_ASSUMED.value
-"""Said once above, not in every row."""
+_PLAIN = {Reason.COST_ASSUMED.value, Reason.PRICE_RAISED.value, Reason.PRICE_LOWERED.value}
+"""Reasons that are said once above the moves, not in every row."""
+
+_RISK = 0.05
+"""Probability of losing money above which a change is counted as risky."""
 
 _SPREAD = (-5.0, 1.0)
 """Elasticities that the histogram covers; what lies beyond is counted at its edge."""
@@ -60,45 +66,119 @@ class Findings:
 
 
 def render_report(found: Findings, texts: Texts) -> str:
-    """Return the page as HTML: no script, no link to anything outside."""
-    origin = json.loads((found.run / "run.json").read_bytes())
-    fitted = json.loads((found.run / "report.json").read_bytes())
+    """Return the page as HTML: no script, no link to anything outside, no word that is not in `texts`."""
     table: Any = _pq.read_table(found.recommendations)
     rows: list[dict[str, Any]] = table.to_pylist()
     summary = json.loads(table.schema.metadata[SUMMARY])
-    simulation = json.loads((found.simulation / "simulation.json").read_bytes())
-    money = Currency.of(str(summary["currency"]))
     shelf = open_shelf(found.run)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     moves = sorted(
         (r for r in rows if r["recommended_price"] not in (None, r["current_price"])), key=_by_gain
     )
-    return environment.get_template("report.html").render(
-        language=texts.language,
-        origin=origin,
-        fitted=fitted,
-        check=found.check,
-        validation=found.validation,
-        summary=summary,
-        limit=LIMIT_SHARE,
-        raised=sum(r["recommended_price"] > r["current_price"] for r in moves),
-        change=money.text(int(summary["profit_change_minor"])),
-        costs_assumed=float(shelf.catalogue.cost_assumed.mean()),
-        identified=_identified(fitted, texts),
-        totals_chart=_totals(found.validation),
-        elasticity_chart=_elasticities(found.elasticities),
-        simulations=_simulations(simulation, money),
-        simulation=simulation,
-        moves=[_move(row, money, texts) for row in moves[:_MOVES]],
-        more=max(len(moves) - _MOVES, 0),
-        curves=_curves(shelf, moves[:_CURVES], money),
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    places = _places(shelf)
+    return environment.get_template("report.html").render(
+        **_words(texts),
+        **_decided(summary, rows, moves, texts),
+        **_told(found, texts),
+        **_checked(found, texts),
+        costs_assumed=float(shelf.catalogue.cost_assumed.mean()),
+        moves=[_move(row, shelf, places, texts) for row in moves[:_MOVES]],
+        notes=_notes(moves[:_MOVES], texts),
+        curves=_curves(shelf, moves[:_CURVES], places, texts),
+    )
+
+
+def _words(texts: Texts) -> dict[str, Any]:
+    """Return what a template finds its words and writes its figures with."""
+    return {
+        "language": texts.language,
+        "t": partial(texts.text, "report"),
+        "w": partial(texts.text, "word"),
+        "count": texts.number,
+        "percent": texts.percent,
+        "level": texts.percent(0.9),
+    }
+
+
+def _decided(
+    summary: Mapping[str, Any], rows: list[dict[str, Any]], moves: list[dict[str, Any]], texts: Texts
+) -> dict[str, Any]:
+    """Return what is said of the decision as a whole."""
+    policy, _, version = str(summary["release"]).partition("@")
+    money = Currency.of(summary["currency"])
+    return {
+        "summary": summary,
+        "span": texts.span(summary["valid_from"], summary["valid_to"]),
+        "decided_by": f"{_policy(policy, texts)} ({policy} {version})",
+        "currency": summary["currency"],
+        "change": texts.money(int(summary["profit_change_minor"]), money, signed=True),
+        "raised": sum(row["recommended_price"] > row["current_price"] for row in moves),
+        "risky": sum(row["probability_of_loss"] > _RISK for row in moves),
+        "risk": _RISK,
+        "driven": texts.text("word", "driven_by_limits", limit=texts.percent(LIMIT_SHARE)),
+        "blocked": sum(row["recommended_price"] is None for row in rows),
+        "kept": int(summary["series"]) - int(summary["movable"]),
+        "more": max(len(moves) - _MOVES, 0),
+    }
+
+
+def _told(found: Findings, texts: Texts) -> dict[str, Any]:
+    """Return what fit, validation and simulation found."""
+    origin = json.loads((found.run / "run.json").read_bytes())
+    fitted = json.loads((found.run / "report.json").read_bytes())
+    simulation = json.loads((found.simulation / "simulation.json").read_bytes())
+    told, slope = found.validation, found.validation["lift"]["slope"]
+    return {
+        "origin": origin,
+        "until": texts.day(origin["until"]),
+        "fitted": fitted,
+        "identified": _identified(fitted, texts),
+        "elasticity_chart": _elasticities(found.elasticities, texts),
+        "validation": told,
+        "slope": texts.text("measure", "unmeasured") if slope is None else texts.number(slope, 2),
+        "holdout_day": texts.day(told["until"]),
+        "measures": measures(told, texts, leave_out=("bias_moved", "negative_depth", "gain")),
+        "totals_chart": _totals(told, texts),
+        "simulation": simulation,
+        "simulations": _simulations(simulation, texts),
+    }
+
+
+def _checked(found: Findings, texts: Texts) -> dict[str, Any]:
+    """Return what the check found."""
+    return {
+        "check": found.check,
+        "data_span": texts.span(found.check["first_day"], found.check["until"]),
+        "answers": answers(found.check, texts),
+        "missing": missing_tables(found.check, texts),
+        "yes": texts.text("check", "yes"),
+        "no": texts.text("check", "no"),
+    }
 
 
 def _by_gain(row: Mapping[str, Any]) -> tuple[int, str, str]:
     return -int(row["profit_change"]), str(row["price_group"]), str(row["zone"])
+
+
+def _policy(name: str, texts: Texts) -> str:
+    """Return what a policy is called; a folder of the user's keeps its own name."""
+    return texts.sections["policy"].get(name, name)
+
+
+def _short(value: float, texts: Texts) -> str:
+    """Return a number that fits beside an axis."""
+    size, code = (1e6, "million") if abs(value) >= 1e6 else (1e3, "thousand")
+    if abs(value) >= 1e4:
+        scaled = value / size
+        return texts.text("chart", code, number=texts.number(scaled, 0 if scaled == round(scaled) else 1))
+    places = next((p for p in range(3) if round(value, p) == value), 2)
+    return texts.number(value, places)
+
+
+def _axis(code: str, texts: Texts, **values: str) -> Axis:
+    return Axis(texts.text("chart", code, **values), partial(_short, texts=texts))
 
 
 def _identified(fitted: Mapping[str, Any], texts: Texts) -> list[tuple[str, int, float]]:
@@ -107,66 +187,112 @@ def _identified(fitted: Mapping[str, Any], texts: Texts) -> list[tuple[str, int,
     return [(texts.text("identified_by", how), n, n / total) for how, n in counts]
 
 
-def _totals(validation: Mapping[str, Any]) -> str:
+def _totals(validation: Mapping[str, Any], texts: Texts) -> str:
     totals = validation["totals"]
-    arrays = (np.array(totals[name], dtype=np.float64) for name in ("actual", "expected", "lower", "upper"))
-    return band_chart(totals["periods"], *arrays)
+    actual, expected, lower, upper = (
+        np.array(totals[name], dtype=np.float64) for name in ("actual", "expected", "lower", "upper")
+    )
+    feet = [texts.day(day, "short_date") for day in totals["periods"]]
+    return band_chart(feet, actual, expected, lower, upper, _axis("units", texts))
 
 
-def _elasticities(path: Path) -> str:
+def _elasticities(path: Path, texts: Texts) -> str:
     table: Any = _pq.read_table(path, columns=["kind", "elasticity", "identified_by"])
     known = [
         row["elasticity"]
         for row in table.to_pylist()
         if row["kind"] == "regular" and row["identified_by"] not in ("prior", "not_identified")
     ]
-    return histogram(np.array(known, dtype=np.float64), *_SPREAD) if known else ""
+    across = Axis(texts.text("chart", "elasticity"), partial(texts.number, places=1))
+    axes = (across, _axis("products", texts))
+    return histogram(np.array(known, dtype=np.float64), *_SPREAD, axes) if known else ""
 
 
-def _simulations(simulation: Mapping[str, Any], money: Currency) -> list[tuple[str, str]]:
+def _simulations(simulation: Mapping[str, Any], texts: Texts) -> list[tuple[str, str]]:
+    money = Currency.of(str(simulation["currency"]))
+    reference = _policy(str(simulation["reference"]), texts)
+    across = Axis(texts.text("chart", "percent_of", policy=reference), texts.number)
     charts: list[tuple[str, str]] = []
     for comparison in simulation["comparisons"]:
-        title, compared = comparison["title"], comparison["policies"]
+        compared = comparison["policies"]
         bars = [
             Bar(
-                f"{entry['policy']}",
-                f"{entry['percent']['estimate']:.2f} %",
+                _policy(entry["policy"], texts),
+                texts.percent(entry["percent"]["estimate"] / 100.0, 2),
                 entry["percent"]["estimate"],
                 entry["percent"]["lower_90"],
                 entry["percent"]["upper_90"],
             )
             for entry in compared
         ]
-        profit = next(e["profit"] for e in compared if e["policy"] == e["reference"])
-        charts.append((f"{title}; 100 % is {money.text(round(profit))}", interval_chart(bars, 100.0)))
+        profit = round(next(e["profit"] for e in compared if e["policy"] == e["reference"]))
+        of = texts.text("simulate", comparison["which"], count=texts.number(comparison["products"]))
+        full = texts.percent(1.0)
+        title = texts.text("report", "policies_of", which=of, full=full, profit=texts.money(profit, money))
+        charts.append((title, interval_chart(bars, 100.0, across)))
     return charts
 
 
-def _move(row: Mapping[str, Any], money: Currency, texts: Texts) -> dict[str, Any]:
-    binding = row["binding_guardrail"]
-    rule = texts.text("word", "none") if binding is None else texts.text("rule", binding)
+def _places(shelf: Shelf) -> dict[tuple[str, str], int]:
+    series = shelf.catalogue.series
+    return {pair: i for i, pair in enumerate(zip(series.group, series.zone, strict=True))}
+
+
+def _move(
+    row: Mapping[str, Any], shelf: Shelf, places: Mapping[tuple[str, str], int], texts: Texts
+) -> dict[str, Any]:
+    money, series = Currency.of(row["currency"]), shelf.catalogue.series
+    place = places[row["price_group"], row["zone"]]
     now, new = int(row["current_price"]), int(row["recommended_price"])
+    zone = row["zone"] if len(set(series.zone)) > 1 else ""
+    kind = series.subcategory[place] or series.category[place]
     return {
         "group": row["price_group"],
-        "now": money.decimal(now),
-        "new": money.decimal(new),
-        "move": new / now - 1.0,
-        "units": row["expected_units"],
-        "change": money.decimal(int(row["profit_change"])),
-        "lower": money.decimal(int(row["profit_change_lower"])),
-        "upper": money.decimal(int(row["profit_change_upper"])),
-        "loss": row["probability_of_loss"],
-        "reasons": [texts.text("reason", code, rule=rule) for code in row["reason_codes"] if code != _BANNER],
+        "kind": ", ".join(word for word in (kind, zone) if word),
+        "now": texts.amount(now, money),
+        "new": texts.amount(new, money),
+        "up": new > now,
+        "move": texts.percent(new / now - 1.0, 1, signed=True),
+        "units": texts.number(row["expected_units"]),
+        "change": texts.amount(int(row["profit_change"]), money, signed=True),
+        "lower": texts.amount(int(row["profit_change_lower"]), money),
+        "upper": texts.amount(int(row["profit_change_upper"]), money),
+        "loss": texts.percent(row["probability_of_loss"]),
+        "notes": "; ".join(_note(code, row, texts) for code in row["reason_codes"] if code not in _PLAIN),
     }
 
 
-def _curves(shelf: Shelf, moves: list[dict[str, Any]], money: Currency) -> list[tuple[str, str]]:
+def _note(code: str, row: Mapping[str, Any], texts: Texts) -> str:
+    rule = row["binding_guardrail"]
+    named = texts.text("word", "none") if rule is None else texts.text("rule", rule)
+    return texts.text("note", code, rule=named)
+
+
+def _notes(moves: list[dict[str, Any]], texts: Texts) -> list[tuple[str, str]]:
+    """Return what the notes of these moves mean, each said once."""
+    used = {code for row in moves for code in row["reason_codes"]} - _PLAIN
+    rules = {row["binding_guardrail"] for row in moves} - {None}
+    several = texts.text("word", "a_rule")
+    named = texts.text("rule", rules.pop()) if len(rules) == 1 else several
+    return [
+        (texts.text("note", r.value, rule=named), texts.text("reason", r.value, rule=named))
+        for r in Reason
+        if r.value in used
+    ]
+
+
+def _curves(
+    shelf: Shelf, moves: list[dict[str, Any]], places: Mapping[tuple[str, str], int], texts: Texts
+) -> list[tuple[str, str]]:
     """Return a profit curve of each move; it rests on beliefs and state, whatever policy decided."""
-    series = shelf.catalogue.series
-    place = {pair: i for i, pair in enumerate(zip(series.group, series.zone, strict=True))}
     if not moves:
         return []
-    index: Ints = np.array([place[row["price_group"], row["zone"]] for row in moves], dtype=np.int64)
+    money = Currency.of(shelf.catalogue.currency)
+    price = Axis(
+        texts.text("chart", "price", currency=money.code), partial(texts.number, places=money.exponent)
+    )
+    axes = (price, _axis("profit", texts, currency=money.code))
+    index: Ints = np.array([places[row["price_group"], row["zone"]] for row in moves], dtype=np.int64)
     made = recommend(shelf.take(index), Incumbent())
     charts: list[tuple[str, str]] = []
     for i, row in enumerate(moves):
@@ -179,5 +305,7 @@ def _curves(shelf: Shelf, moves: list[dict[str, Any]], money: Currency) -> list[
         )
         now, chosen = row["current_price"] / money.scale, row["recommended_price"] / money.scale
         seen = float(catalogue.support_low[i]) / money.scale, float(catalogue.support_high[i]) / money.scale
-        charts.append((str(row["price_group"]), curve_chart(scaled, now, chosen, seen)))
+        prices = [texts.amount(int(row[name]), money) for name in ("current_price", "recommended_price")]
+        title = f"{row['price_group']}: {prices[0]} \N{RIGHTWARDS ARROW} {prices[1]}"
+        charts.append((title, curve_chart(scaled, now, chosen, seen, axes)))
     return charts

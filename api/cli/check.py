@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 
+from api.check_texts import answers, missing_tables
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.texts import Texts
 from pricing.errors import TarifaError
 from pricing.money import Currency
 
 if TYPE_CHECKING:
-    from simulators.contract.checking import CheckReport
+    from simulators.contract.checking import CheckReport, PriceEvidence
 
 __all__ = ["check_data", "check_folder"]
 
@@ -64,52 +68,89 @@ def check_folder(session: Session, data: Path, quarantine: Path | None) -> Outco
     except TarifaError as found:
         error = found
     document = {**report.to_json(), "quarantine": None if written is None else str(place)}
-    return Outcome(document, _shown(report, None if written is None else place), error)
+    return Outcome(document, _shown(report, document, session.texts), error)
 
 
-def _shown(report: CheckReport, quarantine: Path | None) -> tuple[RenderableType, ...]:
-    parts: list[RenderableType] = [_tables(report)]
+def _shown(report: CheckReport, document: Mapping[str, object], texts: Texts) -> tuple[RenderableType, ...]:
+    parts: list[RenderableType] = [_tables(report, texts)]
     if report.bad_rows:
-        parts.append(_bad(report))
-        parts.append(f"Bad rows were written to {quarantine}.")
+        parts.append(_bad(report, texts))
+        parts.append(texts.text("check", "quarantine", place=escape(str(document["quarantine"]))))
     if report.set_apart:
         money = Currency(report.currency, report.exponent)
-        rows = [(a.reason, f"{a.lines:,}", money.text(a.paid)) for a in report.set_apart]
-        parts.append(grid("Set apart from retail demand", ("reason", "lines", "paid"), rows, right=(1, 2)))
+        rows = [
+            (texts.text("apart", a.reason), texts.number(a.lines), texts.money(a.paid, money))
+            for a in report.set_apart
+        ]
+        header = _words(texts, "reason", "lines", "paid")
+        parts.append(grid(texts.text("check", "set_apart"), header, rows, right=(1, 2)))
     if report.months:
-        parts.append(_months(report))
+        parts.append(_months(report, texts))
     if report.prices is not None:
-        p = report.prices
-        parts.append(
-            f"Of {p.series:,} products {p.enough:,} moved enough in price to tell their own response "
-            f"({p.rule}), {p.too_few:,} moved little, {p.none:,} never."
-        )
-    answers = [("yes" if a.answerable else "no", a.question, a.because) for a in report.answers]
-    if answers:
-        parts.append(grid("What this data can answer", ("", "question", "because"), answers))
-    locked = [(u.table, u.cost) for u in report.unlocks if not u.present]
-    parts.append(grid("What is missing, and what that costs", ("table", "without it"), locked))
+        parts.append(_prices(report.prices, texts))
+    told = [
+        (texts.text("check", "yes" if a.answerable else "no"), a.question, a.because)
+        for a in answers(document, texts)
+    ]
+    if told:
+        parts.append(grid(texts.text("check", "answers"), ("", *_words(texts, "question", "because")), told))
+    locked = missing_tables(document, texts)
+    parts.append(grid(texts.text("check", "locked"), _words(texts, "table", "without"), locked))
     return tuple(parts)
 
 
-def _tables(report: CheckReport) -> Table:
-    rows = [(t.name, t.file, f"{t.rows:,}", f"{t.bad:,}", ", ".join(t.not_stored)) for t in report.tables]
-    title = f"Tables, {report.first_day} to {report.until} (fingerprint {report.fingerprint[:12]})"
-    return grid(title, ("table", "file", "rows", "bad", "columns not read"), rows, right=(2, 3))
+def _words(texts: Texts, *codes: str) -> tuple[str, ...]:
+    return tuple(texts.text("check", code) for code in codes)
 
 
-def _bad(report: CheckReport) -> Table:
-    rows = [(b.table, b.reason, f"{b.count:,}", ", ".join(map(str, b.rows[:5]))) for b in report.bad_rows]
-    return grid("Bad rows", ("table", "reason", "count", "first rows"), rows, right=(2,))
-
-
-def _months(report: CheckReport) -> Table:
-    money = Currency(report.currency, report.exponent)
-    names = ("gross", "discounts", "returns", "tax", "net")
+def _tables(report: CheckReport, texts: Texts) -> Table:
     rows = [
-        (m.month, *(money.decimal(getattr(m, name)) for name in names), ", ".join(m.differing))
+        (t.name, t.file, texts.number(t.rows), texts.number(t.bad), ", ".join(t.not_stored))
+        for t in report.tables
+    ]
+    title = texts.text(
+        "check",
+        "tables",
+        span=texts.span(report.first_day, report.until),
+        fingerprint=report.fingerprint[:12],
+    )
+    return grid(title, _words(texts, "table", "file", "rows", "bad", "not_read"), rows, right=(2, 3))
+
+
+def _bad(report: CheckReport, texts: Texts) -> Table:
+    rows = [
+        (b.table, texts.reworded(b.reason), texts.number(b.count), ", ".join(map(str, b.rows[:5])))
+        for b in report.bad_rows
+    ]
+    header = _words(texts, "table", "reason", "count", "first_rows")
+    return grid(texts.text("check", "bad_rows"), header, rows, right=(2,))
+
+
+def _prices(found: PriceEvidence, texts: Texts) -> str:
+    rule = texts.text(
+        "check",
+        "rule",
+        weeks=texts.number(found.least_weeks),
+        levels=texts.number(found.least_levels),
+        rise=texts.percent(found.least_rise),
+    )
+    counts = {name: texts.number(getattr(found, name)) for name in ("series", "enough", "too_few", "none")}
+    return texts.text("check", "prices", rule=rule, **counts)
+
+
+def _months(report: CheckReport, texts: Texts) -> Table:
+    money = Currency(report.currency, report.exponent)
+    names = ["gross", "discounts", "returns", "tax", "net"]
+    if any(m.discounts_apart for m in report.months):
+        names.append("discounts_apart")
+    rows = [
+        (
+            texts.day(m.month, "month"),
+            *(texts.amount(getattr(m, name), money) for name in names),
+            ", ".join(_words(texts, *m.differing)),
+        )
         for m in report.months
     ]
-    return grid(
-        f"Months, in {report.currency}", ("month", *names, "differs from the books"), rows, right=range(1, 6)
-    )
+    title = texts.text("check", "months", currency=report.currency)
+    header = _words(texts, "month", *names, "differing")
+    return grid(title, header, rows, right=range(1, len(names) + 1))

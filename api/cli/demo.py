@@ -13,14 +13,16 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from api.check_texts import answers
 from api.cli.grid import grid
 from api.cli.session import INTERRUPTED, Debug, Language, Outcome, Session, carry_out
+from api.texts import Texts
 from pricing.errors import TarifaError
 
 __all__ = ["Step", "demo", "main"]
@@ -64,7 +66,7 @@ def demo(
 
     def work(session: Session) -> Outcome:
         steps, report = _all_steps(session, out, language, fast=fast)
-        _sum_up(session.out, steps, report)
+        _sum_up(session, steps, report)
         if not no_serve:
             _serve(session, out, port)
         return Outcome({})
@@ -125,31 +127,38 @@ def _step(session: Session, *words: str, quiet: bool = False) -> Step:
             todo="Run it alone to see more.",
         )
     step = Step(words[0], seconds, used.ru_maxrss / 1024, json.loads(content) if quiet else {})
-    for line in _brief(step):
+    for line in _brief(step, session.texts):
         session.out.print(line, highlight=False)
     return step
 
 
-def _brief(step: Step) -> tuple[str, ...]:
+def _brief(step: Step, texts: Texts) -> tuple[str, ...]:
     """Return the gist of a quiet step; the report holds all of it."""
     found = step.document
     if step.name == "check":
-        rows, bad = (sum(table[name] for table in found["tables"]) for name in ("rows", "bad"))
-        prices = found["prices"]
-        enough = f"{prices['enough']:,} of {prices['series']:,}"
-        no = [a for a in found["answers"] if not a["answerable"]]
+        word = partial(texts.text, "check")
+        rows, bad = (texts.number(sum(table[name] for table in found["tables"])) for name in ("rows", "bad"))
+        moved = {name: texts.number(found["prices"][name]) for name in ("enough", "series")}
+        no = [answer for answer in answers(found, texts) if not answer.answerable]
         return (
-            f"{rows:,} rows, {bad:,} of them set aside in {found['quarantine']}.",
-            f"{enough} products moved enough in price to tell their own response.",
-            *(f"Cannot be answered: {a['question']} {a['because']}" for a in no),
+            word("summary", rows=rows, bad=bad, place=str(found["quarantine"])),
+            texts.text("because", "price_moves", **moved),
+            *(word("unanswered", question=answer.question, because=answer.because) for answer in no),
         )
     if step.name == "validate":
-        naive = f"{found['naive_wmape']:.3f}, deviance {found['naive_deviance']:.2f}"
+        word, slope = partial(texts.text, "demo"), found["lift"]["slope"]
+        figures = {
+            name: {"wmape": texts.number(wmape, 3), "deviance": texts.number(deviance, 2)}
+            for name, wmape, deviance in (
+                ("model", found["wmape"], found["deviance"]),
+                ("naive", found["naive_wmape"], found["naive_deviance"]),
+            )
+        }
+        told = texts.text("measure", "unmeasured") if slope is None else texts.number(slope, 2)
         return (
-            f"{found['periods']} weeks held out.",
-            f"Model: WMAPE {found['wmape']:.3f}, deviance {found['deviance']:.2f}.",
-            f"Mean of the last 8 weeks: WMAPE {naive}.",
-            f"Slope of actual on predicted price effects {found['lift']['slope']:.2f} (1 is calibrated).",
+            word("held_out", count=texts.number(found["periods"])),
+            *(word(name, **values) for name, values in figures.items()),
+            word("slope", slope=told),
         )
     return ()
 
@@ -158,7 +167,7 @@ def _report(session: Session, out: Path, documents: dict[str, dict[str, Any]]) -
     from api.report import Findings, render_report
     from simulators.folders import write_file
 
-    session.out.rule("[bold]report", align="left")
+    session.out.rule(f"[bold]{session.texts.text('demo', 'report')}", align="left")
     found = Findings(
         run=out / "run",
         check=documents["check"],
@@ -172,13 +181,14 @@ def _report(session: Session, out: Path, documents: dict[str, dict[str, Any]]) -
     return place
 
 
-def _sum_up(console: Console, steps: Sequence[Step], report: Path) -> None:
-    rows = [(step.name, f"{step.seconds:.1f}", f"{step.megabytes:,.0f}") for step in steps]
-    rows.append(("all", f"{sum(s.seconds for s in steps):.1f}", f"{max(s.megabytes for s in steps):,.0f}"))
-    console.print(
-        grid("Cost of each step", ("step", "seconds", "peak MB, largest process"), rows, right=(1, 2))
-    )
-    console.print(f"Report: {report.resolve().as_uri()}")
+def _sum_up(session: Session, steps: Sequence[Step], report: Path) -> None:
+    texts, word = session.texts, partial(session.texts.text, "demo")
+    rows = [(step.name, texts.number(step.seconds, 1), texts.number(step.megabytes)) for step in steps]
+    seconds, most = sum(step.seconds for step in steps), max(step.megabytes for step in steps)
+    rows.append((word("all"), texts.number(seconds, 1), texts.number(most)))
+    header = [word(code) for code in ("step", "seconds", "memory")]
+    session.out.print(grid(word("cost"), header, rows, right=(1, 2)))
+    session.out.print(word("place", place=report.resolve().as_uri()))
 
 
 def _serve(session: Session, out: Path, port: int) -> None:

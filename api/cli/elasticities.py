@@ -48,7 +48,8 @@ def elasticities_file(session: Session, run: Path, out: Path) -> Outcome:
         found = elasticities(loaded.model, loaded.training)
         told("writing", 0.8)
         write_file(out, table_bytes(elasticities_table(found, loaded)))
-    title = f"{2 * len(found.series):,} elasticities written to {out}"
+    texts = session.texts
+    title = texts.text("elasticities", "title", count=texts.number(2 * len(found.series)), place=str(out))
     shown: list[tuple[str, ...]] = []
     rows: list[dict[str, object]] = []
     for kind in PriceKind:
@@ -64,7 +65,8 @@ def elasticities_file(session: Session, run: Path, out: Path) -> Outcome:
                         "median": middle,
                     }
                 )
-                name = session.texts.text("identified_by", how.label)
-                shown.append((kind.label, name, f"{int(chosen.sum()):,}", f"{middle:+.2f}"))
-    table = grid(title, ("price", "identified by", "products", "median elasticity"), shown, right=(2, 3))
+                names = (texts.text("price_kind", kind.label), texts.text("identified_by", how.label))
+                shown.append((*names, texts.number(int(chosen.sum())), texts.number(middle, 2, signed=True)))
+    columns = ("price", "identified_by", "products", "median")
+    table = grid(title, [texts.text("elasticities", code) for code in columns], shown, right=(2, 3))
     return Outcome({"out": str(out), "run_id": loaded.identifier, "elasticities": rows}, (table,))

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.texts import Texts
 
 if TYPE_CHECKING:
     from policies.serve.shelf import Shelf
@@ -66,11 +67,12 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
                 shelf = build_shelf(source, run)
             except MissingCost as error:
                 # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
-                lacking = f"{error.what} This run predicts; it recommends nothing. {error.todo}"
+                said = session.texts.reworded
+                lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
         for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
     note = (f"[yellow]{escape(lacking)}[/yellow]",) if lacking else ()
-    return Outcome(_document(run, shelf, out), (_summary(run, shelf, out), *note))
+    return Outcome(_document(run, shelf, out), (_summary(run, shelf, out, session.texts), *note))
 
 
 def _document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
@@ -87,16 +89,32 @@ def _document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
     }
 
 
-def _summary(run: Run, shelf: Shelf | None, out: Path) -> Table:
+def _summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table:
     report = run.report
-    title = (
-        f"Run {run.identifier}: {report.series:,} series, {report.periods} periods until {run.origin.until}, "
-        f"{run.holdout} held out; {len(shelf.catalogue) if shelf else 0:,} to be priced; written to {out}"
+    title = texts.text(
+        "fit",
+        "title",
+        run=run.identifier,
+        series=texts.number(report.series),
+        periods=texts.number(report.periods),
+        until=texts.day(run.origin.until),
+        holdout=texts.number(run.holdout),
+        priced=texts.number(len(shelf.catalogue) if shelf else 0),
+        place=str(out),
     )
-    header = ("coefficient", "mean over the shop", "standard error", "spread over products")
     rows = [
-        (row.name, f"{row.mean:+.3f}", f"{row.standard_error:.3f}", f"{row.spread:.3f}")
+        (
+            row.name,
+            texts.number(row.mean, 3, signed=True),
+            texts.number(row.standard_error, 3),
+            texts.number(row.spread, 3),
+        )
         for row in report.population
     ]
-    known = [(f"{kind}: {how}", f"{count:,}", "", "") for kind, how, count in report.identified if count]
+    known = [
+        (f"{texts.text('price_kind', kind)}: {texts.text('identified_by', how)}", texts.number(count), "", "")
+        for kind, how, count in report.identified
+        if count
+    ]
+    header = [texts.text("fit", code) for code in ("coefficient", "mean", "error", "spread")]
     return grid(title, header, rows + known, right=(1, 2, 3))

@@ -97,7 +97,7 @@ def recommendations_shown(
     names = ("price_group", "current_price", "recommended_price", "profit_change", "interval")
     header = [word("word", name) for name in (*names, "probability_of_loss", "limited_by")]
     several = len({row.zone for row in rows}) > 1
-    title = f"{made.release}, {made.shelf.catalogue.as_of} - {made.valid_to}"
+    title = f"{made.release}, {texts.span(made.shelf.catalogue.as_of, made.valid_to)}"
     money = Currency.of(made.shelf.catalogue.currency)
     table = grid(
         title,
@@ -106,32 +106,32 @@ def recommendations_shown(
         right=(1, 2, 3, 4, 5),
     )
     told: list[RenderableType] = [
-        table if moves else word("word", "still", count=f"{len(rows) - made.movable:,}"),
-        word("word", "shown", shown=f"{min(most, len(moves)):,}", all=f"{len(rows):,}"),
-        word("word", "moved", moved=f"{made.moved:,}", all=f"{len(rows):,}"),
+        table if moves else word("word", "still", count=texts.number(len(rows) - made.movable)),
+        word("word", "shown", shown=texts.number(min(most, len(moves))), all=texts.number(len(rows))),
+        word("word", "moved", moved=texts.number(made.moved), all=texts.number(len(rows))),
         word(
             "word",
             "at_bound",
-            count=f"{made.movable:,}",
-            rest=f"{len(rows) - made.movable:,}",
-            share=f"{made.at_bound_share:.1%}",
+            count=texts.number(made.movable),
+            rest=texts.number(len(rows) - made.movable),
+            share=texts.percent(made.at_bound_share, 1),
         ),
     ]
     if made.driven_by_limits:
         from pricing.recommendation import LIMIT_SHARE
 
-        told.append(f"[yellow]{word('word', 'driven_by_limits', limit=f'{LIMIT_SHARE:.0%}')}[/yellow]")
+        told.append(f"[yellow]{word('word', 'driven_by_limits', limit=texts.percent(LIMIT_SHARE))}[/yellow]")
     return tuple(told)
 
 
 def _cells(row: Recommendation, money: Currency, texts: Texts, *, several: bool) -> tuple[str, ...]:
-    lower, upper = money.decimal(row.profit_change_lower), money.decimal(row.profit_change_upper)
+    lower, upper = texts.amount(row.profit_change_lower, money), texts.amount(row.profit_change_upper, money)
     return (
         f"{row.price_group} ({row.zone})" if several else row.price_group,
-        money.decimal(row.current_price),
-        "" if row.recommended_price is None else money.decimal(row.recommended_price),
-        money.decimal(row.profit_change),
+        texts.amount(row.current_price, money),
+        "" if row.recommended_price is None else texts.amount(row.recommended_price, money),
+        texts.amount(row.profit_change, money),
         f"{lower} .. {upper}",
-        f"{row.probability_of_loss:.0%}",
+        texts.percent(row.probability_of_loss),
         "" if row.binding_guardrail is None else texts.text("rule", row.binding_guardrail.label),
     )

@@ -168,13 +168,14 @@ def _fail(session: Session, error: TarifaError, *, document: bool = True) -> NoR
 
 
 def _report(session: Session, code: str, error: TarifaError, *, document: bool = True) -> None:
-    heading, word = session.texts.text("problem", code), session.texts.text
+    heading, word, said = session.texts.text("problem", code), session.texts.text, session.texts.reworded
+    what, why, todo = said(error.what), said(error.why), said(error.todo)
     if session.as_json and document:
-        facts = {"code": code, "title": heading, "what": error.what, "why": error.why, "todo": error.todo}
+        facts = {"code": code, "title": heading, "what": what, "why": why, "todo": todo}
         _write_json({"error": facts})
     session.err.print(f"{heading}: ", style="bold red", end="", markup=False, highlight=False)
-    session.err.print(error.what, markup=False, highlight=False)
-    for name, text in (("why", error.why), ("todo", error.todo)):
+    session.err.print(what, markup=False, highlight=False)
+    for name, text in (("why", why), ("todo", todo)):
         if text:
             session.err.print(f"  {word('word', name)}: {text}", markup=False, highlight=False)
 

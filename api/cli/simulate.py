@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.texts import Texts
 from pricing.errors import NotIdentified, UsageError
 from pricing.money import Currency
 
@@ -114,15 +117,21 @@ def simulate_folder(
             "currency": shelf.catalogue.currency,
             "reference": against,
             "comparisons": [
-                {"title": name, "policies": [asdict(d) for d in found]} for name, found in tables.items()
+                {"which": which, "products": count, "policies": [asdict(d) for d in found]}
+                for which, count, found in tables
             ],
         }
         (draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         _write_tables(draft, rolled, about, decisions=decisions)
     money = Currency.of(shelf.catalogue.currency)
-    what = f"{seeds} worlds, {horizon} periods"
-    shown = [_grid(f"{what}, {name}", found, money) for name, found in tables.items()]
-    return Outcome({**facts, "out": str(out)}, (*shown, f"Written to {out}"))
+    texts = session.texts
+    what = partial(texts.text, "simulate", "what", worlds=texts.number(seeds), horizon=texts.number(horizon))
+    shown = [
+        _grid(what(which=texts.text("simulate", which, count=texts.number(count))), found, money, texts)
+        for which, count, found in tables
+    ]
+    written = texts.text("simulate", "written", place=escape(str(out)))
+    return Outcome({**facts, "out": str(out)}, (*shown, written))
 
 
 def _shelf(shelf: Shelf, horizon: int, products: int | None) -> Shelf:
@@ -175,37 +184,37 @@ def _rolled(
 
 def _comparisons(
     rolled: tuple[Rolled, ...], reference: str, count: int, unseen: list[int]
-) -> dict[str, tuple[Difference, ...]]:
+) -> tuple[tuple[str, int, tuple[Difference, ...]], ...]:
+    """Return which products, how many, and how the policies compare on them."""
     import numpy as np
 
     from policies.compare import compare
 
-    tables = {f"{count:,} products": compare(rolled, reference)}
-    if 0 < len(unseen) < count:
-        some: Ints = np.array(unseen, dtype=np.int64)
-        tables[f"{len(unseen):,} products that no policy was trained on"] = compare(rolled, reference, some)
-    return tables
+    every = ("all", count, compare(rolled, reference))
+    if not 0 < len(unseen) < count:
+        return (every,)
+    some: Ints = np.array(unseen, dtype=np.int64)
+    return every, ("unseen", len(unseen), compare(rolled, reference, some))
 
 
-def _grid(title: str, found: tuple[Difference, ...], money: Currency) -> Table:
-    header = (
-        "policy",
-        "profit",
-        f"over {found[0].reference}",
-        "90 %",
-        f"% of {found[0].reference}",
-        "90 %",
-        "wins",
-    )
+def _grid(title: str, found: tuple[Difference, ...], money: Currency, texts: Texts) -> Table:
+    word, reference = partial(texts.text, "simulate"), found[0].reference
+    level = texts.text("word", "interval")
+    over, share = word("over", reference=reference), word("share", reference=reference)
+    header = (word("policy"), word("profit"), over, level, share, level, word("wins"))
+
+    def amount(value: float) -> str:
+        return texts.amount(round(value), money)
+
     rows = [
         (
             d.policy,
-            money.decimal(round(d.profit)),
-            money.decimal(round(d.money.estimate)),
-            f"{money.decimal(round(d.money.lower_90))} .. {money.decimal(round(d.money.upper_90))}",
-            f"{d.percent.estimate:.2f}",
-            f"{d.percent.lower_90:.2f} .. {d.percent.upper_90:.2f}",
-            f"{d.wins:.0%}",
+            amount(d.profit),
+            amount(d.money.estimate),
+            f"{amount(d.money.lower_90)} .. {amount(d.money.upper_90)}",
+            texts.number(d.percent.estimate, 2),
+            f"{texts.number(d.percent.lower_90, 2)} .. {texts.number(d.percent.upper_90, 2)}",
+            texts.percent(d.wins),
         )
         for d in found
     ]

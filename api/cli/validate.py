@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.texts import Texts
 
 if TYPE_CHECKING:
     from simulators.demand.validate import Validation
 
-__all__ = ["validate_folder", "validate_run", "validation_document"]
+__all__ = ["measures", "validate_folder", "validate_run", "validation_document"]
 
 
 def validate_run(
@@ -44,7 +46,7 @@ def validate_folder(session: Session, run: Path) -> Outcome:
     with session.progress("validate") as told:
         told("reading the run", 0.1)
         found = simulators.run.validate_run(simulators.run.load_run(run), told)
-    return Outcome(validation_document(found), _shown(found))
+    return Outcome(validation_document(found), _shown(found, session.texts))
 
 
 def validation_document(found: Validation) -> dict[str, object]:
@@ -62,34 +64,59 @@ def validation_document(found: Validation) -> dict[str, object]:
     return document
 
 
-def _shown(found: Validation) -> tuple[RenderableType, ...]:
-    title = f"{found.series:,} series, {found.periods} periods from {found.until}"
-    rows = (
-        ("WMAPE", f"{found.wmape:.3f}", f"{found.naive_wmape:.3f}"),
-        ("Poisson deviance", f"{found.deviance:.2f}", f"{found.naive_deviance:.2f}"),
-        ("bias", f"{found.bias:+.1%}", ""),
-        ("bias where the price moved over 10 %", _known(f"{found.bias_moved:+.1%}"), ""),
-        ("sales inside their 90 % interval", f"{found.coverage:.1%}", ""),
-        ("shop totals inside their 90 % band", f"{found.covered_totals:.0%}", ""),
-        ("negative response to regular price", f"{found.negative_regular:.1%}", ""),
-        ("negative response to discounts", f"{found.negative_depth:.1%}", ""),
+def measures(
+    found: Mapping[str, Any], texts: Texts, *, leave_out: tuple[str, ...] = ()
+) -> tuple[tuple[str, str, str], ...]:
+    """Return what a validation measured: measure, model, and the mean of the last 8 where that has one.
+
+    Parameters
+    ----------
+    found
+        Document of `tarifa validate`, as its --json prints it.
+    texts
+        In the reader's language.
+    leave_out
+        Codes of measures that are not wanted.
+    """
+    lift, level = found["lift"], texts.percent(0.9)
+
+    def known(value: float | None, shown: str) -> str:
+        """Return a figure, or that there is none: where no price moved its effect cannot be measured."""
+        return texts.text("measure", "unmeasured") if value is None or value != value else shown  # noqa: PLR0124
+
+    slope, error = lift["slope"] or 0.0, lift["standard_error"] or 0.0
+    figures = (
+        ("wmape", texts.number(found["wmape"], 3), texts.number(found["naive_wmape"], 3)),
+        ("deviance", texts.number(found["deviance"], 2), texts.number(found["naive_deviance"], 2)),
+        ("bias", texts.percent(found["bias"], 1, signed=True), ""),
         (
-            "slope of actual on predicted price effects",
-            _known(f"{found.lift.slope:.2f} ± {found.lift.standard_error:.2f}"),
+            "bias_moved",
+            known(found["bias_moved"], texts.percent(found["bias_moved"] or 0.0, 1, signed=True)),
             "",
         ),
-        ("what price effects explain, log likelihood a unit", _known(f"{found.lift.gain:.4f}"), ""),
+        ("coverage", texts.percent(found["coverage"], 1), ""),
+        ("covered_totals", texts.percent(found["covered_totals"]), ""),
+        ("negative_regular", texts.percent(found["negative_regular"], 1), ""),
+        ("negative_depth", texts.percent(found["negative_depth"], 1), ""),
+        ("slope", known(lift["slope"], f"{texts.number(slope, 2)} ± {texts.number(error, 2)}"), ""),
+        ("gain", known(lift["gain"], texts.number(lift["gain"] or 0.0, 4)), ""),
     )
-    table = grid(title, ("measure", "model", "mean of last 8"), rows, right=(1, 2))
-    if not found.own_holdout:
-        return (table,)
-    note = (
-        "This run had no periods after its --until: its last fifth was held out, and a model fitted on the "
-        "rest is what was validated."
+    names = {"level": level, "share": texts.percent(0.1)}
+    return tuple(
+        (texts.text("measure", code, **names), model, naive)
+        for code, model, naive in figures
+        if code not in leave_out
     )
-    return (note, table)
 
 
-def _known(shown: str) -> str:
-    """Return a figure, or that there is none: where no price moved its effect cannot be measured."""
-    return "no price moved" if "nan" in shown else shown
+def _shown(found: Validation, texts: Texts) -> tuple[RenderableType, ...]:
+    title = texts.text(
+        "validate",
+        "title",
+        series=texts.number(found.series),
+        periods=texts.number(found.periods),
+        day=texts.day(found.until),
+    )
+    header = [texts.text("validate", code) for code in ("measure", "model", "naive")]
+    table = grid(title, header, measures(validation_document(found), texts), right=(1, 2))
+    return (texts.text("validate", "own_holdout"), table) if found.own_holdout else (table,)

@@ -104,34 +104,37 @@ class PriceEvidence:
         Series (price group x zone) with demand.
     enough, too_few, none
         Of these, with enough movement to tell their own response; with some; with one price throughout.
-    rule
-        What enough means.
+    least_weeks, least_levels, least_rise
+        What enough means: weeks with a sale, distinct prices, and how far the highest lies above the lowest,
+        as a share of it.
     """
 
     series: int
     enough: int
     too_few: int
     none: int
-    rule: str
+    least_weeks: int
+    least_levels: int
+    least_rise: float
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A question and whether this data can answer it.
+    """A question and whether this data can answer it; in codes, their texts live at the edge.
 
     Attributes
     ----------
     question
-        What a shop wants to know.
+        Code of what a shop wants to know.
     answerable
         Whether the data can tell.
     because
-        Why, or what is missing.
+        Codes of why, or of what is missing.
     """
 
     question: str
     answerable: bool
-    because: str
+    because: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,9 @@ class CheckReport:
         ISO dates; first day with a paid order, and the day after the last one.
     tables, bad_rows
         What was read, and what of it is in quarantine and why.
-    too_many
-        What is wrong if a table has more bad rows than the shop file allows; empty otherwise. Then nothing
-        below is computed, because it would rest on what is left.
+    too_many, too_many_why
+        What is wrong, and why, if a table has more bad rows than the shop file allows; empty otherwise. Then
+        nothing below is computed, because it would rest on what is left.
     set_apart
         Lines that are not retail demand.
     months
@@ -173,6 +176,7 @@ class CheckReport:
     tables: tuple[TableFound, ...]
     bad_rows: tuple[BadRows, ...]
     too_many: str
+    too_many_why: str
     set_apart: tuple[SetApart, ...]
     months: tuple[MonthReconciled, ...]
     gap_days: int
@@ -187,6 +191,7 @@ class CheckReport:
         if self.too_many:
             raise TooManyBadRows(
                 self.too_many,
+                why=self.too_many_why,
                 todo="Correct the export, or raise quarantine_share if losing these rows is fine.",
             )
 
@@ -208,7 +213,7 @@ def check(source: Source) -> CheckReport:
     DataError
         If no order line is retail demand, or a traffic table misses a period.
     """
-    too_many = _too_many(source)
+    too_many, why = _too_many(source)
     define_order_lines(source)
     prices = None if too_many else _prices(source)
     first, until = day_window(source.engine)
@@ -222,6 +227,7 @@ def check(source: Source) -> CheckReport:
         tables=_tables(source),
         bad_rows=source.bad_rows(),
         too_many=too_many,
+        too_many_why=why,
         set_apart=() if too_many else _set_apart(source),
         months=() if too_many else reconcile(source),
         gap_days=gap_days,
@@ -255,12 +261,12 @@ def _copy(source: Source, sql: str, path: Path) -> None:
     source.engine.run(f"COPY ({sql}) TO {literal(str(path))} (FORMAT csv, HEADER)")
 
 
-def _too_many(source: Source) -> str:
+def _too_many(source: Source) -> tuple[str, str]:
     try:
         source.require_clean()
     except TooManyBadRows as error:
-        return f"{error.what} {error.why}"
-    return ""
+        return error.what, error.why
+    return "", ""
 
 
 def _tables(source: Source) -> tuple[TableFound, ...]:
@@ -302,11 +308,8 @@ def _prices(source: Source) -> PriceEvidence:
     count = len(build_panel(source).series)
     moves = price_moves(source, count)
     enough, none = int(moves.enough.sum()), int(np.sum(moves.never))
-    rule = (
-        f"sold in {MIN_SELLING_WEEKS} weeks or more, at {MIN_LEVELS} prices or more, the highest at least "
-        f"{np.expm1(MIN_LOG_RANGE):.0%} above the lowest"
-    )
-    return PriceEvidence(count, enough, count - enough - none, none, rule)
+    rise = float(np.expm1(MIN_LOG_RANGE))
+    return PriceEvidence(count, enough, count - enough - none, none, MIN_SELLING_WEEKS, MIN_LEVELS, rise)
 
 
 def _costs_assumed(source: Source) -> float | None:
@@ -320,37 +323,18 @@ def _costs_assumed(source: Source) -> float | None:
 
 def _answers(source: Source, prices: PriceEvidence, first: str, until: str) -> tuple[Answer, ...]:
     days = int((np.datetime64(until) - np.datetime64(first)).astype(np.int64))
-    declared = source.shop.promotion_calendar_set_in_advance
+    promotions, declared = source.has("promotions"), source.shop.promotion_calendar_set_in_advance
+    costs, stock = source.has("costs"), source.has("inventory")
+    exposed = source.engine.count("SELECT count(*) FROM coupon_exposures WHERE propensity IS NOT NULL") > 0
+    known = (
+        "price_moves",
+        "promotions_recorded" if promotions else "promotions_missing",
+        "calendar_declared" if declared else "calendar_undeclared",
+    )
     return (
-        Answer(
-            "How does demand answer to price?",
-            source.has("promotions") and declared and prices.enough > 0,
-            f"{prices.enough} of {prices.series} products have moved enough in price; "
-            + ("promotions are recorded" if source.has("promotions") else "no promotions table")
-            + (
-                " and declared as set in advance."
-                if declared
-                else "; nothing is declared about their timing."
-            ),
-        ),
-        Answer(
-            "What does a year's season do?",
-            days >= 2 * 365,
-            f"The data cover {days} days; telling a season from a trend takes two years.",
-        ),
-        Answer(
-            "How much profit is there?",
-            source.has("costs"),
-            "Costs are recorded." if source.has("costs") else "Costs are an assumption, or missing.",
-        ),
-        Answer(
-            "How much would have been sold with enough stock?",
-            source.has("inventory"),
-            "Stock is recorded." if source.has("inventory") else "No inventory table.",
-        ),
-        Answer(
-            "Do coupons bring sales that would not have come?",
-            source.engine.count("SELECT count(*) FROM coupon_exposures WHERE propensity IS NOT NULL") > 0,
-            "That takes coupon_exposures with a propensity or a holdout group.",
-        ),
+        Answer("price_response", promotions and declared and prices.enough > 0, known),
+        Answer("season", days >= 2 * 365, ("days_covered",)),
+        Answer("profit", costs, ("costs_recorded" if costs else "costs_assumed",)),
+        Answer("stock", stock, ("stock_recorded" if stock else "stock_missing",)),
+        Answer("coupons", exposed, ("exposures_recorded" if exposed else "exposures_missing",)),
     )

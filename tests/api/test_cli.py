@@ -192,7 +192,8 @@ def test_train_and_simulate(run_folder: Path, tmp_path: Path) -> None:
         out,
     )
     every, unseen = found["comparisons"]
-    assert (every["title"], unseen["title"]) == ("12 products", "8 products that no policy was trained on")
+    assert (every["which"], every["products"]) == ("all", 12)
+    assert (unseen["which"], unseen["products"]) == ("unseen", 8)
     for compared in (every["policies"], unseen["policies"]):
         assert [entry["policy"] for entry in compared] == ["incumbent", "static", "resolve", "ppo"]
         assert compared[2]["percent"]["estimate"] == pytest.approx(100.0)
