@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 
@@ -64,7 +65,10 @@ def predict_file(session: Session, run: Path, scenario: Path, out: Path, *, wide
         told("writing", 0.9)
         write_file(out, table_bytes(predictions_table(table, asked, found, loaded)))
     rows, units = len(asked.product), float(found.expected.sum())
-    text = f"{rows:,} rows, {units:,.1f} units expected; written to {out}"
+    number = session.texts.number
+    text = session.texts.text(
+        "predict", "done", rows=number(rows), units=number(units, 1), place=escape(str(out))
+    )
     document = {
         "out": str(out),
         "run_id": loaded.identifier,
