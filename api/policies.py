@@ -9,6 +9,7 @@ from pathlib import Path
 from api.runs import verified
 from policies.serve.artifact import NAMES, StoredPolicy, from_bytes
 from policies.serve.incumbent import Incumbent
+from policies.serve.planner import Drawn
 from policies.serve.resolve import Resolve
 from policies.serve.shelf import Shelf
 from policies.serve.static import Static
@@ -34,6 +35,11 @@ TRAINING_FILE = "training.json"
 """What a policy was trained on: for showing how it does on products that it never saw."""
 
 
+def _drawn(shelf: Shelf) -> Drawn:
+    """Return what plans are made on: expected profit over the posterior wherever a price may move."""
+    return Drawn.of(shelf.model, shelf.scenario, shelf.movable())
+
+
 def _thompson(shelf: Shelf) -> StoredPolicy:
     draws = DemandParameters.of(shelf.beliefs.draws(DRAWS), shelf.beliefs, shelf.catalogue)
     return Thompson.of(shelf.scenario, draws)
@@ -41,8 +47,8 @@ def _thompson(shelf: Shelf) -> StoredPolicy:
 
 _MAKERS: dict[str, Callable[[Shelf], StoredPolicy]] = {
     Incumbent.NAME: lambda _shelf: Incumbent(),
-    Static.NAME: lambda shelf: Static.of(shelf.scenario),
-    Resolve.NAME: lambda shelf: Resolve.of(shelf.scenario),
+    Static.NAME: lambda shelf: Static.of(shelf.scenario, _drawn(shelf)),
+    Resolve.NAME: lambda shelf: Resolve.of(shelf.scenario, _drawn(shelf)),
     Thompson.NAME: _thompson,
 }
 

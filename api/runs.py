@@ -61,8 +61,9 @@ def open_shelf(path: Path) -> Shelf:
             todo="Give a costs table or a [cost_assumption] in shop.toml, then fit again.",
         )
     written = "\n".join(f"{name} {value}" for name, value in marker.digests)
-    files = ((path / name).read_bytes() for name in names)
-    return Shelf.from_files(*files, digest=hashlib.sha256(written.encode()).hexdigest())
+    model, catalogue, corridor, plans = ((path / name).read_bytes() for name in names)
+    number = hashlib.sha256(written.encode()).hexdigest()
+    return Shelf.from_files(model, catalogue, corridor, plans, number)
 
 
 def _digest(path: Path) -> str | None:

@@ -25,6 +25,7 @@ from api.runs import open_shelf
 from policies.compare import Difference, compare
 from policies.rollout import Outcome, Plan, roll_out
 from policies.serve.incumbent import Incumbent
+from policies.serve.planner import Drawn
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
 from policies.serve.thompson import DRAWS, Thompson
@@ -42,7 +43,7 @@ from simulators.market import Worlds, sample_worlds
 from simulators.worlds import toy_scenario, toy_shop
 
 TRAINING_WORLDS, HELD_OUT = 256, 10_000
-"""Posterior draws 0 to 255 train, 0 to 63 plan; worlds from 10,000 on are nobody's but the comparison's."""
+"""Draws 0 to 255 train, 0 to 63 are Thompson's; worlds from 10,000 on are nobody's but the comparison's."""
 
 FIRST_DAY = 20458
 """A Monday, days since 1970-01-01."""
@@ -135,18 +136,19 @@ def learned(problem: Problem, known: Ints, rollouts: int, seed: int) -> Policy:
     return policy
 
 
-def planned(problem: Problem, draws: int) -> tuple[Policy, ...]:
-    """Return the rivals that need no training; static and re-solve maximise the mean over so many draws.
+def planned(problem: Problem, *, mean: bool) -> tuple[Policy, ...]:
+    """Return the rivals that need no training, static and re-solve made as they are served.
 
-    Without draws both plan with mean coefficients.
+    That is on the curves that stand for the posterior, or with mean coefficients.
     """
     scenario = problem.scenario
-    beliefs = problem.worlds(draws) if draws else None
+    every = np.arange(len(scenario.catalogue), dtype=np.int64)
+    drawn = None if mean else Drawn.of(problem.model, scenario, every)
     return (
         Incumbent(),
         Myopic(),
-        Static.of(scenario, beliefs),
-        Resolve.of(scenario, beliefs),
+        Static.of(scenario, drawn),
+        Resolve.of(scenario, drawn),
         Thompson.of(scenario, problem.worlds(DRAWS)),
     )
 
@@ -207,14 +209,14 @@ def drawn(parts: Mapping[str, Sequence[Difference]], title: str, path: Path) -> 
 
 
 def measured(
-    problem: Problem, name: str, rollouts: int, draws: int, asked: argparse.Namespace
+    problem: Problem, name: str, rollouts: int, asked: argparse.Namespace, *, mean: bool
 ) -> dict[str, object]:
     """Train, roll out, compare, print and draw one problem; return the figures."""
     print(f"\n== {problem.title}")
     everything = np.arange(len(problem.scenario.catalogue), dtype=np.int64)
     known, new = everything[::2], everything[1::2]
     policy = learned(problem, known, rollouts, asked.seed)
-    outcomes = rolled(problem, (*planned(problem, draws), policy), asked)
+    outcomes = rolled(problem, (*planned(problem, mean=mean), policy), asked)
     parts = {
         "all products": compare(outcomes, "resolve"),
         "PPO trained on": compare(outcomes, "resolve", known),
@@ -233,8 +235,8 @@ def main(asked: argparse.Namespace) -> None:
         of_toy(asked.products, 26) if asked.run is None else of_run(asked.run, asked.products, asked.horizon)
     )
     figures = {
-        "shop": measured(first, "shop", asked.rollouts, asked.draws, asked),
-        "scarce": measured(of_scarcity(40), "scarce", 2 * asked.rollouts, 0, asked),
+        "shop": measured(first, "shop", asked.rollouts, asked, mean=asked.mean),
+        "scarce": measured(of_scarcity(40), "scarce", 2 * asked.rollouts, asked, mean=True),
     }
     (asked.out / "policies.json").write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
     print(f"\nplots and figures in {asked.out}")
@@ -253,7 +255,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of noise, draws and training")
     parser.add_argument("--rollouts", type=int, default=60, help="training episodes of PPO")
     parser.add_argument(
-        "--draws", type=int, default=16, help="that static and re-solve plan with; 0: the mean"
+        "--mean", action="store_true", help="static and re-solve plan the first with mean coefficients too"
     )
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     return parser

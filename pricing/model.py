@@ -30,6 +30,18 @@ training mean. `regular` and `depth` are elasticities: negative where demand fal
 _KIND, _VERSION = "demand-model", 1
 
 
+def _cosines(size: int) -> Floats:
+    """Return the orthogonal matrix [size, size] of the discrete cosine transform, a wave in each column."""
+    place: Floats = np.arange(size, dtype=np.float64)[:, None]
+    wave: Floats = np.arange(size, dtype=np.float64)
+    matrix: Floats = np.sqrt(2.0 / size) * np.cos(np.pi * (place + 0.5) * wave / size)
+    matrix[:, 0] /= np.sqrt(2.0)
+    return matrix
+
+
+_ROTATION = _cosines(len(COEFFICIENTS))
+
+
 @dataclass(frozen=True, slots=True)
 class DemandModel:
     """Negative-binomial demand for N series with normal (Laplace) posteriors of C coefficients.
@@ -100,6 +112,17 @@ class DemandModel:
         z = normals(keys, np.arange(first, first + count), len(COEFFICIENTS), self.seed)
         offsets: Floats = np.einsum("nij,dnj->dni", self.factor, z)
         return self.mean + offsets
+
+    def sigma_points(self) -> Floats:
+        """Return 2 C equally likely coefficient vectors that stand for the posterior, float64 [2 C, N, C].
+
+        Their mean and covariance are exactly the posterior's, so the mean over them of any polynomial of
+        degree 3 is its posterior expectation (cubature: McNamee and Stenger, Numerische Mathematik 1967;
+        Julier and Uhlmann, Proceedings of the IEEE 2004). The axes are rotated, so that every coefficient
+        takes many values: profit has a kink where stock runs out, and two values would miss it.
+        """
+        away = np.sqrt(len(COEFFICIENTS)) * np.moveaxis(self.factor @ _ROTATION, -1, 0)
+        return np.concatenate([self.mean + away, self.mean - away])
 
     def rows(self, series: Series) -> Ints:
         """Return the rows of this model that belong to `series`, int64 [len(series)].

@@ -7,23 +7,100 @@ Leading axes are called ``L`` here: the batch, or candidates and the batch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from policies.serve.outlook import Outlook
-from pricing.arrays import Bools, Floats, Ints
+from pricing.arrays import Bools, Floats, Ints, Words
 from pricing.catalogue import Catalogue
 from pricing.demand import Conditions, DemandParameters
+from pricing.errors import DataError
+from pricing.model import DemandModel
+from pricing.scenario import Scenario
 from pricing.situation import Situation
 from pricing.transition import Cotangent, Step, pullback, step
 
-__all__ = ["Plan", "Problem", "climb", "hold", "value", "walk"]
+__all__ = ["Drawn", "Plan", "Problem", "climb", "hold", "parts_of", "value", "walk"]
 
 _TOUCH = 1e-9
 _BY_RUN = ("stock", "reference", "lag", "low", "high")
 _BETA_1, _BETA_2 = 0.8, 0.95
+_FIELDS = tuple(field.name for field in fields(DemandParameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Demand curves that stand for the posterior of some series; others are planned at their mean.
+
+    Expected profit over the posterior is more than profit at mean coefficients, and what a shop wants; it
+    costs D times as much. A series whose price no evidence lets move needs none.
+
+    Attributes
+    ----------
+    keys
+        uint64 [M]; :attr:`pricing.catalogue.Catalogue.keys` of those series.
+    curves
+        Equally likely demand, float64 [D, M] each.
+    """
+
+    keys: Words
+    curves: DemandParameters
+
+    def __post_init__(self) -> None:
+        shape = self.curves.level.shape
+        if len(shape) != 2 or shape[0] < 1 or shape[1] != len(self.keys):
+            raise DataError(f"Plans need demand curves [D, {len(self.keys)}], not {shape}.")
+
+    @staticmethod
+    def of(model: DemandModel, scenario: Scenario, index: Ints) -> Drawn:
+        """Return the curves that every plan is made on: the posterior's sigma points.
+
+        Twice as many as demand has coefficients: 14. See
+        :meth:`pricing.model.DemandModel.sigma_points`.
+
+        Parameters
+        ----------
+        model
+            Posterior over at least the series of the scenario.
+        scenario
+            N series.
+        index
+            int64 [M]; those of them that may move.
+        """
+        catalogue = scenario.catalogue.take(index)
+        own = model.take(model.rows(catalogue.series))
+        return Drawn(catalogue.keys, DemandParameters.of(own.sigma_points(), own, catalogue))
+
+    def places(self, keys: Words) -> Ints:
+        """Return where each of `keys` [N] stands here, -1 where it does not, int64 [N]."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        order = np.argsort(self.keys, kind="stable")
+        found = order[np.minimum(np.searchsorted(self.keys[order], keys), len(order) - 1)]
+        return np.where(self.keys[found] == keys, found, -1).astype(np.int64)
+
+    def take(self, places: Ints) -> DemandParameters:
+        """Return the curves at `places` [n], float64 [D, n] each."""
+        return DemandParameters(*(getattr(self.curves, name)[:, places] for name in _FIELDS))
+
+
+def parts_of(
+    drawn: Drawn | None, keys: Words, series: Ints, cells: int
+) -> Iterator[tuple[Ints, DemandParameters | None]]:
+    """Yield `series` (positions among `keys`) in parts to be planned side by side, with their curves.
+
+    At most `cells` demand curves times series make a part; without curves it is planned at the mean.
+    """
+    places = np.full(len(keys), -1, dtype=np.int64) if drawn is None else drawn.places(keys)
+    for known in (None,) if drawn is None else (None, drawn):
+        chosen = series[(places[series] >= 0) == (known is not None)]
+        size = max(cells // (1 if known is None else len(known.curves.level)), 1)
+        for start in range(0, len(chosen), size):
+            part = chosen[start : start + size]
+            yield part, None if known is None else known.take(places[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +189,15 @@ class Problem:
             float(np.log1p(-change)),
             float(np.log1p(change)),
             own.memory,
+        )
+
+    def under(self, curves: DemandParameters | None) -> Problem:
+        """Return the problem under other demand curves, [D, N] each; itself for None."""
+        if curves is None:
+            return self
+        shape = (-1, 1, len(self.catalogue))
+        return replace(
+            self, parameters=DemandParameters(*(getattr(curves, name).reshape(shape) for name in _FIELDS))
         )
 
     def starting(self, first: Floats) -> Problem:

@@ -7,23 +7,21 @@ first price is not: every near rung is tried with a plan of its own behind it, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from policies.serve.outlook import Outlook
-from policies.serve.planner import Plan, Problem, climb, hold, value, walk
+from policies.serve.planner import Drawn, Plan, Problem, climb, hold, parts_of, value, walk
 from policies.serve.stored import Parts, Stored, draws_arrays, policy_bytes, rows_of
 from pricing.arrays import Bools, Floats, Ints
-from pricing.demand import DemandParameters
 from pricing.policy import Choice
 from pricing.scenario import Scenario
 from pricing.situation import Situation
 
 __all__ = ["Resolve"]
 
-_FIELDS = tuple(field.name for field in fields(DemandParameters))
 _LEVELS, _STEPS, _RATE = 25, 60, 0.03
 """Held prices tried as a start; gradient steps of the plan and their first size in log price."""
 
@@ -42,19 +40,19 @@ class Resolve(Stored):
     ----------
     outlook
         What is planned and allowed over the horizon.
-    draws
-        Posterior draws of demand, float64 [D, N] each, whose mean profit is maximised; None plans with
+    drawn
+        Demand curves of some or all series, whose mean profit is maximised; the others are planned with
         the mean coefficients of the situation's beliefs, D times faster.
     """
 
     NAME: ClassVar[str] = "resolve"
     outlook: Outlook
-    draws: DemandParameters | None = None
+    drawn: Drawn | None = None
 
     @staticmethod
-    def of(scenario: Scenario, draws: DemandParameters | None = None) -> Resolve:
-        """Make the policy for a scenario; `draws` as the attribute, in the order of its catalogue."""
-        return Resolve(Outlook.of(scenario), draws)
+    def of(scenario: Scenario, drawn: Drawn | None = None) -> Resolve:
+        """Make the policy for a scenario; `drawn` as the attribute."""
+        return Resolve(Outlook.of(scenario), drawn)
 
     def choose(self, situation: Situation, allowed: Bools) -> Choice:
         """Return the first rung of the best plan; see :class:`pricing.policy.Policy`.
@@ -67,31 +65,30 @@ class Resolve(Stored):
         keys = situation.catalogue.keys
         rows = rows_of(self.outlook.keys, keys, self.name)
         outlook = self.outlook.take(rows).last(situation.periods_left)
-        beliefs = situation.beliefs if self.draws is None else _pick(self.draws, rows)
-        runs, count = situation.state.price.shape
-        curves = 1 if beliefs.level.ndim == 1 else len(beliefs.level)
-        size = max(_CELLS // (curves * runs), 1)
-        index = np.empty((runs, count), dtype=np.int64)
-        for start in range(0, count, size):
-            part = np.arange(start, min(start + size, count), dtype=np.int64)
-            problem = Problem.of(situation, allowed, outlook, beliefs, part)
+        index = np.where(allowed.any(axis=-1), np.argmax(allowed, axis=-1), -1)
+        choice = np.flatnonzero((allowed.sum(axis=-1) > 1).any(axis=0))  # where there is one
+        for part, curves in parts_of(self.drawn, keys, choice, _CELLS // len(index)):
+            problem = Problem.of(situation, allowed, outlook, situation.beliefs, part).under(curves)
             index[:, part] = _first_rung(problem, situation.menu.log_price[part], allowed[:, part])
         return Choice(index=index)
 
     def to_bytes(self) -> bytes:
         """Serialise; see :mod:`policies.serve.artifact`."""
         arrays: dict[str, Any] = dict(self.outlook.arrays())
-        if self.draws is not None:
-            arrays |= draws_arrays(self.draws)
+        if self.drawn is not None:
+            arrays |= {"drawn": self.drawn.keys, **draws_arrays(self.drawn.curves)}
         return policy_bytes(
-            self.name, arrays, {**self.outlook.numbers(), "with_draws": self.draws is not None}
+            self.name, arrays, {**self.outlook.numbers(), "with_draws": self.drawn is not None}
         )
 
     @staticmethod
     def from_parts(parts: Parts) -> Resolve:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
         outlook = Outlook.from_parts(parts)
-        return Resolve(outlook, parts.draws(len(outlook.keys)) if parts.meta.get("with_draws") else None)
+        if not parts.meta.get("with_draws"):
+            return Resolve(outlook)
+        keys = parts.array("drawn", "u", 1)
+        return Resolve(outlook, Drawn(keys, parts.draws(len(keys))))
 
 
 def _first_rung(problem: Problem, logs: Floats, allowed: Bools) -> Ints:
@@ -110,7 +107,3 @@ def _first_rung(problem: Problem, logs: Floats, allowed: Bools) -> Ints:
     pick = np.argmax(np.where(far, -np.inf, worth), axis=0)
     rung = np.take_along_axis(near, pick[None], axis=0)[0]
     return np.where(allowed.any(axis=-1), rung, -1).astype(np.int64)
-
-
-def _pick(parameters: DemandParameters, rows: Ints) -> DemandParameters:
-    return DemandParameters(*(getattr(parameters, name)[..., rows] for name in _FIELDS))

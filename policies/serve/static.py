@@ -8,10 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from policies.serve.outlook import Outlook
-from policies.serve.planner import Problem, value, walk
+from policies.serve.planner import Drawn, Problem, parts_of, value, walk
 from policies.serve.stored import Parts, Stored, policy_bytes, rows_of
 from pricing.arrays import Bools, Floats, Words
-from pricing.demand import DemandParameters
 from pricing.menu import nearest_allowed
 from pricing.policy import Choice
 from pricing.scenario import Scenario
@@ -45,7 +44,7 @@ class Static(Stored):
     target: Floats
 
     @staticmethod
-    def of(scenario: Scenario, draws: DemandParameters | None = None) -> Static:
+    def of(scenario: Scenario, drawn: Drawn | None = None) -> Static:
         """Choose the target of every series.
 
         A rung is worth the fluid profit of the horizon if the price walks to it and stays: stock,
@@ -56,27 +55,20 @@ class Static(Stored):
         ----------
         scenario
             What is known.
-        draws
-            Posterior draws, float64 [D, N] each; the mean of their profits is maximised, which is what
-            uncertainty asks for. None uses the beliefs, that is the profit at mean coefficients.
+        drawn
+            Demand curves of some or all series; the mean of their profits is maximised, which is what
+            uncertainty asks for. Other series use the beliefs, that is the profit at mean coefficients.
         """
         start = State.start(scenario.catalogue, 1)
         situation = scenario.situation(start, 0)
         allowed = scenario.guardrails.admit(start, situation.conditions).allowed
-        beliefs = scenario.beliefs if draws is None else draws
-        curves = 1 if beliefs.level.ndim == 1 else len(beliefs.level)
-        outlook, count = Outlook.of(scenario), len(scenario.catalogue)
+        outlook, keys = Outlook.of(scenario), scenario.catalogue.keys
         open_ = scenario.guardrails.standing | allowed[0]
-        target = np.empty(count)
-        size = max(_CELLS // curves, 1)
-        for first in range(0, count, size):
-            part = np.arange(first, min(first + size, count), dtype=np.int64)
-            target[part] = _best_held(
-                Problem.of(situation, allowed, outlook, beliefs, part),
-                scenario.menu.log_price[part],
-                open_[part],
-            )
-        return Static(scenario.catalogue.keys, target)
+        target, every = np.empty(len(keys)), np.arange(len(keys), dtype=np.int64)
+        for part, curves in parts_of(drawn, keys, every, _CELLS):
+            problem = Problem.of(situation, allowed, outlook, scenario.beliefs, part).under(curves)
+            target[part] = _best_held(problem, scenario.menu.log_price[part], open_[part])
+        return Static(keys, target)
 
     def choose(self, situation: Situation, allowed: Bools) -> Choice:
         """Return the allowed rung nearest to the target; see :class:`pricing.policy.Policy`.

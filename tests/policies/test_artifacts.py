@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from policies.checker import check_policy
 from policies.serve.artifact import NAMES, StoredPolicy, from_bytes
 from policies.serve.incumbent import Incumbent
+from policies.serve.planner import Drawn
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
 from policies.serve.stored import policy_bytes
@@ -32,7 +33,7 @@ POLICIES: tuple[StoredPolicy, ...] = (
     Incumbent(),
     Static.of(SCENARIO),
     Resolve.of(SCENARIO),
-    Resolve.of(SCENARIO, DRAWS),
+    Resolve.of(SCENARIO, Drawn(SCENARIO.catalogue.keys, DRAWS)),
     Thompson.of(SCENARIO, DRAWS),
     a_network(),
     a_network(stochastic=True),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.serve.outlook import Outlook
-from policies.serve.planner import Problem, climb, hold
+from policies.serve.planner import Drawn, Problem, climb, hold
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
 from pricing.arrays import Ints
@@ -149,7 +149,7 @@ def test_the_static_optimum_maximises_the_mean_profit_over_draws() -> None:
         curve = DemandParameters(*(getattr(draws, n)[d] for n in DemandParameters.__dataclass_fields__))
         believed = replace(scenario, beliefs=curve)
         worth += [float(expected_profit(believed, [np.array([r])])[0]) / 2 for r in range(5)]
-    target = Static.of(scenario, draws).target[0]
+    target = Static.of(scenario, Drawn(scenario.catalogue.keys, draws)).target[0]
     assert np.exp(target) == pytest.approx(_LADDER[0, int(np.argmax(worth))])
     assert np.exp(Static.of(scenario).target[0]) == pytest.approx(200)
     assert int(np.argmax(worth)) == 0
@@ -184,7 +184,7 @@ def test_the_static_policy_walks_to_its_target_in_allowed_steps() -> None:
 def test_resolve_plans_with_its_draws_and_waits_for_a_promotion() -> None:
     scenario = a_scenario([200], [100], [np.inf], _LADDER, 1, elasticity=-2.2)
     draws = several(scenario.beliefs, np.array([-1.2, 1.2]))
-    assert _first(Resolve.of(scenario, draws), scenario)[0] == 0
+    assert _first(Resolve.of(scenario, Drawn(scenario.catalogue.keys, draws)), scenario)[0] == 0
     scarce = a_scenario([200], [100], [15.0], _LADDER, 2)
     busy = Conditions(*(np.array([x]) for x in (0.0, 0.0, 0.0, 0.0)))
     crowd = replace(busy, traffic=np.array([1.0]))

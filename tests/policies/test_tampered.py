@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from policies.serve.artifact import StoredPolicy, from_bytes
 from policies.serve.incumbent import Incumbent
 from policies.serve.outlook import Outlook
+from policies.serve.planner import Drawn
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
 from policies.serve.stored import policy_bytes, rows_of
@@ -26,7 +27,8 @@ from tests.policies.test_network import a_network
 
 SCENARIO, MODEL = toy_scenario(4, 9, horizon=3, stock_periods=2.0)
 DRAWS = sample_worlds(MODEL, SCENARIO.catalogue, 5).parameters
-STATIC, RESOLVE, THOMPSON = Static.of(SCENARIO), Resolve.of(SCENARIO, DRAWS), Thompson.of(SCENARIO, DRAWS)
+STATIC, THOMPSON = Static.of(SCENARIO), Thompson.of(SCENARIO, DRAWS)
+RESOLVE = Resolve.of(SCENARIO, Drawn(SCENARIO.catalogue.keys, DRAWS))
 NETWORK = a_network(3)
 
 

@@ -37,10 +37,10 @@ PRICES = "product_id,price_list,valid_from,valid_to,regular_price,offered_price,
 RECEIPTS = "product_id,expected_at,quantity,ordered_at\n"
 
 
-def _plans(folder: Path, shop: str = SET_IN_ADVANCE, as_of: dt.date = AS_OF, **tables: str) -> Plans:
+def _plans(folder: Path, shop: str = SET_IN_ADVANCE, **tables: str) -> Plans:
     everything = {"orders": ORDERS, "products": PRODUCTS, **tables}
     with open_source(write_shop(folder, shop, **everything), today=TODAY) as source:
-        return build_plans(source, build_panel(source).series, as_of=as_of)
+        return build_plans(source, build_panel(source).series, as_of=AS_OF)
 
 
 def _dense(values: Floats) -> list[list[float]]:
@@ -134,7 +134,7 @@ def test_plans_say_what_the_panel_will_say_once_the_periods_are_over(tmp_path: P
         + "A,,2025-03-20,2025-04-07,10,8,gross\nA2,,2025-03-20,2025-04-07,10,9,gross\n"
         + "B,,2025-03-20,2025-03-27,5,5,gross\nB,,2025-03-27,2025-04-07,5,4,gross\n",
     }
-    planned = _plans(tmp_path / "d", **tables)
+    planned = _plans(tmp_path / "d", SET_IN_ADVANCE, **tables)
     with open_source(write_shop(tmp_path / "d", SET_IN_ADVANCE, **tables), today=TODAY) as source:
         panel = build_panel(source)
     first = panel.position(np.datetime64(AS_OF))
@@ -174,8 +174,8 @@ def test_what_was_recorded_later_changes_no_byte_of_the_plans(
     tmp_path_factory: pytest.TempPathFactory, later: set[str]
 ) -> None:
     tables = {name: text + (_LATER[name] if name in later else "") for name, text in _EARLIER.items()}
-    found = _plans(tmp_path_factory.mktemp("later") / "d", **tables, **_PLANNED)
-    known = _plans(tmp_path_factory.mktemp("known") / "d", **_EARLIER, **_PLANNED)
+    found = _plans(tmp_path_factory.mktemp("later") / "d", SET_IN_ADVANCE, **tables, **_PLANNED)
+    known = _plans(tmp_path_factory.mktemp("known") / "d", SET_IN_ADVANCE, **_EARLIER, **_PLANNED)
     assert found.to_bytes() == known.to_bytes()
     assert found.receipts[1].tolist() == [0, 5]
 
