@@ -15,11 +15,25 @@ if TYPE_CHECKING:
     from api.cli.session import Told
     from policies.serve.artifact import StoredPolicy
     from policies.serve.shelf import Shelf
+    from policies.train.ppo import PPOSettings
+    from pricing.arrays import Floats
+    from simulators.unfinished import Pieces
 
-__all__ = ["TRAINING_WORLDS", "train_folder", "train_policy"]
+__all__ = ["LEARNING_FILE", "TRAINING_WORLDS", "train_folder", "train_policy"]
 
 TRAINING_WORLDS = 256
 """Posterior draws 0 to 255 are the worlds to train in; simulations use others."""
+
+LEARNING_FILE = "learning.png"
+"""Picture in the folder of a policy that learns: how it learnt, beside policies that need no learning."""
+
+_STATE = "state"
+"""Piece of unfinished work that holds the training after its last whole episode."""
+
+_COMPARED = 16
+"""Training worlds in which the picture compares what was learnt with what needs no learning."""
+
+_LIBRARIES = ("numpy", "torch", "stable-baselines3", "tarifa")
 
 
 def train_policy(
@@ -32,49 +46,89 @@ def train_policy(
     rollouts: Annotated[int, typer.Option(help="ppo: whole episodes played and learned from.", min=1)] = 60,
     seed: Annotated[int, typer.Option(help="ppo: everything random follows from it.", min=0)] = 0,
     *,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
+    ] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
     """Train or plan a policy in sampled worlds and write it as a folder of plain arrays.
 
+    A training that was stopped goes on where it stopped when the same command is given again, and ends in the
+    same bytes.
+
     Example: tarifa train run --policy ppo --out policy
     """
 
     def work(session: Session) -> Outcome:
-        return train_folder(session, run, policy, out, products=products, rollouts=rollouts, seed=seed)
+        return train_folder(
+            session, run, policy, out, products=products, rollouts=rollouts, seed=seed, restart=restart
+        )
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
 def train_folder(
-    session: Session, run: Path, policy: str, out: Path, *, products: int, rollouts: int, seed: int
+    session: Session,
+    run: Path,
+    policy: str,
+    out: Path,
+    *,
+    products: int,
+    rollouts: int,
+    seed: int,
+    restart: bool = False,
 ) -> Outcome:
-    """Train a policy on a run folder and write it."""
+    """Train a policy on a run folder, from where an earlier call was stopped, and write it."""
     from api.policies import POLICY_FILE, POLICY_KIND, POLICY_VERSION, TRAINING_FILE, make_policy
     from api.runs import open_shelf
-    from simulators.folders import claim
+    from simulators.unfinished import resumable
 
+    facts: dict[str, object] = {"policy": policy, "seed": seed}
     trained: list[list[str]] = []
-    with claim(out, POLICY_KIND, version=POLICY_VERSION) as draft, session.progress("train") as told:
+    with resumable(out, POLICY_KIND, version=POLICY_VERSION) as work, session.progress("train") as told:
         told("reading the run", 0.0)
         shelf = open_shelf(run)
+        recipe = {"run": shelf.digest, "policy": policy}
         if policy == "ppo":
-            some = _some(shelf, products)
+            some, how = _some(shelf, products), _settings(rollouts)
+            pieces = work.resume({**recipe, **_recipe(how, products, seed)}, restart=restart)
+            made, curve = _learned(some, how, seed, pieces, told)
             series = some.catalogue.series
             trained = [list(pair) for pair in zip(series.group, series.zone, strict=True)]
-            made = _learned(some, rollouts, seed, told)
+            facts |= _picture(work.draft, some, made, curve, told)
         else:
+            work.resume(recipe, restart=restart)
             told("planning", 0.2)
             made = make_policy(policy, shelf)
-        (draft / POLICY_FILE).write_bytes(made.to_bytes())
-        facts = {"policy": made.name, "version": made.version, "seed": seed, "trained_on": trained}
-        (draft / TRAINING_FILE).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-    document = {"out": str(out), "policy": made.name, "version": made.version, "products": len(trained)}
-    how = (
-        f"trained on {len(trained):,} products" if trained else f"planned for {len(shelf.catalogue):,} series"
-    )
+        (work.draft / POLICY_FILE).write_bytes(made.to_bytes())
+        facts |= {"policy": made.name, "version": made.version, "trained_on": trained}
+        (work.draft / TRAINING_FILE).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    return _outcome(made, len(trained), len(shelf.catalogue), out)
+
+
+def _outcome(made: StoredPolicy, trained: int, priced: int, out: Path) -> Outcome:
+    document = {"out": str(out), "policy": made.name, "version": made.version, "products": trained}
+    how = f"trained on {trained:,} products" if trained else f"planned for {priced:,} series"
     return Outcome(document, (f"{made.name} {made.version[:12]}, {how}; written to {out}",))
+
+
+def _settings(rollouts: int) -> PPOSettings:
+    from policies.train.ppo import PPOSettings
+
+    return PPOSettings(rollouts=rollouts)
+
+
+def _recipe(how: PPOSettings, products: int, seed: int) -> dict[str, object]:
+    """Return what, besides the run, the bytes of a training follow from."""
+    import platform
+    from dataclasses import asdict
+    from importlib.metadata import version
+
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    versions |= {name: version(name) for name in _LIBRARIES}
+    return {"products": products, "seed": seed, "settings": asdict(how), "versions": versions}
 
 
 def _some(shelf: Shelf, most: int) -> Shelf:
@@ -92,15 +146,42 @@ def _some(shelf: Shelf, most: int) -> Shelf:
     return shelf.take(movable[places])
 
 
-def _learned(shelf: Shelf, rollouts: int, seed: int, told: Told) -> StoredPolicy:
-    from policies.train.ppo import PPOSettings, train_ppo
+def _learned(
+    shelf: Shelf, how: PPOSettings, seed: int, pieces: Pieces, told: Told
+) -> tuple[StoredPolicy, Floats]:
+    """Return what was learnt and its learning curve."""
+    from policies.train.ppo import train_ppo
     from simulators.market import sample_worlds
 
-    worlds = sample_worlds(shelf.model, shelf.catalogue, TRAINING_WORLDS)
-    return train_ppo(
+    curves: list[Floats] = []
+    made = train_ppo(
         shelf.scenario,
-        worlds,
+        sample_worlds(shelf.model, shelf.catalogue, TRAINING_WORLDS),
         seed=seed,
-        settings=PPOSettings(rollouts=rollouts),
-        progress=lambda done, all_: told(f"episode {done} of {all_}", done / all_),
+        settings=how,
+        progress=lambda done, all_: told(f"episode {done} of {all_}", 0.98 * done / all_),
+        checkpoint=lambda state: pieces.write(_STATE, state),
+        resume=pieces.read(_STATE),
+        learnt=curves.append,
     )
+    return made, curves[0]
+
+
+def _picture(draft: Path, shelf: Shelf, made: StoredPolicy, curve: Floats, told: Told) -> dict[str, object]:
+    """Draw the learning curve beside the policies that need no learning, and return its figures."""
+    from api.policies import make_policy
+    from policies.rollout import Plan, blocks_of, run_block
+    from policies.train.learning_plot import learning_plot
+    from simulators.market import sample_worlds
+
+    told("comparing", 0.98)
+    worlds = sample_worlds(shelf.model, shelf.catalogue, _COMPARED)
+    plan = Plan(shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint, block=_COMPARED)
+    policies = (make_policy("incumbent", shelf), make_policy("static", shelf), make_policy("resolve", shelf))
+    profit = [float(run_block(block).profit.sum()) for block in blocks_of(plan, (*policies, made))]
+    kept = profit[0]
+    if kept <= 0.0 or not (curve[:, 1] > 0.0).all():
+        return {"curve": curve.tolist()}  # the shop loses money as it is: nothing is a percentage of that
+    references = {"static": profit[1] / kept, "re-solve": profit[2] / kept}
+    (draft / LEARNING_FILE).write_bytes(learning_plot(curve, references, profit[3] / kept))
+    return {"curve": curve.tolist(), "over_keeping": {**references, made.name: profit[3] / kept}}
