@@ -14,7 +14,7 @@ import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -113,12 +113,26 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One decision to record; `content` is JSON-able and holds no data about people."""
+    """One decision to record.
+
+    Attributes
+    ----------
+    decision_id, price_group, zone
+        Which decision, about what.
+    content
+        JSON-able; holds no data about people.
+    text
+        The same as it is written; worked out here, so that nobody waits for it at the pen.
+    """
 
     decision_id: str
     price_group: str
     zone: str
-    content: Mapping[str, object]
+    content: Mapping[str, Any]
+    text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", _canonical(self.content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +309,13 @@ class Writing:
         row = {"key": request.key, "fingerprint": request.fingerprint, "answer": _canonical(request.answer)}
         self._connection.execute(insert(_REQUESTS).values(**row, recorded_at=self._at))
 
-    def record(self, run: Run, entries: Iterable[Entry]) -> None:
+    def record(self, run: Run, entries: Iterable[Entry]) -> tuple[Stored, ...]:
         """Append the entries that are not recorded yet, and the run where it is new.
+
+        Returns
+        -------
+        tuple[Stored, ...]
+            What is new.
 
         Raises
         ------
@@ -308,12 +327,13 @@ class Writing:
         found = list(entries)
         known = _known(self._connection, [entry.decision_id for entry in found])
         rows: list[dict[str, object]] = []
+        new: list[Stored] = []
         for entry in found:
             if entry.decision_id in known:
                 continue
-            content = _canonical(entry.content)
             seq, before = seq + 1, previous
-            previous = _link(before, entry.decision_id, run.number, self._at, content)
+            previous = _link(before, entry.decision_id, run.number, self._at, entry.text)
+            new.append(Stored(seq, entry.decision_id, run.number, self._at, entry.content, previous))
             rows.append(
                 {
                     "seq": seq,
@@ -321,7 +341,7 @@ class Writing:
                     "run": run.number,
                     "price_group": entry.price_group,
                     "zone": entry.zone,
-                    "content": content,
+                    "content": entry.text,
                     "recorded_at": self._at,
                     "previous": before,
                     "hash": previous,
@@ -330,6 +350,7 @@ class Writing:
         if rows:
             self._connection.execute(insert(_DECISIONS), rows)
             self._connection.execute(update(_CHAIN).values(seq=seq, hash=previous))
+        return tuple(new)
 
     def read(self, decision_ids: Sequence[str]) -> tuple[Stored, ...]:
         """Return the recorded ones among `decision_ids`, in that order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,7 +43,7 @@ class Money(BaseModel):
     @staticmethod
     def of(minor: int, currency: str) -> Money:
         """Write minor units of a currency."""
-        return Money(minor=minor, currency=currency, amount=Currency.of(currency).decimal(minor))
+        return Money(minor=minor, currency=currency, amount=_currency(currency).decimal(minor))
 
 
 class RecommendationRequest(BaseModel):
@@ -248,6 +249,8 @@ class Detail(Recommendation):
             run=None if run is None else RunInfo.of(run),
         )
 
+
+_currency = cache(Currency.of)
 
 _MONEY = (
     "current_price",

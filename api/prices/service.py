@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from api.store import Entry, Filter, Request, Run, Store, Stored
 from policies.serve.artifact import KINDS
@@ -33,6 +33,9 @@ __all__ = ["Answer", "Ask", "Desk", "Page", "Served", "plain"]
 
 _LISTED = "after"
 """What cursors of the list of recorded decisions begin with; those of a run begin with its number."""
+
+_PLAIN = frozenset({int, str, bool, type(None)})
+"""What JSON takes as it is."""
 
 _MOST_NAMES = 10
 """Names that a problem spells out."""
@@ -189,8 +192,10 @@ class Desk:
         with self.store.writing() as transaction:
             before = None if key is None else transaction.request(key)
             if before is None:
-                transaction.record(served.run, entries)
-                page = Page(transaction.read(ids), cursor)
+                written = {row.decision_id: row for row in transaction.record(served.run, entries)}
+                others = transaction.read([name for name in ids if name not in written])
+                found = written | {row.decision_id: row for row in others}
+                page = Page(tuple(found[name] for name in ids), cursor)
                 if key is not None:
                     told = {"ids": ids, "cursor": cursor, "meant": self._meant(ask).fingerprint}
                     transaction.remember(Request(key, ask.fingerprint, told))
@@ -323,14 +328,19 @@ class Desk:
 
 def plain(value: Any) -> Any:
     """Return a dataclass, and what it holds, as JSON-able values; codes as their labels, NaN as null."""
+    kind = cast("Any", type(value))
+    if kind in _PLAIN:
+        return value
+    if kind is float:
+        return value if value - value == 0.0 else None
+    if kind is tuple or kind is list:
+        return [item if type(item) in _PLAIN else plain(item) for item in value]
     if isinstance(value, Enum):
         label = getattr(value, "label", None)
         return value.value if label is None else label
-    if isinstance(value, float):
-        return value if value - value == 0.0 else None
-    if hasattr(value, "__dataclass_fields__"):
-        return {entry.name: plain(getattr(value, entry.name)) for entry in fields(value)}
-    return list(map(plain, value)) if type(value) in (tuple, list) else value
+    if hasattr(kind, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in kind.__dataclass_fields__}
+    return value
 
 
 def _places(shelf: Shelf) -> dict[str | None, dict[str, list[int]]]:

@@ -25,7 +25,7 @@ from pricing.evidence import Identification
 from pricing.guardrails import Rule, Status
 from pricing.menu import Menu
 from pricing.policy import Policy
-from pricing.recommendation import LIMIT_SHARE, Assessment, Curve, Reason, assess, curve, reasons
+from pricing.recommendation import LIMIT_SHARE, Assessment, Curve, Reason, assess, curve, reasons_each
 from pricing.transition import State
 
 __all__ = ["DRAWS", "Recommendation", "Recommended", "recommend", "recommend_each"]
@@ -188,10 +188,12 @@ class Recommended:
         for start in range(0, len(series), _TOGETHER):
             block = np.array(series[start : start + _TOGETHER], dtype=np.int64)
             part, judged = _part(self.decisions, block), _judged(self.assessment, block)
-            for i in range(len(block)):
-                yield self._row(part, judged, i), part.record(0, i)
+            all_ = np.arange(len(block))
+            facts = zip(part.records(0, all_), reasons_each(part, judged, all_), strict=True)
+            for i, (record, why) in enumerate(facts):
+                yield self._row(part, judged, i, why), record
 
-    def _row(self, d: Decisions, a: Assessment, series: int) -> Recommendation:
+    def _row(self, d: Decisions, a: Assessment, series: int, why: tuple[Reason, ...]) -> Recommendation:
         catalogue = d.situation.catalogue
         binding, rung = int(d.binding[0, series]), int(d.index[0, series])
         return Recommendation(
@@ -212,7 +214,7 @@ class Recommended:
             identified_by=Identification(int(catalogue.identified_by[series])),
             binding_guardrail=None if binding < 0 else Rule(binding),
             at_bound=bool(a.at_bound[series]),
-            reasons=reasons(d, a, series),
+            reasons=why,
             status=Status(int(d.admission.status[0, series])),
             release=self.release,
             passport=self.passport,
