@@ -53,6 +53,7 @@ _NOT_FINITE = r"^[+-]?(nan|inf|infinity)$"
 _ISO_DAY, _CLOCK = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}", r"[ T]+\d{1,2}:\d\d(:\d\d(\.\d+)?)?"
 _NAIVE = rf"{_ISO_DAY}({_CLOCK})?$"
 _ZONED = rf"{_ISO_DAY}{_CLOCK} ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$"
+_ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 _DAY = r"^\d{1,2}[/.-]\d{1,2}[/.-]\d{4}"
 
 
@@ -98,14 +99,14 @@ def as_text(raw: str, kind: str) -> str:
     """Return SQL of a cell as text; a whole number held as a fraction (12.0) is written as what it is (12).
 
     Where a key is missing in some rows, some programs write all of them as fractions and the missing ones as
-    NaN: without this, the same customer would be 12 in one table and 12.0 in another.
+    NaN: without this, the same customer would be 12 in one table and 12.0 in another. (DuckDB 2.0 trusts the
+    statistics of a Parquet file, which know no NaN, and answers isnan() with false; isfinite() it looks at.)
     """
     if kind not in ("DOUBLE", "FLOAT"):
         return f"{raw}::VARCHAR"
     whole = f"{raw} = floor({raw}) AND abs({raw}) <= {2**53}"
-    return (
-        f"CASE WHEN isnan({raw}) THEN NULL WHEN {whole} THEN {raw}::BIGINT::VARCHAR ELSE {raw}::VARCHAR END"
-    )
+    known = f"WHEN NOT isfinite({raw}) THEN NULL WHEN {whole} THEN {raw}::BIGINT::VARCHAR"
+    return f"CASE {known} ELSE {raw}::VARCHAR END"
 
 
 def typed_cell(column: Column, raw: str, kind: str, notation: Notation, shop: ShopFile) -> Cell:
@@ -178,7 +179,8 @@ def _number(
     if column.type is ColumnType.INTEGER:
         whole = f"CASE WHEN ({exact}) = round({exact}) THEN ({exact}) END"
         return whole, [*bad, (unread, "not a whole number")]
-    return f"CASE WHEN abs({number}) <= {LARGEST} THEN {number} END", [*bad, (unread, "not a number")]
+    usual = f"isfinite({number}) AND abs({number}) <= {LARGEST}"
+    return f"CASE WHEN {usual} THEN {number} END", [*bad, (unread, "not a number")]
 
 
 def _outside(column: Column, name: str) -> list[tuple[str, str]]:
@@ -198,8 +200,8 @@ def _outside(column: Column, name: str) -> list[tuple[str, str]]:
 
 
 def _time(cell: str, kind: str, notation: Notation, zone: str) -> str:
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        found = f"timezone({literal(zone)}, {cell})"
+    if kind in _ZONED_TYPES:
+        found = f"timezone({literal(zone)}, try_cast({cell} AS TIMESTAMPTZ))"
     elif kind != "VARCHAR":
         found = f"try_cast({cell} AS TIMESTAMP)"
     else:

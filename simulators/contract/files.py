@@ -238,9 +238,9 @@ def _uniform(column: list[Cell]) -> list[str | None] | list[float | None]:
 
 def _text(cell: Cell) -> str:
     """Return a cell as text; no mark in a number can be taken for one of thousands."""
-    if not isinstance(cell, float):
+    if cell is None or isinstance(cell, str):
         return cell or ""
-    text = f"{Decimal(repr(cell)).normalize():f}"
+    text = f"{Decimal(repr(float(cell))).normalize():f}"
     return f"{text}0" if len(text.partition(".")[2]) == _GROUP else text
 
 

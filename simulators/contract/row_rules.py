@@ -28,6 +28,13 @@ _PAST = {
 }
 """Columns that say when something happened; it cannot have happened in the future."""
 
+_BEGINNING = dt.date(1980, 1, 1)
+"""No shop's records are older. An empty date that was written as a number is: day 0 is 30 December 1899 in
+spreadsheets, 1 January 1904 in some of them, and 1 January 1970 elsewhere."""
+
+_LARGEST_LINE = 10**15
+"""Largest shelf price times quantity of a line, in minor units: sums of such lines still keep every cent."""
+
 _SPANS = {
     "prices": ("valid_from", "valid_to"),
     "promotions": ("starts_at", "ends_at"),
@@ -76,6 +83,7 @@ def apply_row_rules(engine: Engine, tables: Sequence[Table], shop: ShopFile, tod
         for name in _LINES:
             if name in loaded:
                 _unknown_lines(engine, name)
+        _returned(engine)
         _totals(engine)
         _order_discounts(engine)
 
@@ -102,6 +110,8 @@ def _future(engine: Engine, table: Table, today: dt.date) -> None:
         column = _PAST[table.name]
         late = f"{quoted(column)} >= TIMESTAMP {literal(str(today))}"
         _mark(engine, table.name, late, f"{column}: in the future")
+        early = f"{quoted(column)} < TIMESTAMP {literal(str(_BEGINNING))}"
+        _mark(engine, table.name, early, f"{column}: before {_BEGINNING.year}")
 
 
 def _span(engine: Engine, table: Table) -> None:
@@ -161,11 +171,25 @@ def _unknown_lines(engine: Engine, name: str) -> None:
     _mark(engine, name, missing, "line_id: not in its order")
 
 
+def _returned(engine: Engine) -> None:
+    """Mark what came back of a line after all of it had; of a bad line nobody knows how much was sold."""
+    engine.run(
+        "UPDATE typed_returns SET _reason = 'quantity: more than was sold' FROM ("
+        "SELECT r._row FROM (SELECT *, sum(quantity) OVER (PARTITION BY order_id, line_id "
+        "ORDER BY returned_at, _row) AS back FROM typed_returns WHERE _reason IS NULL) AS r "
+        "JOIN typed_orders AS o USING (order_id, line_id) "
+        "WHERE o._reason IS NULL AND back > o.quantity * (1 + 1e-9)) AS bad "
+        "WHERE typed_returns._row = bad._row"
+    )
+
+
 def _totals(engine: Engine) -> None:
     """Shelf price times quantity, less line discounts, is what was paid, within max(1, quantity) minor units.
 
     Without a discounts table nothing says how much was taken off, so only more than the shelf price is wrong.
     """
+    large = f"offered_price * quantity > {_LARGEST_LINE}"
+    _mark(engine, "orders", large, "offered_price x quantity: too large")
     difference = "(o.offered_price * o.quantity - coalesce(d.amount, 0) - o.paid)"
     wrong = f"abs({difference})" if _has_rows(engine, "discounts") else f"-{difference}"
     engine.run(

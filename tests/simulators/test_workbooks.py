@@ -70,7 +70,7 @@ def test_one_column_of_both_is_never_guessed(tmp_path: Path) -> None:
 
 
 def test_what_no_number_or_date_is_says_so_by_row(tmp_path: Path) -> None:
-    rows = [
+    rows: list[list[object]] = [
         GOOD,
         _line(order_id="o2", quantity=True),
         _line(order_id="o3", paid="#N/A"),
