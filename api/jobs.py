@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -113,7 +115,8 @@ class ProcessPool:
         return {i: self._pool.submit(task, items[i]) for i in lost}
 
     def _fresh(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=_end_with_parent)
 
     def _stopped(self, position: int, count: int) -> BusyError:
         return BusyError(
@@ -121,10 +124,25 @@ class ProcessPool:
         )
 
 
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone.
+
+    A pool's workers hold both ends of their queue, so one whose parent was killed would wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise UsageError("Only a worker ends with its parent; this process was started by nobody.")
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def fingerprint_of(folder: str) -> str:
     """Return the fingerprint of a data folder; runs in a worker, so serving never loads table code."""
     from simulators.contract.tables import open_source
 
-    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
-    with open_source(Path(folder), today=tomorrow, only=("products",)) as source:
+    with open_source(Path(folder), today=dt.datetime.now(dt.UTC), only=("products",)) as source:
         return source.fingerprint

@@ -56,8 +56,7 @@ def check_folder(session: Session, data: Path, quarantine: Path | None) -> Outco
 
     with session.progress("check") as told:
         told("reading tables", 0.05)
-        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
-        with open_source(data, today=tomorrow) as source:
+        with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             told("checking", 0.5)
             report = check(source)
             place = quarantine or data.resolve().with_name(f"{data.resolve().name}.quarantine")

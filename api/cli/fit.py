@@ -58,8 +58,7 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
 
     with claim(out, RUN_KIND, version=RUN_VERSION) as draft, session.progress("fit") as told:
         told("reading tables", 0.0)
-        tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
-        with open_source(data, today=tomorrow) as source:
+        with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
             shelf, lacking = None, ""

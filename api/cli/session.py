@@ -19,6 +19,7 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 from api.texts import Texts, texts
@@ -110,6 +111,8 @@ class Session:
             BarColumn(bar_width=30),
             TaskProgressColumn(),
             TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
         )
         quiet = not self.err.is_terminal
         with Progress(*columns, console=self.err, disable=quiet, transient=True) as bar:
@@ -189,7 +192,12 @@ def _show(session: Session, outcome: Outcome) -> None:
 
 
 def _write_json(document: Mapping[str, object]) -> None:
-    sys.stdout.write(json.dumps(_finite(document), ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(_finite(document), ensure_ascii=False, indent=2)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:  # a terminal without these letters, or a path that is no text
+        text = json.dumps(_finite(document), indent=2)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
