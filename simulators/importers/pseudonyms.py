@@ -29,7 +29,7 @@ def read_key(path: Path, data: Path) -> bytes:
     Raises
     ------
     UsageError
-        If the key lies inside the data folder or is too short.
+        If the key lies inside the data folder, cannot be read or written, or is too short.
     """
     if path.resolve().is_relative_to(data.resolve()):
         raise UsageError(
@@ -38,9 +38,13 @@ def read_key(path: Path, data: Path) -> bytes:
             todo="Give a path outside of it.",
         )
     if not path.exists():
-        write_file(path, secrets.token_bytes(_BYTES))
-        path.chmod(0o600)
-    key = path.read_bytes()
+        write_file(path, secrets.token_bytes(_BYTES), secret=True)
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"The key {path} cannot be read: {error.strerror}.", todo="Give a file that you may read."
+        ) from error
     if len(key) < _BYTES:
         raise UsageError(
             f"The key {path} has {len(key)} bytes; it needs {_BYTES}.",
