@@ -15,7 +15,8 @@ from pricing.errors import DataError, SettingsError
 from pricing.guardrails import GuardrailSettings
 from pricing.menu import Endings
 from pricing.money import Currency
-from pricing.schema import CONTRACT_VERSION, TABLES
+from pricing.schema import CONTRACT_VERSION
+from simulators.contract.declared import check_attributes, check_columns, check_date_format
 from simulators.contract.settings import Says, Setting, parse, render, settings_of
 
 __all__ = [
@@ -114,8 +115,11 @@ class PriceBounds:
     max_price: Annotated[int | None, Says("Highest shelf price.", money=True)] = None
 
     def __post_init__(self) -> None:
+        name = f"guardrails.bounds ({self.category})"
+        _within(f"{name}: min_price", self.min_price, 0, 2**53)
+        _within(f"{name}: max_price", self.max_price or 0, 0, 2**53)
         if self.max_price is not None and self.max_price < self.min_price:
-            raise SettingsError(f"guardrails.bounds ({self.category}): max_price lies below min_price.")
+            raise SettingsError(f"{name}: max_price lies below min_price.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +234,10 @@ class ShopFile:
                 f"contract = {self.contract}; this Tarifa reads versions up to {CONTRACT_VERSION}.",
                 todo="Update Tarifa.",
             )
-        if self.exponent is not None and self.exponent != self.money.exponent:
-            raise SettingsError(f"exponent = {self.exponent}; ISO 4217 says {self.money.exponent}.")
-        if self.time_zone not in zoneinfo.available_timezones():
+        money = self.money
+        if self.exponent is not None and self.exponent != money.exponent:
+            raise SettingsError(f"exponent = {self.exponent}; ISO 4217 says {money.exponent}.")
+        if self.time_zone not in zoneinfo.available_timezones() - {"localtime"}:
             raise SettingsError(
                 f"time_zone = {self.time_zone!r} is not a known time zone.",
                 todo="Write it like Europe/Madrid.",
@@ -240,7 +245,14 @@ class ShopFile:
         _within("quarantine_share", self.quarantine_share, 0.0, 1.0)
         _within("reconciliation_tolerance", self.reconciliation_tolerance, 0.0, 1.0)
         self._check_zones()
-        self._check_columns()
+        check_date_format(self.date_format)
+        check_attributes(self.attributes)
+        for section, by_table in (("columns", self.columns), ("constants", self.constants)):
+            check_columns(section, by_table, self.attributes)
+        months = [entry.month for entry in self.totals]
+        twice = sorted({month for month in months if months.count(month) > 1})
+        if twice:
+            raise SettingsError(f"totals: {twice[0]} is there twice.", todo="Keep one of them.")
         _ = self.endings
 
     @property
@@ -288,24 +300,15 @@ class ShopFile:
                 why="Without a tax rate nobody knows what a price leaves.",
                 todo="Add [[zones]] with id, country, tax_rate and prices_include_tax.",
             )
+        blank = [name for name in names if not name or name != name.strip()]
+        if blank:
+            raise SettingsError(
+                f"zones: {blank[0]!r} is empty or has blanks around it.",
+                why="Cells are read without the blanks around them, so no row could ever name this zone.",
+                todo="Write it without blanks.",
+            )
         if len(set(names)) != len(names):
             raise SettingsError(f"zones: {', '.join(names)} are not distinct.")
-
-    def _check_columns(self) -> None:
-        known = {table.name: table for table in TABLES}
-        for section, by_table in (("columns", self.columns), ("constants", self.constants)):
-            for name, entries in by_table.items():
-                if name not in known:
-                    raise SettingsError(f"{section}.{name} is not a table of the data contract.")
-                declared = self.attributes.get(name, ())
-                for column in entries:
-                    if column not in known[name].names and column not in declared:
-                        raise SettingsError(f"{section}.{name}.{column} is not a column of {name}.")
-        for name, declared in self.attributes.items():
-            if name not in known or not known[name].declared:
-                raise SettingsError(f"attributes.{name}: that table takes no further columns.")
-            if set(declared) & set(known[name].names):
-                raise SettingsError(f"attributes.{name} repeats a column of the contract.")
 
 
 def parse_shop_file(text: str) -> ShopFile:
@@ -331,11 +334,15 @@ def read_shop_file(path: Path) -> ShopFile:
     """Read a shop file from disk; errors are those of :func:`parse_shop_file`, naming the file."""
     try:
         return parse_shop_file(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsError(
             f"There is no {path}.",
             why="A shop must say its currency, time zone and tax once.",
             todo="Import the data, or write the file by hand: docs/shop-file.md shows how.",
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}.", todo="Make it a file that you may read."
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text.", todo="Save it as UTF-8.") from error
