@@ -7,15 +7,16 @@ done can be passed in again, so a stopped rollout resumes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from pricing.archive import pack, unpack
 from pricing.arrays import Floats, Ints
 from pricing.decision import Decisions, decide
-from pricing.errors import UsageError
+from pricing.errors import ArtifactError, UsageError
 from pricing.executor import Executor, Progress
 from pricing.policy import Policy
 from pricing.scenario import Scenario
@@ -24,6 +25,8 @@ from simulators.market import Market, Worlds
 __all__ = ["Block", "BlockResult", "Outcome", "Plan", "blocks_of", "roll_out", "run_block"]
 
 _SEEDS_AT_MOST = 2**12
+_KIND, _VERSION = "rollout-block", 1
+_ARRAYS = ("world", "seed", "profit", "by_series", "units", "moved")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,19 @@ class BlockResult:
     moved: Floats
     decisions: tuple[Decisions, ...] = ()
 
+    def to_bytes(self) -> bytes:
+        """Serialise all but the decisions, without pickle; the same result gives the same bytes."""
+        return pack(_KIND, _VERSION, {name: getattr(self, name) for name in _ARRAYS}, {})
+
+    @staticmethod
+    def from_bytes(content: bytes) -> BlockResult:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        arrays, _ = unpack(_KIND, _VERSION, content)
+        if set(arrays) != set(_ARRAYS):
+            raise ArtifactError(f"This {_KIND} archive holds {', '.join(sorted(arrays)) or 'nothing'}.")
+        world, seed, profit, by_series, units, moved = (arrays[name] for name in _ARRAYS)
+        return BlockResult(world, seed, profit, by_series, units, moved)
+
     @property
     def run(self) -> Ints:
         """int64 [R]; number of each run, which its noise and its decision ids follow from."""
@@ -181,6 +197,7 @@ def roll_out(
     *,
     progress: Progress | None = None,
     done: Mapping[int, BlockResult] | None = None,
+    keep: Callable[[int, BlockResult], None] | None = None,
 ) -> tuple[Outcome, ...]:
     """Roll policies out in the same worlds with the same noise.
 
@@ -196,6 +213,8 @@ def roll_out(
         Told (blocks done, all).
     done
         Results known already, by position among the blocks.
+    keep
+        Given the position and the result of every other block as soon as it and all before it are there.
 
     Returns
     -------
@@ -204,7 +223,11 @@ def roll_out(
     if not policies:
         raise UsageError("There is no policy to roll out.", todo="Name one or more.")
     blocks = blocks_of(plan, policies)
-    results = list(executor.submit(run_block, blocks, progress=progress, done=done))
+    results: list[BlockResult] = []
+    for place, result in enumerate(executor.submit(run_block, blocks, progress=progress, done=done)):
+        if keep is not None and place not in (done or {}):
+            keep(place, result)
+        results.append(result)
     each = len(blocks) // len(policies)
     return tuple(
         Outcome(policy.name, policy.version, _joined(results[place * each : (place + 1) * each]))
@@ -223,7 +246,6 @@ def _with_worlds(plan: Plan, first: int) -> Plan:
 
 def _joined(results: Sequence[BlockResult]) -> BlockResult:
     stacked: dict[str, Any] = {
-        name: np.concatenate([getattr(result, name) for result in results])
-        for name in ("world", "seed", "profit", "by_series", "units", "moved")
+        name: np.concatenate([getattr(result, name) for result in results]) for name in _ARRAYS
     }
     return replace(results[0], decisions=tuple(d for r in results for d in r.decisions), **stacked)

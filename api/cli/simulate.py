@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from api.tables import Simulated
     from policies.compare import Difference
     from policies.rollout import Outcome as Rolled
+    from policies.serve.artifact import StoredPolicy
     from policies.serve.shelf import Shelf
     from pricing.arrays import Ints
+    from simulators.unfinished import Work
 
 __all__ = ["HELD_OUT", "SIMULATION_KIND", "simulate_folder", "simulate_policies"]
 
@@ -33,6 +35,9 @@ HELD_OUT = 10_000
 """First posterior draw that simulations use as a world: no policy was planned or trained on it."""
 
 SIMULATION_KIND = "simulation"
+
+_MOST_WORLDS = 8
+"""Worlds of a piece at most: what is lost where a long simulation is stopped."""
 
 _MOST_DECISIONS = 1_000_000
 """Decisions that one simulation may keep: they are held in memory until they are written."""
@@ -56,13 +61,17 @@ def simulate_policies(
     decisions: Annotated[
         bool, typer.Option("--decisions", help="Also write every decision, with its menu and probabilities.")
     ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
+    ] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
     """Let policies price the shop in sampled worlds that none of them has seen, and compare them in pairs.
 
-    Products whose price no policy may move are left out: they bring the same under all.
+    Products whose price no policy may move are left out: they bring the same under all. A simulation that was
+    stopped goes on where it stopped when the same command is given again (with --decisions it starts anew).
 
     Example: tarifa simulate run --policies incumbent,static,resolve --seeds 20 --horizon 13 --out simulation
     """
@@ -71,7 +80,7 @@ def simulate_policies(
         names = tuple(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
         return simulate_folder(
             session, run, names, out, seeds, horizon,
-            reference=reference, products=products, workers=workers, decisions=decisions,
+            reference=reference, products=products, workers=workers, decisions=decisions, restart=restart,
         )  # fmt: skip
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
@@ -89,20 +98,23 @@ def simulate_folder(
     products: int | None = None,
     workers: int = 0,
     decisions: bool = False,
+    restart: bool = False,
 ) -> Outcome:
-    """Simulate policies on a run folder and write the comparison."""
+    """Simulate policies on a run folder, from where an earlier call was stopped, and write the comparison."""
     from api.policies import trained_on
     from api.runs import open_shelf, run_id
-    from simulators.folders import claim
+    from simulators.unfinished import resumable
 
     if not names:
         raise UsageError("--policies names none.", todo="Give for example incumbent,static,resolve.")
-    with claim(out, SIMULATION_KIND) as draft, session.progress("simulate") as told:
+    with resumable(out, SIMULATION_KIND) as work, session.progress("simulate") as told:
         told("reading the run", 0.0)
         shelf = _shelf(open_shelf(run), horizon, products)
         if decisions:
             _refuse_too_many(len(names) * seeds * horizon * len(shelf.catalogue))
-        rolled = _rolled(shelf, names, seeds, workers or os.cpu_count() or 1, told, keep=decisions)
+        rolled = _rolled(
+            shelf, names, seeds, workers or os.cpu_count() or 1, told, work, keep=decisions, restart=restart
+        )
         seen = {pair for name in names for pair in trained_on(name)}
         series = shelf.catalogue.series
         unseen = [i for i, pair in enumerate(zip(series.group, series.zone, strict=True)) if pair not in seen]
@@ -121,8 +133,8 @@ def simulate_folder(
                 for which, count, found in tables
             ],
         }
-        (draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-        _write_tables(draft, rolled, about, decisions=decisions)
+        (work.draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        _write_tables(work.draft, rolled, about, decisions=decisions)
     money = Currency.of(shelf.catalogue.currency)
     texts = session.texts
     what = partial(texts.text, "simulate", "what", worlds=texts.number(seeds), horizon=texts.number(horizon))
@@ -162,24 +174,57 @@ def _refuse_too_many(count: int) -> None:
 
 
 def _rolled(
-    shelf: Shelf, names: tuple[str, ...], seeds: int, workers: int, told: Told, *, keep: bool
+    shelf: Shelf,
+    names: tuple[str, ...],
+    seeds: int,
+    workers: int,
+    told: Told,
+    work: Work,
+    *,
+    keep: bool,
+    restart: bool,
 ) -> tuple[Rolled, ...]:
+    """Roll out what is not done yet; every block is kept as soon as it is there, unless decisions are."""
     from api.jobs import ProcessPool
     from api.policies import open_policy
-    from policies.rollout import Plan, roll_out
+    from policies.rollout import BlockResult, Plan, blocks_of, roll_out
     from simulators.market import sample_worlds
 
     told("making policies", 0.02)
     policies = [open_policy(name, shelf) for name in names]
+    pieces = work.resume(_recipe(shelf, policies, seeds, decisions=keep), restart=restart)
     worlds = sample_worlds(shelf.model, shelf.catalogue, seeds, first=HELD_OUT)
     plan = Plan(
         shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint,
-        block=max(seeds // 4, 1), keep_decisions=keep,
+        block=min(max(seeds // 4, 1), _MOST_WORLDS), keep_decisions=keep,
     )  # fmt: skip
+    found = {place: pieces.read(f"{place:06d}") for place in range(len(blocks_of(plan, policies)))}
     with ProcessPool(workers) as pool:
         return roll_out(
-            plan, policies, pool, progress=lambda done, all_: told("selling", 0.1 + 0.9 * done / all_)
+            plan,
+            policies,
+            pool,
+            progress=lambda done, all_: told("selling", 0.1 + 0.9 * done / all_),
+            done={place: BlockResult.from_bytes(content) for place, content in found.items() if content},
+            keep=None if keep else lambda place, result: pieces.write(f"{place:06d}", result.to_bytes()),
         )
+
+
+def _recipe(shelf: Shelf, policies: list[StoredPolicy], seeds: int, *, decisions: bool) -> dict[str, object]:
+    """Return all that a rollout follows from."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "run": shelf.digest,
+        "policies": {f"{place}, {made.name}": made.version for place, made in enumerate(policies, 1)},
+        "series": len(shelf.catalogue),
+        "seeds": seeds,
+        "horizon": shelf.corridor.horizon,
+        "decisions": decisions,
+        "versions": {name: version(name) for name in ("numpy", "scipy", "tarifa")},
+        "machine": platform.machine(),
+    }
 
 
 def _comparisons(

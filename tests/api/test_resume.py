@@ -21,7 +21,7 @@ from simulators.folders import MARKER
 TRAIN = ("train", "{run}", "--policy", "ppo", "--products", "4", "--rollouts", "12", "--out", "{out}")
 SIMULATE = (
     "simulate", "{run}", "--policies", "incumbent,static,resolve,thompson", "--seeds", "24",
-    "--horizon", "26", "--workers", "1", "--decisions", "--out", "{out}",
+    "--horizon", "26", "--workers", "2", "--out", "{out}",
 )  # fmt: skip
 
 
@@ -158,3 +158,20 @@ def test_the_curve_lies_beside_the_policy(trained: dict[str, bytes]) -> None:
     assert [len(row) for row in facts["curve"]] == [2] * 12
     assert sorted(facts["over_keeping"]) == ["ppo", "re-solve", "static"]
     assert all(0.5 < ratio < 2.0 for ratio in facts["over_keeping"].values())
+
+
+def test_a_killed_simulation_goes_on_to_the_same_bytes(run_folder: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "simulation"
+    assert _call(SIMULATE, run_folder, whole, "--workers", "1").exit_code == 0
+    with _stopped_by(signal.SIGKILL, SIMULATE, run_folder, out):
+        assert _call(SIMULATE, run_folder, out).exit_code == 6
+    assert not out.exists()
+    kept = _pieces(out)
+    assert len(kept) > 1
+    other = _call(SIMULATE, run_folder, out, "--seeds", "25", "--json")
+    error = json.loads(other.stdout)["error"]
+    assert (other.exit_code, error["why"]) == (2, "It differs in seeds: 24 then, 25 now.")
+    assert _pieces(out) == kept
+    assert _call(SIMULATE, run_folder, out, "--workers", "1").exit_code == 0
+    assert _bytes(out) == _bytes(whole)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["simulation", "whole"]
