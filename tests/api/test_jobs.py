@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +89,39 @@ def test_cancelling_keeps_what_is_ready() -> None:
 def test_no_workers_is_refused() -> None:
     with pytest.raises(UsageError):
         ProcessPool(0)
+
+
+_PARENT = """
+import os, sys
+from api.jobs import ProcessPool
+if __name__ == "__main__":
+    with ProcessPool(2) as pool:
+        print(*sorted(set(pool.submit(_who, range(40)))), flush=True)
+        sys.stdin.read()
+"""
+
+
+def _runs(pid: int) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT.replace("if __name__", "def _who(_):\n    return os.getpid()\nif __name__"))
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        assert workers
+        assert all(_runs(pid) for pid in workers)
+        parent.kill()
+    end = time.monotonic() + 20
+    while any(_runs(pid) for pid in workers) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(_runs(pid) for pid in workers)
