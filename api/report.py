@@ -16,6 +16,7 @@ import pyarrow.parquet
 from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_chart
 from api.check_texts import answers, missing_tables
 from api.cli.validate import measures
+from api.planned import plans_told
 from api.runs import open_shelf
 from api.tables import SUMMARY
 from api.texts import Texts
@@ -118,6 +119,7 @@ def _decided(
         "risky": sum(row["probability_of_loss"] > _RISK for row in moves),
         "risk": _RISK,
         "driven": texts.text("word", "driven_by_limits", limit=texts.percent(LIMIT_SHARE)),
+        "planned": plans_told(int(summary["promoted"]), int(summary["plans_left_out"]), texts),
         "blocked": sum(row["recommended_price"] is None for row in rows),
         "kept": int(summary["series"]) - int(summary["movable"]),
         "more": max(len(moves) - _MOVES, 0),

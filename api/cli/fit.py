@@ -11,6 +11,7 @@ from rich.table import Table
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.planned import plans_told
 from api.texts import Texts
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
                 lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
         for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
-    note = (f"[yellow]{escape(lacking)}[/yellow]",) if lacking else ()
+    note = [f"[yellow]{escape(lacking)}[/yellow]"] if lacking else []
+    if shelf is not None:
+        note += plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts)
     return Outcome(_document(run, shelf, out), (_summary(run, shelf, out, session.texts), *note))
 
 
@@ -85,6 +88,8 @@ def _document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
         "holdout_periods": run.holdout,
         "catalogue": len(shelf.catalogue) if shelf else 0,
         "costs_assumed": float(shelf.catalogue.cost_assumed.mean()) if shelf else None,
+        "promoted": int(shelf.plans.promoted().sum()) if shelf else 0,
+        "plans_left_out": shelf.plans.left_out if shelf else 0,
     }
 
 

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.planned import plans_told
 from api.texts import Texts
 from pricing.money import Currency
 
@@ -84,6 +85,8 @@ def _document(made: Recommended) -> dict[str, object]:
         "movable": made.movable,
         "driven_by_limits": made.driven_by_limits,
         "shadow_price": float(made.decisions.admission.shadow_price[0]),
+        "promoted": int(made.shelf.plans.promoted().sum()),
+        "plans_left_out": made.shelf.plans.left_out,
     }
 
 
@@ -117,6 +120,8 @@ def recommendations_shown(
             share=texts.percent(made.at_bound_share, 1),
         ),
     ]
+    plans = made.shelf.plans
+    told += plans_told(int(plans.promoted().sum()), plans.left_out, texts)
     if made.driven_by_limits:
         from pricing.recommendation import LIMIT_SHARE
 
