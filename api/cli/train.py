@@ -170,15 +170,16 @@ def _learned(
 def _picture(draft: Path, shelf: Shelf, made: StoredPolicy, curve: Floats, told: Told) -> dict[str, object]:
     """Draw the learning curve beside the policies that need no learning, and return its figures."""
     from api.policies import make_policy
-    from policies.rollout import Plan, blocks_of, run_block
+    from policies.rollout import Plan, roll_out
     from policies.train.learning_plot import learning_plot
+    from pricing.executor import InProcess
     from simulators.market import sample_worlds
 
     told("comparing", 0.98)
     worlds = sample_worlds(shelf.model, shelf.catalogue, _COMPARED)
     plan = Plan(shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint, block=_COMPARED)
     policies = (make_policy("incumbent", shelf), make_policy("static", shelf), make_policy("resolve", shelf))
-    profit = [float(run_block(block).profit.sum()) for block in blocks_of(plan, (*policies, made))]
+    profit = [float(outcome.total.sum()) for outcome in roll_out(plan, (*policies, made), InProcess())]
     kept = profit[0]
     if kept <= 0.0 or not (curve[:, 1] > 0.0).all():
         return {"curve": curve.tolist()}  # the shop loses money as it is: nothing is a percentage of that
