@@ -22,7 +22,6 @@ from itertools import chain
 from typing import Any, cast
 
 from api.store import Entry, Filter, Request, Run, Store, Stored
-from policies.serve.artifact import KINDS
 from policies.serve.journey import Recommended, recommend_each
 from policies.serve.shelf import Shelf
 from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError
@@ -252,7 +251,7 @@ class Desk:
 
     def _serve(self, name: str, made: Recommended) -> Served:
         policy, default = self.policies[name], name == self.default
-        return Served(name, KINDS.get(policy.name, "other"), policy.version, default, made, _run(made))
+        return Served(name, getattr(policy, "kind", "other"), policy.version, default, made, _run(made))
 
     def _meant(self, ask: Ask) -> Ask:
         """Return the request with everything said that it leaves unsaid: two that mean the same are equal."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from policies.serve.incumbent import Incumbent
@@ -14,7 +14,7 @@ from policies.serve.thompson import Thompson
 from pricing.errors import ArtifactError
 from pricing.policy import Policy
 
-__all__ = ["KINDS", "NAMES", "StoredPolicy", "from_bytes"]
+__all__ = ["NAMES", "StoredPolicy", "from_bytes"]
 
 
 @runtime_checkable
@@ -36,15 +36,6 @@ _READERS: dict[str, Callable[[Parts], StoredPolicy]] = {
 
 NAMES = tuple(_READERS)
 """Names of the policies that can be stored, as the command line takes them."""
-
-KINDS: Mapping[str, str] = {
-    Incumbent.NAME: "rule",
-    Static.NAME: "planner",
-    Resolve.NAME: "planner",
-    Thompson.NAME: "bandit",
-    NetworkPolicy.NAME: "learned",
-}
-"""What kind of policy each of them is."""
 
 
 def from_bytes(content: bytes) -> StoredPolicy:

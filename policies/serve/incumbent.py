@@ -21,6 +21,7 @@ class Incumbent(Stored):
     """Keep the price in force; where the rules forbid it, take the allowed rung nearest to it."""
 
     NAME: ClassVar[str] = "incumbent"
+    KIND: ClassVar[str] = "rule"
 
     def choose(self, situation: Situation, allowed: Bools) -> Choice:
         """Return the allowed rung nearest in log price; see :class:`pricing.policy.Policy`."""

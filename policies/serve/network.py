@@ -55,6 +55,7 @@ class NetworkPolicy(Stored):
     """
 
     NAME: ClassVar[str] = "ppo"
+    KIND: ClassVar[str] = "learned"
     features: tuple[str, ...]
     centre: Floats
     scale: Floats

@@ -46,6 +46,7 @@ class Resolve(Stored):
     """
 
     NAME: ClassVar[str] = "resolve"
+    KIND: ClassVar[str] = "planner"
     outlook: Outlook
     drawn: Drawn | None = None
 

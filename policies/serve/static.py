@@ -40,6 +40,7 @@ class Static(Stored):
     """
 
     NAME: ClassVar[str] = "static"
+    KIND: ClassVar[str] = "planner"
     keys: Words
     target: Floats
 

@@ -101,11 +101,17 @@ class Stored(ABC):
     """What all stored policies share: a name, and a version that is the digest of their bytes."""
 
     NAME: ClassVar[str]
+    KIND: ClassVar[str]
 
     @property
     def name(self) -> str:
         """Short name, as the command line takes it."""
         return self.NAME
+
+    @property
+    def kind(self) -> str:
+        """What kind of policy it is: rule, planner, bandit or learned."""
+        return self.KIND
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ class Thompson(Stored):
     """
 
     NAME: ClassVar[str] = "thompson"
+    KIND: ClassVar[str] = "bandit"
     keys: Words
     draws: DemandParameters
 

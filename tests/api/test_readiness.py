@@ -10,10 +10,12 @@ import pytest
 
 from api.prices.service import Ask, Desk
 from api.readiness import Readiness
+from policies.serve.artifact import NAMES
 from policies.serve.incumbent import Incumbent
 from policies.serve.journey import recommend, recommend_each
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
+from policies.serve.stored import Stored
 from pricing.errors import ArtifactError, BusyError, UnknownProduct
 from pricing.policy import Choice, Policy
 from tests.api.runs import open_desk, toy_shelf, write_run
@@ -90,3 +92,9 @@ def test_a_failure_that_nobody_foresaw_is_not_waited_for() -> None:
     with pytest.raises(ArtifactError, match="nobody foresaw") as found:
         readiness.require()
     assert "secret" not in str(found.value)
+
+
+def test_every_policy_of_ours_says_what_kind_it_is() -> None:
+    kinds = {policy.NAME: policy.KIND for policy in Stored.__subclasses__()}
+    assert set(kinds) == set(NAMES)
+    assert set(kinds.values()) == {"rule", "planner", "bandit", "learned"}
