@@ -77,6 +77,11 @@ class Panel:
         ISO 4217 code of the prices.
     traffic_is_orders
         No traffic table exists: `traffic` counts orders, which a price moves along with its own product.
+    cost
+        float64 [N, T]; net unit cost in force as the period begins, minor units; NaN where none is known.
+        None without a costs table.
+    tested
+        bool [N, T]; the price of most of the period was drawn at random by a price test. None without one.
     """
 
     series: Series
@@ -92,13 +97,15 @@ class Panel:
     traffic: Floats
     currency: str
     traffic_is_orders: bool = False
+    cost: Floats | None = None
+    tested: Bools | None = None
 
     def take(self, index: Ints) -> Panel:
         """Return the panel of the series at `index`."""
         return replace(
             self,
             series=self.series.take(index),
-            **{name: getattr(self, name)[index] for name in _BY_SERIES},
+            **{name: array[index] for name, array in self._by_series()},
         )
 
     def between(self, start: int, stop: int) -> Panel:
@@ -106,15 +113,19 @@ class Panel:
         return replace(
             self,
             **{name: getattr(self, name)[start:stop] for name in ("periods", "days", "traffic")},
-            **{name: getattr(self, name)[:, start:stop] for name in _BY_SERIES},
+            **{name: array[:, start:stop] for name, array in self._by_series()},
         )
+
+    def _by_series(self) -> list[tuple[str, Floats]]:
+        arrays = [(name, getattr(self, name)) for name in _BY_SERIES]
+        return [(name, array) for name, array in arrays if array is not None]
 
     def position(self, day: np.datetime64) -> int:
         """Return the number of periods that start before `day` (a half-open boundary)."""
         return int(np.searchsorted(self.periods, day, side="left"))
 
 
-_BY_SERIES = ("units", "on_sale", "offered", "regular", "feature", "display", "in_stock")
+_BY_SERIES = ("units", "on_sale", "offered", "regular", "feature", "display", "in_stock", "cost", "tested")
 
 
 def rebuild(

@@ -26,6 +26,7 @@ from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 from simulators.demand.anchor import Anchor
 from simulators.demand.fit import FitReport, PopulationRow, Progress, fit
+from simulators.demand.instruments import FirstStage
 from simulators.demand.validate import Validation, validate
 from simulators.folders import Content, Folder, read_folder, write_folder
 
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 _KIND, _VERSION = "run", 1
-_PANEL_KIND, _PANEL_VERSION = "panel", 1
+_PANEL_KIND, _PANEL_VERSION = "panel", 2
 _OWN_HOLDOUT = 0.2
 _SILENCE_DAYS = 56
 _VERSIONED = ("tarifa", "numpy", "scipy", "statsmodels")
@@ -287,7 +288,7 @@ def load_run(path: Path, *, fingerprint: str | None = None) -> Run:
 
 def panel_to_bytes(panel: Panel) -> bytes:
     """Serialise a panel without pickle; the same panel gives the same bytes."""
-    arrays = {name: getattr(panel, name) for name in _PANEL_ARRAYS}
+    arrays = {name: getattr(panel, name) for name in _PANEL_ARRAYS if getattr(panel, name) is not None}
     series = {f.name: list(getattr(panel.series, f.name)) for f in fields(Series)}
     facts = {"currency": panel.currency, "traffic_is_orders": panel.traffic_is_orders}
     return pack(_PANEL_KIND, _PANEL_VERSION, arrays, {"series": series, **facts})
@@ -361,5 +362,12 @@ def _report(values: dict[str, Any]) -> FitReport:
         made = Anchor(**{**found, **lists})
     population = tuple(PopulationRow(**row) for row in values["population"])
     identified = tuple((str(a), str(b), int(c)) for a, b, c in values["identified"])
-    rest = {k: v for k, v in values.items() if k not in ("anchor", "population", "identified")}
-    return FitReport(anchor=made, population=population, identified=identified, **rest)
+    stage = values.get("first_stage")
+    rest = {k: v for k, v in values.items() if k not in ("anchor", "population", "identified", "first_stage")}
+    return FitReport(
+        anchor=made,
+        population=population,
+        identified=identified,
+        first_stage=FirstStage(**stage) if stage else None,
+        **rest,
+    )

@@ -58,7 +58,8 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
     shape = (len(series), len(periods))
     units, offered, regular = _sales(engine, shape)
     if source.has("prices"):
-        posted_offered, posted_regular = _posted(engine, shop, shape)
+        _define_posted(engine, shop)
+        posted_offered, posted_regular = _posted(engine, shape)
         offered = np.where(np.isnan(offered), posted_offered, offered)
         regular = np.where(np.isnan(regular), posted_regular, regular)
     return Panel(
@@ -75,6 +76,8 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         traffic=_traffic(source, periods),
         currency=shop.currency,
         traffic_is_orders=not source.has("traffic"),
+        cost=_cost(engine, shape) if source.has("costs") else None,
+        tested=_tested(engine, shape) if source.has("prices") else None,
     )
 
 
@@ -147,36 +150,76 @@ def _sales(engine: Engine, shape: tuple[int, int]) -> tuple[Floats, Floats, Floa
     return units, offered, regular
 
 
-def _posted(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+def _define_posted(engine: Engine, shop: ShopFile) -> None:
+    """Create the view ``standing``: (n, t, offered, regular, stood, drawn), a row a posted price and period.
+
+    Prices are gross, at the level of the price index; `stood` is in seconds; `drawn` says that a test chose
+    the price at random, which it did not if it was certain to (propensity 1).
+    """
     lists = ", ".join(literal(name) for name in (" ", *shop.business_price_lists))
-    found = engine.arrays(
+    engine.run(
         f"""
+        CREATE OR REPLACE VIEW standing AS
         WITH posted AS (
             SELECT product_id, zone, channel, valid_from, regular_price, offered_price,
+                coalesce(source = 'experiment' AND propensity < 1, false) AS drawn,
                 CASE price_basis WHEN 'net' THEN 1 + rate ELSE 1 END AS gross,
                 least(coalesce(valid_to, TIMESTAMP '9999-01-01'), coalesce(lead(valid_from) OVER (
                     PARTITION BY product_id, zone, channel, price_list ORDER BY valid_from
                 ), TIMESTAMP '9999-01-01')) AS until
             FROM prices JOIN {gross_factor(shop)} AS z USING (zone)
             WHERE coalesce(price_list, '') NOT IN ({lists})
-        ), standing AS (
-            SELECT m.n, t, offered_price * gross * {TO_LEVEL} AS offered,
-                regular_price * gross * {TO_LEVEL} AS regular, epoch(
-                least(until, covered_to::TIMESTAMP) - greatest(valid_from, covered_from::TIMESTAMP)) AS stood
-            FROM posted JOIN members AS m USING (product_id, zone) LEFT JOIN levels USING (n)
-                LEFT JOIN shelves AS s ON (s.n, s.product_id, s.channel)
-                    = (m.n, m.product_id, coalesce(posted.channel, ''))
-                JOIN periods ON valid_from < covered_to::TIMESTAMP AND until > covered_from::TIMESTAMP
         )
-        SELECT n, t, sum(offered * stood ORDER BY offered, stood) / sum(stood) AS offered,
-            sum(regular * stood ORDER BY regular, stood) / sum(stood) AS regular
-        FROM standing GROUP BY n, t
+        SELECT m.n, t, drawn, offered_price * gross * {TO_LEVEL} AS offered,
+            regular_price * gross * {TO_LEVEL} AS regular, epoch(
+            least(until, covered_to::TIMESTAMP) - greatest(valid_from, covered_from::TIMESTAMP)) AS stood
+        FROM posted JOIN members AS m USING (product_id, zone) LEFT JOIN levels USING (n)
+            LEFT JOIN shelves AS s ON (s.n, s.product_id, s.channel)
+                = (m.n, m.product_id, coalesce(posted.channel, ''))
+            JOIN periods ON valid_from < covered_to::TIMESTAMP AND until > covered_from::TIMESTAMP
         """
+    )
+
+
+def _posted(engine: Engine, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+    found = engine.arrays(
+        "SELECT n, t, sum(offered * stood ORDER BY offered, stood) / sum(stood) AS offered, "
+        "sum(regular * stood ORDER BY regular, stood) / sum(stood) AS regular FROM standing GROUP BY n, t"
     )
     cell = found["n"].astype(np.int64), found["t"].astype(np.int64)
     offered, regular = np.full(shape, np.nan), np.full(shape, np.nan)
     offered[cell], regular[cell] = found["offered"], found["regular"]
     return offered, regular
+
+
+def _cost(engine: Engine, shape: tuple[int, int]) -> Floats:
+    """Return the mean cost of a group's products as each period begins; NaN where one of them has none."""
+    found = engine.arrays(
+        """
+        WITH known AS (
+            SELECT n, t, m.product_id, any_value(size) AS size, arg_max(unit_cost, valid_from) AS cost
+            FROM costs JOIN members AS m USING (product_id)
+                JOIN periods ON valid_from <= covered_from::TIMESTAMP
+            GROUP BY n, t, m.product_id
+        )
+        SELECT n, t, sum(cost ORDER BY product_id) / count(*) AS cost FROM known
+        GROUP BY n, t HAVING count(*) = any_value(size)
+        """
+    )
+    cost = np.full(shape, np.nan)
+    cost[found["n"].astype(np.int64), found["t"].astype(np.int64)] = found["cost"]
+    return cost
+
+
+def _tested(engine: Engine, shape: tuple[int, int]) -> Bools:
+    """Return where prices drawn at random stood for most of the posted time of a period, bool [N, T]."""
+    found = engine.arrays(
+        "SELECT n, t FROM standing GROUP BY n, t "
+        "HAVING 2 * sum(CASE WHEN drawn THEN stood ELSE 0 END) > sum(stood)"
+    )
+    tested = np.zeros(shape, dtype=np.bool_)
+    tested[found["n"].astype(np.int64), found["t"].astype(np.int64)] = True
+    return tested
 
 
 def _on_sale(engine: Engine, units: Floats, periods: Dates, step: int) -> Bools:

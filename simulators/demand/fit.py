@@ -23,6 +23,7 @@ from simulators.demand.design import design, known_prices, log_traffic, observed
 from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.demand.drift import drift
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
 from simulators.demand.population import Population, first_population, update_level, update_population
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
@@ -32,6 +33,7 @@ __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit"]
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
 
+_TRAFFIC = COEFFICIENTS.index("traffic")
 _RICH_SERIES = 3000
 _ENOUGH_SHARE = 0.75
 """A series teaches the population if it sold in this share of the periods. In thinner ones a "price move" is
@@ -82,6 +84,8 @@ class FitReport:
         (kind, what identifies it, number of series).
     anchor
         Pooled statsmodels regression of a sample, for comparison; None where it cannot be estimated.
+    first_stage
+        Of costs as an instrument; None without costs that move.
     """
 
     series: int
@@ -99,6 +103,7 @@ class FitReport:
     negative_depth: float
     identified: tuple[tuple[str, str, int], ...]
     anchor: Anchor | None
+    first_stage: FirstStage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,8 @@ def fit(
     reference = np.nanmedian(np.fmax(kept.regular, kept.offered), axis=1)
     names = sorted(set(kept.series.category))
     category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
-    evidence = _evidence(kept, reference, category, seen, period_days)
+    control = price_control(kept)
+    evidence = _evidence(kept, reference, category, seen, period_days, control)
     rich = _rich(evidence, seen)
     learned = _learn(evidence, rich, len(names), log_traffic(kept), progress)
     settled = _spread(evidence, rich, learned, progress)
@@ -170,29 +176,40 @@ def fit(
         until,
         fingerprint,
         seed,
+        control,
         calendar_in_advance=calendar_in_advance,
     )
     progress("anchor", 0.95)
     anchor = pooled_anchor(kept, evidence, settled.size)
-    report = _report(model, settled, learned, len(panel.series) - len(usable), len(rich), anchor)
+    stage = control.first_stage if control else None
+    report = _report(model, settled, learned, len(panel.series) - len(usable), len(rich), anchor, stage)
     progress("fitted", 1.0)
     return Fit(model, report)
 
 
-def _evidence(panel: Panel, reference: Floats, category: Ints, seen: Support, period_days: int) -> Evidence:
+def _evidence(
+    panel: Panel,
+    reference: Floats,
+    category: Ints,
+    seen: Support,
+    period_days: int,
+    control: Control | None,
+) -> Evidence:
     """Lay out what the fit sees; periods at a one-off price outside the support are left out."""
     made = design(panel, reference, log_traffic(panel), period_days)
     basis = drift(len(panel.periods), period_days)
     watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
-    X = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
-    return Evidence(panel.units, watched, X, made.offset, category, basis)
+    regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
+    if control is not None and control.used:
+        regressors = np.concatenate([regressors, control.columns], axis=2)
+    return Evidence(panel.units, watched, regressors, made.offset, category, basis)
 
 
 def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:
     """Empirical Bayes on the rich series."""
     some = evidence.take(rich)
     level = _rough_level(some)
-    population = first_population(level, categories)
+    population = first_population(level, categories, some.X.shape[2])
     mode = np.zeros((len(rich), some.X.shape[2] + some.drift.basis.shape[1]))
     mode[:, : some.X.shape[2]] = population.mean
     mode[:, 0] = level
@@ -221,11 +238,11 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
     )
     shocks, slope = split_traffic(update_shocks(found.score, found.weight, now.shocks), traffic)
     mode = np.concatenate([coefficients, found.mode[:, C:]], axis=1)
-    mode[:, C - 1] += slope
+    mode[:, _TRAFFIC] += slope
     return replace(
         now,
         mode=mode,
-        population=_shifted(population, C - 1, slope),
+        population=_shifted(population, _TRAFFIC, slope),
         shocks=shocks,
         drift_variance=max(found.drift_moment, 1e-4),
     )
@@ -275,16 +292,20 @@ def _model(
     until: str,
     fingerprint: str,
     seed: int,
+    control: Control | None,
     *,
     calendar_in_advance: bool,
 ) -> DemandModel:
-    mean, covariance = summarise(evidence, found)
+    # A price that is decided here follows no shock: the price control is 0, and drops out.
+    C = len(COEFFICIENTS)
+    mean, covariance = (a[..., :C] for a in summarise(evidence, found))
+    covariance = covariance[:, :C]
     shocks, lift = centred(found.shocks)
     mean[:, 0] += lift[evidence.category]
-    prior = found.population.prior_covariance[evidence.category]
-    traffic = evidence.X[0, :, -1]
-    slope = float(found.population.mean[-1])
-    newcomer = found.population.mean.copy()
+    prior = found.population.prior_covariance[evidence.category][:, :C, :C]
+    traffic = evidence.X[0, :, _TRAFFIC]
+    slope = float(found.population.mean[_TRAFFIC])
+    newcomer = found.population.mean[:C].copy()
     newcomer[0] += float(lift.mean())
     identified = identify(
         covariance,
@@ -292,6 +313,7 @@ def _model(
         seen.levels,
         calendar_in_advance=calendar_in_advance,
         population_informed=_informed(seen),
+        control=control,
     )
     return DemandModel(
         series=panel.series,
@@ -308,7 +330,7 @@ def _model(
         # Traffic of a period to come is not known; what it moves belongs to the shock that all share.
         period_shock_sd=float(np.sqrt(shocks.period_variance + slope**2 * traffic.var())),
         prior_mean=newcomer,
-        prior_covariance=found.population.newcomer_covariance,
+        prior_covariance=found.population.newcomer_covariance[:C, :C],
         period_days=_period_days(panel),
         until=until,
         fingerprint=fingerprint,
@@ -323,13 +345,14 @@ def _report(
     without_sales: int,
     rich: int,
     anchor: Anchor | None,
+    first_stage: FirstStage | None,
 ) -> FitReport:
     population = found.population
     spread = np.sqrt(np.diag(population.covariance) + population.between)
     error = np.sqrt(population.mean_variance)
     rows = tuple(
         PopulationRow(name, float(population.mean[i]), float(error[i]), float(spread[i]))
-        for i, name in enumerate(COEFFICIENTS)
+        for i, name in enumerate((*COEFFICIENTS, *CONTROLS)[: len(error)])
     )
     identified = tuple(
         (kind.label, how.label, int((model.identified_by[:, kind] == how).sum()))
@@ -352,6 +375,7 @@ def _report(
         negative_depth=float((model.mean[:, COEFFICIENTS.index("depth")] < 0.0).mean()),
         identified=identified,
         anchor=anchor,
+        first_stage=first_stage,
     )
 
 

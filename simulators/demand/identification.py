@@ -11,6 +11,7 @@ from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.demand.design import KnownPrices
+from simulators.demand.instruments import Control
 
 __all__ = ["Support", "held_inside", "identify", "inside_support", "support"]
 
@@ -98,10 +99,11 @@ def identify(
     *,
     calendar_in_advance: bool,
     population_informed: Bools,
+    control: Control | None = None,
 ) -> Codes:
     """Say what identifies each price effect, int8 [N, 2].
 
-    Experiments and instruments, once read, will take precedence over what is decided here.
+    A discount is as exogenous as the promotion calendar; tests and instruments speak of the regular price.
 
     Parameters
     ----------
@@ -114,16 +116,23 @@ def identify(
         of demand: then, given promotions, price is taken to move for reasons other than demand.
     population_informed
         bool [2]; some series' data do inform the effect, so that pooling has something to lend.
+    control
+        Price tests and instruments; None without any. Without them, and without a calendar set in advance,
+        the shop's mean response is no better known than any series', and pooling has nothing to lend.
     """
     out = np.full(levels.shape, int(Identification.NOT_IDENTIFIED), dtype=np.int8)
     for kind, column in _COLUMN.items():
         moved = levels[:, kind] >= 2
         posterior = covariance[:, column, column]
         informed = posterior <= _INFORMED**2 * prior_covariance[:, column, column]
-        if population_informed[kind]:
+        ruled = control is not None and control.used and kind is PriceKind.REGULAR
+        if population_informed[kind] and (calendar_in_advance or ruled):
             out[moved, kind] = int(Identification.PRIOR)
         if calendar_in_advance:
             out[moved & informed, kind] = int(Identification.PROMO_CONTROLLED)
+        if control is not None and ruled:
+            out[moved & informed & control.instrumented, kind] = int(Identification.INSTRUMENT)
+            out[control.tested, kind] = int(Identification.EXPERIMENT)
     return out
 
 

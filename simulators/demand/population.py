@@ -15,19 +15,20 @@ from pricing.arrays import Floats, Ints
 
 __all__ = ["Population", "first_population", "update_level", "update_population"]
 
-_PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7])
-_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0])
+_PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0])
+_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 2.0, 1.0])
 """Own-price elasticities average -2.62 with a wide spread (Bijmolt, van Heerde and Pieters, Journal of
 Marketing Research 2005, 1,851 estimates), less once promotion is held apart; the rest is vague. It decides
-only where a shop's own data say nothing."""
+only where a shop's own data say nothing. The last two are of the price control and of the one of the period
+before, where there is one (:mod:`simulators.demand.instruments`); all arrays below are in this order."""
 
-_FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5])
-_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1])
+_FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5, 0.3, 0.2])
+_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
 """No series is ever taken to be exactly like the others, however few there are to compare."""
 
 _BETWEEN_SD = 0.1
 _BETWEEN_WEIGHT = 2.0
-_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3])
+_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.2, 0.1])
 _SPREAD_WEIGHT = 8.0
 """The spread over series starts from eight imaginary ones that differ this much: few products tell it badly,
 and a spread taken too small makes every interval too narrow."""
@@ -76,19 +77,19 @@ class Population:
         return self.covariance + np.diag(self.between + self.mean_variance)
 
 
-def first_population(level: Floats, categories: int) -> Population:
+def first_population(level: Floats, categories: int, coefficients: int) -> Population:
     """Return where the search starts; `level` [N] holds rough log levels of the series."""
-    mean = _PRIOR_MEAN.copy()
+    mean = _PRIOR_MEAN[:coefficients].copy()
     mean[0] = level.mean()
-    covariance = np.diag(_FIRST_SD**2)
+    C, prior_sd = coefficients, _PRIOR_SD[:coefficients]
+    covariance = np.diag(_FIRST_SD[:C] ** 2)
     covariance[0, 0] = max(float(level.var()), 0.5)
-    C = len(mean)
     return Population(
         mean=mean,
-        mean_variance=_PRIOR_SD**2,
+        mean_variance=prior_sd**2,
         between=np.full(C, _BETWEEN_SD**2),
         category_mean=np.tile(mean, (categories, 1)),
-        category_covariance=np.tile(np.diag(_PRIOR_SD**2), (categories, 1, 1)),
+        category_covariance=np.tile(np.diag(prior_sd**2), (categories, 1, 1)),
         covariance=covariance,
     )
 
@@ -134,7 +135,7 @@ def update_population(
     gap = moved - group_mean[category]
     own = np.eye(C) - pulled
     unsure = np.matmul(np.matmul(own, group_covariance[category]), np.swapaxes(own, 1, 2))
-    spread = gap.T @ gap + (covariance + unsure).sum(axis=0) + _SPREAD_WEIGHT * np.diag(_TYPICAL_SD**2)
+    spread = gap.T @ gap + (covariance + unsure).sum(axis=0) + _SPREAD_WEIGHT * np.diag(_TYPICAL_SD[:C] ** 2)
     spread /= len(mode) + _SPREAD_WEIGHT
     here = np.diag(old.covariance)
     told = 1.0 - np.einsum("ncc->nc", covariance) / here
@@ -162,8 +163,9 @@ def _means(A: Floats, a: Floats, between: Floats) -> tuple[Floats, Floats, Float
     pull = np.diag(1.0 / between)
     inside = np.asarray(np.linalg.inv(A + pull), dtype=np.float64)
     weight = pull - pull @ inside @ pull
-    precision = weight.sum(axis=0) + np.diag(1.0 / _PRIOR_SD**2)
-    right = np.matmul(pull @ inside, a[..., None])[..., 0].sum(axis=0) + _PRIOR_MEAN / _PRIOR_SD**2
+    prior_mean, prior_variance = _PRIOR_MEAN[: len(between)], _PRIOR_SD[: len(between)] ** 2
+    precision = weight.sum(axis=0) + np.diag(1.0 / prior_variance)
+    right = np.matmul(pull @ inside, a[..., None])[..., 0].sum(axis=0) + prior_mean / prior_variance
     covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     mean: Floats = covariance @ right
     group_mean: Floats = np.matmul(inside, (a + mean @ pull)[..., None])[..., 0]
@@ -218,5 +220,5 @@ def update_level(level: Floats, variance: Floats, category: Ints, old: Populatio
 
 
 def _floored(covariance: Floats) -> Floats:
-    short = np.maximum(_SD_FLOOR**2 - np.diag(covariance), 0.0)
+    short = np.maximum(_SD_FLOOR[: len(covariance)] ** 2 - np.diag(covariance), 0.0)
     return covariance + np.diag(short + 1e-6)

@@ -148,7 +148,7 @@ def _converged(
     estimate: Floats, error: Floats, category: np.ndarray, rounds: int = 60
 ) -> tuple[Floats, Floats]:
     """Run the updates on independent normal estimates [n, C] with standard errors [n, C]."""
-    population = first_population(estimate[:, 0], int(category.max()) + 1)
+    population = first_population(estimate[:, 0], int(category.max()) + 1, estimate.shape[1])
     for _ in range(rounds):
         P = np.linalg.inv(population.covariance)
         information = np.zeros((len(estimate), C, C))
@@ -185,7 +185,7 @@ def test_one_round_moves_the_mean_where_plain_averages_would_crawl() -> None:
 
 def test_levels_follow_thin_series_without_touching_price_responses() -> None:
     rng = np.random.default_rng(2)
-    old = first_population(np.zeros(10), 2)
+    old = first_population(np.zeros(10), 2, 7)
     level = np.concatenate([rng.normal(-2.0, 0.5, 500), rng.normal(0.0, 0.5, 500)])
     category = np.repeat([0, 1], 500)
     new = old

@@ -98,11 +98,11 @@ def test_a_price_that_never_moved_identifies_nothing() -> None:
     assert (moving == Identification.PROMO_CONTROLLED).mean() > 0.4
 
 
-def test_without_the_declaration_nothing_is_promo_controlled() -> None:
+def test_without_the_declaration_nothing_is_identified_and_pooling_has_nothing_to_lend() -> None:
     truth = make(40, 6)
     found = _fit(truth.panel, declared=False)
-    assert Identification.PROMO_CONTROLLED not in found.model.identified_by
-    assert Identification.PRIOR in found.model.identified_by
+    assert (found.model.identified_by == Identification.NOT_IDENTIFIED).all()
+    assert Identification.PRIOR in _fit(truth.panel).model.identified_by
 
 
 def test_one_series_alone_can_be_fitted() -> None:
