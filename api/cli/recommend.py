@@ -62,7 +62,7 @@ def recommend_folder(
         told("deciding", 0.4)
         made = recommend(shelf, chosen)
         told("writing", 0.8)
-        found = tuple(made.row(i) for i in range(len(made)))
+        found = made.rows(range(len(made)))
         name = run_id(run)
         document = {**_document(made), "run_id": name}
         write_file(out, table_bytes(recommendations_table(made, found, name, document)))
