@@ -136,10 +136,12 @@ def test_an_assessment_is_what_each_draw_says_alone(seed: int, size: int) -> Non
         at = int(made.index[run, series])
         at = now if at < 0 else at
         change = worth[:, at] - worth[:, now]
-        assert found.expected_profit[series] == pytest.approx(worth[:, at].mean(), rel=1e-9)
-        assert found.profit_change[series] == pytest.approx(change.mean(), rel=1e-6, abs=1e-6)
+        turnover = float(found.expected_units[series]) * float(here.menu.price[series].max())
+        near = 1e-12 * turnover  # margins may be small beside prices, and logs of prices round
+        assert found.expected_profit[series] == pytest.approx(worth[:, at].mean(), rel=1e-9, abs=near)
+        assert found.profit_change[series] == pytest.approx(change.mean(), rel=1e-9, abs=near)
         lower = np.quantile(change, 0.05)
-        assert found.profit_change_lower[series] == pytest.approx(lower, rel=1e-6, abs=1e-6)
+        assert found.profit_change_lower[series] == pytest.approx(lower, rel=1e-9, abs=near)
         if at == now:
             assert (change == 0.0).all()
             assert found.probability_of_loss[series] == 0.0
@@ -201,7 +203,7 @@ def test_reasons_agree_with_what_happened(seed: int) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
-def test_a_curve_passes_through_the_assessment_and_its_intervals_enclose_its_mean(seed: int) -> None:
+def test_a_curve_passes_through_the_assessment(seed: int) -> None:
     here, rules, policy = random_shops.shop(seed)
     rng = np.random.default_rng(seed)
     batch = here.state.price.shape[0]
@@ -214,12 +216,10 @@ def test_a_curve_passes_through_the_assessment_and_its_intervals_enclose_its_mea
     found, judged = curve(made, draws, series, run), assess(made, draws, run)
     valid = here.menu.valid[series]
     np.testing.assert_array_equal(found.price, here.menu.price[series][valid])
-    for low, mean, high in (
-        (found.units_lower, found.units, found.units_upper),
-        (found.profit_lower, found.profit, found.profit_upper),
-    ):
-        assert (low <= high).all()
-        assert (mean <= high.max() + 1e-9).all()
+    assert (found.units_lower <= found.units_upper).all()
+    assert (found.profit_lower <= found.profit_upper).all()
+    low, high = here.catalogue.support_low[series], here.catalogue.support_high[series]
+    assert found.supported.tolist() == [bool(low <= p <= high) for p in found.price]
     at = int(made.index[run, series])
     if at >= 0:
         assert found.units[at] == pytest.approx(judged.expected_units[series], rel=1e-12)
