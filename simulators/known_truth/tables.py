@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,8 +48,7 @@ def write_world(world: World, out: Path) -> None:
     if world.spec.information is Information.STOCKOUTS:
         tables["inventory"] = _inventory(world)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft:
-        for name, columns in tables.items():
-            table = cast("Any", pa).table(columns)
+        for name, table in tables.items():
             cast("Any", pq).write_table(table, draft / f"{name}.parquet")
         (draft / SHOP_FILE).write_text(render_shop_file(_shop(world), _PREFACE.strip()), encoding="utf-8")
 
@@ -67,6 +67,10 @@ def _shop(world: World) -> ShopFile:
     )
 
 
+def _table(columns: Mapping[str, Any]) -> Any:
+    return cast("Any", pa).table(dict(columns))
+
+
 def _named(world: World, n: Ints) -> list[str]:
     names = product_ids(world.spec.products)
     return [names[i] for i in n.tolist()]
@@ -77,77 +81,89 @@ def _places(chosen: Bools) -> tuple[Ints, Ints]:
     return np.asarray(n, dtype=np.int64), np.asarray(t, dtype=np.int64)
 
 
-def _orders(world: World) -> dict[str, Any]:
+def _orders(world: World) -> Any:
     by_day = np.moveaxis(world.daily, 0, 2)
     week, weekday, product = np.nonzero(by_day)
     n, t = np.asarray(product, dtype=np.int64), np.asarray(week, dtype=np.int64)
     quantity, day = by_day[week, weekday, product], np.asarray(weekday, dtype=np.int64)
     offered, regular = world.offered[n, t], world.regular[n, t]
     at = (FIRST_DAY + 7 * t + day).astype("datetime64[s]") + np.timedelta64(12, "h")
-    return {
-        "order_id": [f"o{i}" for i in range(len(n))],
-        "line_id": ["1"] * len(n),
-        "ordered_at": at,
-        "status": ["paid"] * len(n),
-        "product_id": _named(world, n),
-        "quantity": quantity,
-        "regular_price": regular / 100.0,
-        "offered_price": offered / 100.0,
-        "paid": quantity * offered / 100.0,
-        "price_basis": ["gross"] * len(n),
-    }
+    return _table(
+        {
+            "order_id": [f"o{i}" for i in range(len(n))],
+            "line_id": ["1"] * len(n),
+            "ordered_at": at,
+            "status": ["paid"] * len(n),
+            "product_id": _named(world, n),
+            "quantity": quantity,
+            "regular_price": regular / 100.0,
+            "offered_price": offered / 100.0,
+            "paid": quantity * offered / 100.0,
+            "price_basis": ["gross"] * len(n),
+        }
+    )
 
 
-def _products(world: World) -> dict[str, Any]:
+def _products(world: World) -> Any:
     count = world.spec.products
-    return {
-        "product_id": product_ids(count),
-        "category": [f"category {g}" for g in world.category],
-        "subcategory": [f"subcategory {g}" for g in world.nest],
-        "kind": ["merchandise"] * count,
-        "launch_at": np.full(count, FIRST_DAY),
-    }
+    return _table(
+        {
+            "product_id": product_ids(count),
+            "category": [f"category {g}" for g in world.category],
+            "subcategory": [f"subcategory {g}" for g in world.nest],
+            "kind": ["merchandise"] * count,
+            "launch_at": np.full(count, FIRST_DAY),
+        }
+    )
 
 
-def _posted(world: World) -> dict[str, Any]:
+def _posted(world: World) -> Any:
     moved = np.ones(world.regular.shape, dtype=np.bool_)
     moved[:, 1:] = (np.diff(world.regular, axis=1) != 0) | (np.diff(world.offered, axis=1) != 0)
     moved[:, 1:] |= world.tested[:, 1:] | (world.tested[:, 1:] != world.tested[:, :-1])
     n, t = _places(moved)
     tested = world.tested[n, t]
-    return {
-        "product_id": _named(world, n),
-        "valid_from": FIRST_DAY + 7 * t,
-        "regular_price": world.regular[n, t] / 100.0,
-        "offered_price": world.offered[n, t] / 100.0,
-        "price_basis": ["gross"] * len(n),
-        "source": np.where(tested, "experiment", "rule"),
-        "propensity": cast("Any", pa).array(np.where(tested, 0.2, 1.0), mask=~tested),
-    }
+    return _table(
+        {
+            "product_id": _named(world, n),
+            "valid_from": FIRST_DAY + 7 * t,
+            "regular_price": world.regular[n, t] / 100.0,
+            "offered_price": world.offered[n, t] / 100.0,
+            "price_basis": ["gross"] * len(n),
+            "source": np.where(tested, "experiment", "rule"),
+            "propensity": cast("Any", pa).array(np.where(tested, 0.2, 1.0), mask=~tested),
+        }
+    )
 
 
-def _promotions(world: World) -> dict[str, Any]:
+def _promotions(world: World) -> Any:
     (n, t), (m, s) = _places(world.feature), _places(world.display)
     starts = FIRST_DAY + 7 * np.concatenate([t, s])
-    return {
-        "product_id": _named(world, np.concatenate([n, m])),
-        "starts_at": starts,
-        "ends_at": starts + 7,
-        "kind": ["feature"] * len(n) + ["display"] * len(m),
-    }
+    return _table(
+        {
+            "product_id": _named(world, np.concatenate([n, m])),
+            "starts_at": starts,
+            "ends_at": starts + 7,
+            "kind": ["feature"] * len(n) + ["display"] * len(m),
+        }
+    )
 
 
-def _costs(world: World) -> dict[str, Any]:
+def _costs(world: World) -> Any:
     count, weeks = world.cost.shape
     n, t = _places(np.ones((count, weeks), dtype=np.bool_))
-    return {
-        "product_id": _named(world, n),
-        "valid_from": FIRST_DAY + 7 * t,
-        "unit_cost": np.rint(_COST_SHARE * world.usual[n] * np.exp(world.cost[n, t])) / 100.0,
-    }
+    return _table(
+        {
+            "product_id": _named(world, n),
+            "valid_from": FIRST_DAY + 7 * t,
+            "unit_cost": np.rint(_COST_SHARE * world.usual[n] * np.exp(world.cost[n, t])) / 100.0,
+        }
+    )
 
 
-def _inventory(world: World) -> dict[str, Any]:
+def _inventory(world: World) -> Any:
     count, weeks = world.cost.shape
     n, day = _places(np.ones((count, weeks * 7), dtype=np.bool_))
-    return {"product_id": _named(world, n), "at": FIRST_DAY + day, "on_hand": world.on_hand.reshape(-1)}
+    return _table(
+        {"product_id": _named(world, n), "at": FIRST_DAY + day, "on_hand": world.on_hand.reshape(-1)}
+    )
