@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from api.runs import verified
 from policies.serve.artifact import NAMES, StoredPolicy, from_bytes
 from policies.serve.incumbent import Incumbent
@@ -34,6 +36,9 @@ POLICY_KIND, POLICY_FILE, POLICY_VERSION = "policy", "policy.npz", 1
 TRAINING_FILE = "training.json"
 """What a policy was trained on: for showing how it does on products that it never saw."""
 
+_DRAWN = 4096
+"""Series whose posterior is drawn at once: bounds the memory, not the draws."""
+
 
 def _drawn(shelf: Shelf) -> Drawn:
     """Return what plans are made on: expected profit over the posterior wherever a price may move."""
@@ -41,8 +46,12 @@ def _drawn(shelf: Shelf) -> Drawn:
 
 
 def _thompson(shelf: Shelf) -> StoredPolicy:
-    draws = DemandParameters.of(shelf.beliefs.draws(DRAWS), shelf.beliefs, shelf.catalogue)
-    return Thompson.of(shelf.scenario, draws)
+    model = shelf.beliefs
+    drawn = np.empty((DRAWS, *model.mean.shape))
+    for start in range(0, len(model.mean), _DRAWN):  # drawing needs eight times the memory of what is drawn
+        part = np.arange(start, min(start + _DRAWN, len(model.mean)), dtype=np.int64)
+        drawn[:, part] = model.take(part).draws(DRAWS)
+    return Thompson.of(shelf.scenario, DemandParameters.of(drawn, model, shelf.catalogue))
 
 
 _MAKERS: dict[str, Callable[[Shelf], StoredPolicy]] = {
