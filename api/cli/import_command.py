@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,8 +21,6 @@ __all__ = ["COMPLETE_JOURNEY", "Answers", "import_data", "import_folder"]
 
 COMPLETE_JOURNEY = "complete-journey"
 """Source that stands for the Complete Journey grocery data, from its installed package."""
-
-_SUFFIXES = (".csv", ".xlsx", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,8 @@ def import_data(
     ],
     out: Annotated[Path, typer.Option(help="Data folder to write.")],
     shop: Annotated[
-        Path | None, typer.Option(help="shop.toml to use; default: the one in --out, or in SOURCE.")
+        Path | None,
+        typer.Option(help="shop.toml to use; default: the one in --out, in SOURCE, or beside it."),
     ] = None,
     key_file: Annotated[
         Path | None, typer.Option(help="Key of customers' pseudonyms, outside the data; default: OUT.key.")
@@ -90,7 +88,7 @@ def import_data(
 
     def work(session: Session) -> Outcome:
         said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes)
-        key = key_file or out.resolve().with_name(f"{out.resolve().name}.key")
+        key = key_file or Path(f"{out.resolve()}.key")
         return import_folder(session, source, out, shop, key, said)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
@@ -108,49 +106,31 @@ def import_folder(
             told("reading the package", 0.1)
             written = import_complete_journey(out, key_file)
         return _outcome(out, written, {})
-    with tempfile.TemporaryDirectory(prefix="tarifa-") as name:
-        folder = _folder(Path(source), Path(name))
-        settings = _settings(session, folder, out, shop, said)
-        mapped = _mapped(session, folder, settings, said)
-        with session.progress("import") as told:
-            told("reading tables", 0.1)
-            written = import_spreadsheets(folder, out, mapped, key_file)
+    place = Path(source)
+    _require_products(place)
+    mapped = _mapped(session, place, _settings(session, place, out, shop, said), said)
+    with session.progress("import") as told:
+        told("reading tables", 0.1)
+        written = import_spreadsheets(place, out, mapped, key_file)
     return _outcome(out, written, mapped.columns)
 
 
-def _folder(source: Path, spare: Path) -> Path:
-    """Return a folder of tables; a single file is orders, together with the tables that lie beside it."""
-    from pricing.schema import TABLES
+def _require_products(source: Path) -> None:
+    """Refuse a single file without the products that its rows name."""
+    from simulators.contract.files import find_export
 
-    if source.is_dir():
-        return source
-    if not source.is_file():
-        raise UsageError(
-            f"There is no file or folder {source}.", todo=f"Check the path, or give {COMPLETE_JOURNEY}."
-        )
-    if source.suffix.lower() not in _SUFFIXES:
-        raise DataError(f"{source} is no .csv, .xlsx or .parquet file.", todo="Export it as one of these.")
-    names = {table.name for table in TABLES}
-    own = source.stem.lower() if source.stem.lower() in names else "orders"
-    # Links, not copies: names and addresses in an export must not come to lie in a temporary folder.
-    (spare / f"{own}{source.suffix.lower()}").symlink_to(source.resolve())
-    for name in sorted(names - {own}):
-        for suffix in _SUFFIXES:
-            beside = source.with_name(f"{name}{suffix}")
-            if beside.is_file():
-                (spare / beside.name).symlink_to(beside.resolve())
-    if not any(spare.glob("products.*")):
+    if "products" not in dict(find_export(source)) and not source.is_dir():
         raise DataError(
             f"There is no products table beside {source}.",
             why="Orders name products; what they are stands there.",
             todo="Put products.csv, products.xlsx or products.parquet into the same folder.",
         )
-    return spare
 
 
-def _settings(session: Session, folder: Path, out: Path, shop: Path | None, said: Answers) -> ShopFile:
+def _settings(session: Session, source: Path, out: Path, shop: Path | None, said: Answers) -> ShopFile:
     from simulators.contract.shop_file import SHOP_FILE, read_shop_file
 
+    folder = source if source.is_dir() else source.parent
     for place in (shop, out / SHOP_FILE, folder / SHOP_FILE):
         if place is not None and (place == shop or place.is_file()):
             return read_shop_file(place)
@@ -195,9 +175,9 @@ def _shop_of(said: Answers) -> ShopFile:
     return ShopFile(contract=CONTRACT_VERSION, currency=currency, time_zone=time_zone, zones=(zone,))
 
 
-def _mapped(session: Session, folder: Path, shop: ShopFile, said: Answers) -> ShopFile:
+def _mapped(session: Session, source: Path, shop: ShopFile, said: Answers) -> ShopFile:
     """Return the settings with the suggested columns, once somebody has agreed to them."""
-    suggested = _suggested(folder, shop)
+    suggested = _suggested(source, shop)
     if not suggested:
         return shop
     rows = [(name, own, column) for name, columns in suggested.items() for column, own in columns.items()]
@@ -217,17 +197,17 @@ def _mapped(session: Session, folder: Path, shop: ShopFile, said: Answers) -> Sh
     return replace(shop, columns=merged)
 
 
-def _suggested(folder: Path, shop: ShopFile) -> dict[str, dict[str, str]]:
+def _suggested(source: Path, shop: ShopFile) -> dict[str, dict[str, str]]:
     """Return (contract column: own column) by table, where no map and no equal name says it already."""
     from pricing.schema import table
     from simulators.contract.engine import open_engine
-    from simulators.contract.files import find_files, open_table_file
+    from simulators.contract.files import find_export, open_table_file
     from simulators.contract.tables import columns_of, places_of
     from simulators.importers.suggestions import suggest_columns
 
     found: dict[str, dict[str, str]] = {}
     with open_engine() as engine:
-        for name, path in find_files(folder):
+        for name, path in find_export(source):
             file = open_table_file(engine, name, path)
             places = places_of(columns_of(table(name), shop), file, shop)
             free = [own for own in file.header if own not in places.values()]

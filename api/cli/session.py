@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ from rich.progress import (
 )
 
 from api.texts import Texts, texts
-from pricing.errors import TarifaError
+from pricing.errors import TarifaError, UsageError
 
 __all__ = [
     "INTERNAL",
@@ -41,6 +42,11 @@ INTERNAL, INTERRUPTED = 70, 130
 """Exit codes of an error that nobody foresaw (EX_SOFTWARE of sysexits.h) and of Ctrl-C (128 + SIGINT)."""
 
 _PIPE_WIDTH = 120
+
+_PATHS = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
+"""What the system says of a path that a caller gave wrongly, wherever it is first looked at."""
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
@@ -157,6 +163,9 @@ def carry_out(work: Callable[[Session], Outcome], *, as_json: bool, language: st
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:  # the outermost edge: a user sees a sentence, never a traceback
+        if isinstance(error, OSError) and error.filename is not None and error.errno in _PATHS:
+            what, todo = f"{error.filename}: {error.strerror}.", "Give another path, or permission."
+            _fail(session, UsageError(what, todo=todo))
         if debug:
             raise
         todo = "Run it again with --debug, and report what it prints."

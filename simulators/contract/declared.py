@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 
 from pricing.errors import SettingsError
 from pricing.schema import TABLES
 
 __all__ = ["check_attributes", "check_columns", "check_date_format"]
 
-_OWN = {"_reason", "_row", "n", "size", "t"}
-"""Column names that tables get beside those of the contract."""
+_OWN = {
+    "_reason", "_row", "apart", "back", "base", "cost", "covered_from", "covered_to", "day", "first", "gross",
+    "last", "level", "n", "offered", "period", "rate", "regular", "size", "start", "stock", "stood", "t",
+    "units", "until",
+}  # fmt: skip
+"""Column names that tables and queries get beside those of the contract."""
 
 
 def check_columns(
@@ -36,16 +41,24 @@ def check_columns(
     known = {table.name: table for table in TABLES}
     for name, entries in by_table.items():
         if name not in known:
-            raise SettingsError(f"{section}.{name} is not a table of the data contract.")
+            what = f"{section}.{name} is not a table of the data contract."
+            raise SettingsError(what, todo=_near(name, [*known]))
+        columns = (*known[name].names, *attributes.get(name, ()))
         for column, own in entries.items():
-            if column not in known[name].names and column not in attributes.get(name, ()):
-                raise SettingsError(f"{section}.{name}.{column} is not a column of {name}.")
+            if column not in columns:
+                what = f"{section}.{name}.{column} is not a column of {name}."
+                raise SettingsError(what, todo=_near(column, columns))
             if section == "columns" and not own.strip():
                 raise SettingsError(
                     f"columns.{name}.{column} is empty.", todo="Name your column, or leave it out."
                 )
         if section == "columns":
             _refuse_shared(name, entries)
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}."
 
 
 def _refuse_shared(table: str, entries: Mapping[str, str]) -> None:
@@ -72,7 +85,10 @@ def check_attributes(attributes: Mapping[str, tuple[str, ...]]) -> None:
     open_to = {table.name for table in TABLES if table.declared}
     for name, declared in attributes.items():
         if name not in open_to:
-            raise SettingsError(f"attributes.{name}: that table takes no further columns.")
+            raise SettingsError(
+                f"attributes.{name}: that table takes no further columns.",
+                todo=f"Further columns are read of: {', '.join(sorted(open_to))}.",
+            )
         lower = [column.lower() for column in declared]
         for place, column in enumerate(declared):
             if lower.index(column.lower()) != place:

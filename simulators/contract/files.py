@@ -13,12 +13,12 @@ from pathlib import Path
 
 import duckdb
 
-from pricing.errors import DataError
+from pricing.errors import DataError, UsageError
 from pricing.schema import TABLES
 from simulators.contract.engine import Engine, file_literal, literal, quoted
 from simulators.contract.workbooks import Cell, workbook_rows
 
-__all__ = ["CANONICAL", "ROW", "TableFile", "find_files", "open_table_file"]
+__all__ = ["CANONICAL", "ROW", "TableFile", "find_export", "find_files", "open_table_file"]
 
 CANONICAL = "tarifa_contract"
 """Key in the metadata of a Parquet file that an importer wrote."""
@@ -84,9 +84,45 @@ def find_files(folder: Path) -> tuple[tuple[str, Path], ...]:
         raise DataError(
             f"There is no data folder {folder}.", todo="Check the path, or import the data first."
         )
+    return _found(folder)
+
+
+def find_export(source: Path) -> tuple[tuple[str, Path], ...]:
+    """Return (table, file) of what is to be imported, in contract order.
+
+    Parameters
+    ----------
+    source
+        A folder, as for :func:`find_files`, or one file: it is the table that it is named after, else
+        orders, and the tables that lie beside it belong to it.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing of that name.
+    DataError
+        If it is of no format that is read, or one table lies beside it in two.
+    """
+    if source.is_dir():
+        return _found(source)
+    if not source.is_file():
+        raise UsageError(f"There is no file or folder {source}.", todo="Check the path.")
+    if source.suffix.lower() not in _ENDINGS:
+        raise DataError(f"{source} is no .csv, .xlsx or .parquet file.", todo="Export it as one of these.")
+    names = [table.name for table in TABLES]
+    own = source.stem.lower() if source.stem.lower() in names else "orders"
+    found = {**dict(_found(source.parent, but=own)), own: source}
+    return tuple((name, found[name]) for name in names if name in found)
+
+
+def _found(folder: Path, but: str = "") -> tuple[tuple[str, Path], ...]:
+    lying: dict[str, list[Path]] = {}
+    tables = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _ENDINGS and path.is_file()]
+    for path in sorted(tables, key=lambda path: _ENDINGS.index(path.suffix.lower())):
+        lying.setdefault(path.stem.lower(), []).append(path)
     found: list[tuple[str, Path]] = []
     for table in TABLES:
-        paths = [p for ending in _ENDINGS if (p := folder / f"{table.name}{ending}").is_file()]
+        paths = [] if table.name == but else lying.get(table.name, [])
         if len(paths) > 1:
             raise DataError(
                 f"{folder} holds {' and '.join(p.name for p in paths)}.",
@@ -111,9 +147,9 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
         raise DataError(
             f"{path.name} is empty (0 bytes).", why="An export was probably cut off.", todo="Export it again."
         )
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _parquet(engine, name, path)
-    if path.suffix == ".xlsx":
+    if path.suffix.lower() == ".xlsx":
         return _from_rows(engine, name, path, workbook_rows(path), "", "")
     encoding = _encoding(path)
     delimiter = _delimiter(path, encoding)

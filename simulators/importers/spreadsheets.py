@@ -16,7 +16,7 @@ from pricing.errors import DataError
 from pricing.schema import CONTRACT_VERSION, table
 from simulators.contract.cells import as_text
 from simulators.contract.engine import Engine, file_literal, literal, open_engine, quoted
-from simulators.contract.files import CANONICAL, ROW, TableFile, find_files, open_table_file
+from simulators.contract.files import CANONICAL, ROW, TableFile, find_export, open_table_file
 from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
 from simulators.contract.tables import columns_of, places_of, require_columns, require_tables
 from simulators.folders import claim
@@ -34,7 +34,8 @@ def import_spreadsheets(source: Path, out: Path, shop: ShopFile, key_file: Path)
     Parameters
     ----------
     source
-        Folder with one file for each table, named like the table of the contract.
+        Folder with one file for each table, named like the table of the contract, or one file with the
+        other tables beside it.
     out
         The data folder; a shop.toml that already lies there stays as it is.
     shop
@@ -50,7 +51,7 @@ def import_spreadsheets(source: Path, out: Path, shop: ShopFile, key_file: Path)
     UsageError
         If `out` holds something else, or the key would lie inside it.
     """
-    files = find_files(source)
+    files = find_export(source)
     if not files:
         raise DataError(
             f"{source} holds no table of the data contract.",

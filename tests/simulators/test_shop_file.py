@@ -92,7 +92,7 @@ def test_a_rendered_file_explains_every_setting() -> None:
         ('"EUR"', '"EURO"', "not a currency code"),
         ("Europe/Madrid", "Madrid", "not a known time zone"),
         ("per_unit = 0.30", "per_unit = 0.305", "more decimals than EUR"),
-        ("cool_down_periods = 3", "cool_down_periods = -3", "negative"),
+        ("cool_down_periods = 3", "cool_down_periods = -3", "not 0 or more"),
         ("cool_down_periods = 3", "cool_down_periods = true", "is not whole number"),
         ('".49"', '"9"', "equal number"),
         ("contract = 1", "contract = 2", "Update Tarifa"),
