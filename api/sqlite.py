@@ -9,9 +9,12 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event
 
-from pricing.errors import ArtifactError, UsageError
+from pricing.errors import ArtifactError, BusyError, UsageError
 
-__all__ = ["StoreFile", "prepare", "require_place", "url_of"]
+__all__ = ["ROOM", "StoreFile", "prepare", "require_place", "url_of"]
+
+ROOM = 32 << 20
+"""Bytes on disk without which nothing is served: some pages of a thousand decisions, logged and copied."""
 
 _MEMORY = ("", ":memory:")
 
@@ -72,7 +75,7 @@ class StoreFile:
     """The files that a store writes to, as they were when it was opened.
 
     SQLite goes on writing to a file that was deleted or replaced under it: every commit succeeds, and nothing
-    is recorded. So each commit is followed by :meth:`require`.
+    is recorded. So each commit is followed by :meth:`require`, and so is what is answered from the record.
 
     Attributes
     ----------
@@ -99,6 +102,19 @@ class StoreFile:
                     why="What was recorded since then may be lost, so nothing is answered.",
                     todo="Put the store back and start the service again.",
                 )
+
+    def require_room(self, size: int = ROOM) -> None:
+        """Raise :class:`BusyError` if the disk has less than `size` bytes left.
+
+        A short write fits into the log on a disk that is full; the answer that fails is the one that counts.
+        """
+        disk = os.statvfs(self.identities[0][0])
+        left = disk.f_bavail * disk.f_frsize
+        if left < size:
+            raise BusyError(
+                f"The disk of the decision store is full: {left >> 20} MB are left, {size >> 20} are needed.",
+                todo="Free disk space, or give another --store.",
+            )
 
 
 def _identity(name: str) -> tuple[int, int] | None:

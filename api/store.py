@@ -212,13 +212,16 @@ class Store:
         if embedded:
             with _failures(), self._engine.connect() as connection:
                 self._file = StoreFile.of(connection)
+            self._file.require_room()
 
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
 
     def ping(self) -> None:
-        """Raise unless the store can be written now."""
+        """Raise unless the store can be written now, and has room for what is to come."""
+        if self._file is not None:
+            self._file.require_room()
         with self.writing() as transaction:
             transaction.head()
 
@@ -230,10 +233,13 @@ class Store:
         try:
             with _failures(), self._engine.execution_options(writes=True).begin() as connection:
                 yield Writing(connection, self._now().isoformat())
-            if self._file is not None:
-                self._file.require()
+            self._require_file()
         finally:
             self._one_writer.release()
+
+    def _require_file(self) -> None:
+        if self._file is not None:
+            self._file.require()
 
     def request(self, key: str) -> Request | None:
         """Return the request that came with this key before, None where none did."""
@@ -252,6 +258,7 @@ class Store:
 
     def read(self, decision_ids: Sequence[str]) -> tuple[Stored, ...]:
         """Return the recorded ones among `decision_ids`, in that order."""
+        self._require_file()
         with _failures(), self._engine.connect() as connection:
             return _read(connection, decision_ids)
 

@@ -187,6 +187,8 @@ class Desk:
         ids = [served.made.ids[row] for row in rows]
         known = self.store.known(ids)  # only what is new is written out; recording looks again
         new = [row for row, name in zip(rows, ids, strict=True) if name not in known]
+        if key is None and not new:
+            return Answer(served.run, Page(self.store.read(ids), cursor), replayed=False)
         entries = _entries(served.made, new)
         with self.store.writing() as transaction:
             before = None if key is None else transaction.request(key)

@@ -106,6 +106,7 @@ def test_a_disk_that_fills_up_is_a_problem_and_then_over(run_folder: Path, tmp_p
         with server.client() as client:
             refused = [server.ask(GROUPS[1]), client.get("/health/ready")]
             assert client.get(URL).json()["items"], "what is recorded can still be read"
+            assert _ids(server.ask(GROUPS[0])), "and is still answered"
         for reply in refused:
             assert (reply.status_code, reply.json()["code"]) == (503, "busy")
             assert reply.headers["content-type"] == "application/problem+json"

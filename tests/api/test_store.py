@@ -197,6 +197,15 @@ def test_a_store_that_was_replaced_while_open_records_nothing_more(tmp_path: Pat
         store.ping()
 
 
+def test_a_disk_without_room_is_told_before_it_fails(tmp_path: Path) -> None:
+    file = _store(tmp_path)._file
+    assert file is not None
+    left = shutil.disk_usage(tmp_path).free
+    file.require_room(left // 2)
+    with pytest.raises(BusyError, match="full"):
+        file.require_room(left * 2)
+
+
 def test_what_is_recorded_is_known_by_zone_and_group(tmp_path: Path) -> None:
     store = _store(tmp_path)
     assert store.zones() == ()
