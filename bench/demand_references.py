@@ -16,6 +16,9 @@ from simulators.demand.design import design, known_prices
 __all__ = ["Prediction", "boosted", "missingness_only", "per_product_poisson"]
 
 FIRST, UNTIL, END = 1, 43, 52
+_LEVEL = 0.02
+"""Prices less than 2 % apart are one level to LightGBM. A price index moves by a hair whenever it is recorded
+anew, and trees find the hair: told exact prices, LightGBM read off the panel where something had sold."""
 _ORIGINS = (1, 4, 8)
 """Weeks between the last week known and the week predicted, in LightGBM's training rows."""
 _TUNE_FROM = 34
@@ -143,6 +146,10 @@ def _train(
     return lgb.train({**common, **parameters}, data, rounds, **extra)
 
 
+def _levelled(log_price: Floats) -> Floats:
+    return np.asarray(np.rint(log_price / _LEVEL) * _LEVEL, dtype=np.float64)
+
+
 def _rows(panel: Panel, weeks: Ints) -> tuple[Any, Floats]:
     import pandas as pd
 
@@ -177,7 +184,7 @@ def _table(
         panel.between(FIRST, int(weeks.max()) + 1), reference, np.zeros(int(weeks.max()) + 1 - FIRST), 7
     ).X
     at = X[:, weeks - FIRST]
-    log_regular, log_depth = at[..., 1], at[..., 2]
+    log_regular, log_depth, log_lag = (_levelled(at[..., c]) for c in (1, 2, 5))
     if usual is not None:
         log_regular = np.repeat(np.log(usual[0] / reference)[:, None], H, axis=1)
         log_depth = np.repeat(np.log(usual[1] / usual[0])[:, None], H, axis=1)
@@ -191,7 +198,7 @@ def _table(
         "log_depth": np.minimum(log_depth + np.log(offered / regular), 0.0).ravel(),
         "feature": at[..., 3].ravel(),
         "display": at[..., 4].ravel(),
-        "log_lag": at[..., 5].ravel(),
+        "log_lag": log_lag.ravel(),
         "log_price_level": spread(np.log(reference)),
         "log_mean": spread(np.log(history.mean(axis=1) + 0.05)),
         "log_recent": spread(np.log(history[:, -8:].mean(axis=1) + 0.05)),
