@@ -41,6 +41,7 @@ def learning_plot(curve: Floats, references: Mapping[str, float], learnt: float)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure: Any = Figure(figsize=(8.6, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -52,6 +53,7 @@ def learning_plot(curve: Floats, references: Mapping[str, float], learnt: float)
     axes.plot(place[-1:], [100.0 * (learnt - 1.0)], "o", color=_BLUE, label="as exported, not exploring")
     marks = {"keep every price": 0.0} | {name: 100.0 * (ratio - 1.0) for name, ratio in references.items()}
     _draw_marks(axes, marks)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Episode")
     axes.set_ylabel("Net profit over keeping every price, %")
     axes.set_title("Learning, and what needs no learning, in the training worlds", loc="left", color=_INK)
@@ -64,14 +66,15 @@ def learning_plot(curve: Floats, references: Mapping[str, float], learnt: float)
 
 def _draw_marks(axes: Any, marks: Mapping[str, float]) -> None:
     """Draw horizontal lines, their names at the right end and never on top of each other."""
-    for (name, value), colour in zip(marks.items(), ("#666666", *_LINES), strict=False):
-        axes.axhline(value, color=colour, linewidth=1.2, linestyle="--", zorder=1, gid=name)
+    colours = dict(zip(marks, ("#666666", *_LINES), strict=False))
+    for name, value in marks.items():
+        axes.axhline(value, color=colours[name], linewidth=1.2, linestyle="--", zorder=1)
     low, high = axes.get_ylim()
     apart, below = _APART * (high - low), -np.inf
-    colours = dict(zip(marks, ("#666666", *_LINES), strict=False))
     for name, value in sorted(marks.items(), key=lambda mark: mark[1]):
         below = max(value, below + apart)
         axes.annotate(
-            name if value == 0.0 else f"{name} {value:+.1f} %", (1.01, below), xycoords=("axes fraction", "data"),
+            name if value == 0.0 else f"{name} {value:+.1f} %",
+            (1.01, below), xycoords=("axes fraction", "data"),
             va="center", color=colours[name], annotation_clip=False,
         )  # fmt: skip
