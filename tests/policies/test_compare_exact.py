@@ -181,3 +181,11 @@ def test_any_part_that_is_done_is_taken_as_it_is(block: int, known: list[int], c
 def test_a_plan_carries_what_it_was_given() -> None:
     plan = Plan(SCENARIO, WORLDS, seeds=2, seed=1, fingerprint="x")
     assert all(b.plan == replace(plan, worlds=b.plan.worlds) for b in blocks_of(plan, (Incumbent(),)))
+
+
+@pytest.mark.parametrize("profit", [0.0, -1.0])
+def test_nothing_is_a_percentage_of_no_profit(profit: float) -> None:
+    world, seed = np.arange(3), np.zeros(3, dtype=np.int64)
+    base = _outcome("base", np.full((3, 1), profit), world, seed)
+    with pytest.raises(UsageError, match="no profit"):
+        compare((base, _outcome("ours", np.ones((3, 1)), world, seed)), "base")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pricing.arrays import Bools, Floats, Ints
-from pricing.decision import Decisions, decide
+from pricing.decision import Decisions, _draw, decide
 from pricing.demand import Conditions
 from pricing.errors import ArtifactError
 from pricing.guardrails import Guardrails, GuardrailSettings
@@ -254,6 +254,18 @@ def test_a_rare_rung_is_drawn_at_its_rate_and_an_impossible_one_never() -> None:
     counts = np.bincount(index[:, 0], minlength=7)
     assert set(np.flatnonzero(counts)) == {3, 5}
     assert stats.binomtest(int(counts[5]), batch, rare).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("u", [0.0, 0.25, 0.5, 1.0 - 2.0**-53])
+def test_the_ends_of_a_draw_never_land_where_no_chance_is(u: float) -> None:
+    """A uniform of exactly nothing, of exactly a border, and the last one below one."""
+    chances = np.array([[[0.0, 0.25, 0.0, 0.25, 0.5, 0.0, 0.0]]])
+    rung, used = _draw(Choice(probabilities=chances), np.array([[u]]), 7)
+    assert (rung.tolist(), used.tolist()) == ([[{0.0: 1, 0.25: 3, 0.5: 4}.get(u, 4)]], [[-1]])
+    parts = np.array([[[1, 3, 4, 4]]])
+    rung, used = _draw(Choice(probabilities=chances, components=parts), np.array([[u]]), 7)
+    assert used.tolist() == [[{0.0: 0, 0.25: 1, 0.5: 2}.get(u, 3)]]
+    assert rung[0, 0] == parts[0, 0, used[0, 0]]
 
 
 @dataclass(frozen=True)

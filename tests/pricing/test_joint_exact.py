@@ -194,3 +194,10 @@ def test_a_move_to_where_the_price_already_is_is_no_move() -> None:
     assert made.price.tolist() == [[100, 105, 100]]
     assert made.admission.shadow_price.tolist() == [0.0]
     assert not (made.admission.rejections & Rule.SHARE_MOVED.bit).any()
+
+
+def test_the_share_is_rounded_down_as_a_decimal_and_not_as_a_float() -> None:
+    """0.29 x 100 is 28.999999999999996: twenty-nine products may move. Every percentage of up to 400."""
+    for series in range(1, 401):
+        found = [allowance(series, percent / 100) for percent in range(101)]
+        assert found == [series * percent // 100 for percent in range(101)], series
