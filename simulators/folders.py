@@ -384,8 +384,16 @@ def _disk(target: Path) -> Generator[None, None, None]:
                 why="The disk or quota is full; nothing was changed.",
                 todo="Free some space or write elsewhere, and run the command again.",
             ) from error
-        if error.errno in _REFUSED:
+        if error.errno in _REFUSED and _concerns(error, target):
             raise UsageError(
                 f"{target} cannot be written: {error.strerror}.", todo="Give a place that you may write to."
             ) from error
         raise
+
+
+def _concerns(error: OSError, target: Path) -> bool:
+    """Whether it is the way to the target, or what lies beside it, that could not be written."""
+    if not isinstance(error.filename, str):
+        return False
+    failed, beside = Path(error.filename).absolute(), target.absolute().parent
+    return failed.is_relative_to(beside) or beside.is_relative_to(failed)

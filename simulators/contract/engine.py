@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pricing.errors import BusyError
+from pricing.errors import BusyError, UsageError
 
 __all__ = ["Engine", "file_literal", "literal", "open_engine", "quoted"]
 
@@ -78,24 +78,48 @@ class Engine:
         return {name: _filled(values) for name, values in found.items()}
 
     def _execute(self, sql: str, parameters: Sequence[Scalar] = ()) -> Any:
-        try:
+        with _room(self.folder.parent):
             return self._connection.execute(sql, list(parameters))
-        except duckdb.OutOfMemoryException as error:
-            raise BusyError(
-                "There is not enough memory or disk to work on these tables.",
-                why=str(error).splitlines()[0],
-                todo="Free some, or set TMPDIR to a larger disk, and run the command again.",
-            ) from error
-        except duckdb.Error as error:
-            # A commit that finds the disk full is a TransactionException, a spill an IOException.
-            if not any(words in str(error) for words in _FULL):
-                raise
-            raise BusyError(
-                "There is no room left on the disk.",
-                why=str(error).splitlines()[0],
-                todo=f"Free some space where that file lies (TMPDIR moves what is in {self.folder.parent}), "
-                "and run the command again.",
-            ) from error
+
+
+@contextmanager
+def _room(place: Path) -> Generator[None, None, None]:
+    """Say what to do where memory or the disk is used up; `place` is where temporary files go."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise BusyError(
+            "There is not enough memory or disk to work on these tables.",
+            why=str(error).splitlines()[0],
+            todo="Free some, or set TMPDIR to a larger disk, and run the command again.",
+        ) from error
+    except duckdb.Error as error:
+        # A commit that finds the disk full is a TransactionException, a spill an IOException.
+        if not any(words in str(error) for words in _FULL):
+            raise
+        raise BusyError(
+            "There is no room left on the disk.",
+            why=str(error).splitlines()[0],
+            todo=f"Free some space where that file lies (TMPDIR moves what is in {place}), "
+            "and run the command again.",
+        ) from error
+
+
+@contextmanager
+def _own_folder() -> Generator[Path, None, None]:
+    """Make the session's folder, gone afterwards."""
+    try:
+        place = Path(tempfile.gettempdir())
+        _sweep(place)
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise BusyError(
+            "There is no room left for temporary files.",
+            why=f"{error.strerror}.",
+            todo="Free some space, or set TMPDIR to a folder that you may write to.",
+        ) from error
+    with made as name, _held(Path(name)):
+        yield Path(name)
 
 
 @contextmanager
@@ -114,9 +138,7 @@ def open_engine(
         Keep tables in a temporary file and spill what does not fit. False while rows may still hold what
         must not reach the disk: then everything is streamed or held in memory.
     """
-    _sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name, _held(Path(name)):
-        folder = Path(name)
+    with _own_folder() as folder:
         config = {
             "memory_limit": memory,
             "threads": str(threads),
@@ -125,7 +147,8 @@ def open_engine(
             "autoload_known_extensions": "false",
         }
         place = str(folder / "session.duckdb") if on_disk else ":memory:"
-        connection = duckdb.connect(place, config=cast("Any", config))
+        with _room(folder.parent):
+            connection = duckdb.connect(place, config=cast("Any", config))
         try:
             connection.execute("SET TimeZone = 'UTC'")
             yield Engine(connection, folder)
@@ -168,7 +191,17 @@ def quoted(name: str) -> str:
 
 
 def literal(value: str) -> str:
-    """Return a text literal for SQL."""
+    """Return a text literal for SQL.
+
+    Raises
+    ------
+    UsageError
+        If it is no text: names of files are bytes, and those of some are none that UTF-8 knows.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{value!r} is no UTF-8 text.", todo="Rename that file or folder.") from error
     return "'" + value.replace("'", "''") + "'"
 
 

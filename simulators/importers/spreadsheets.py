@@ -92,6 +92,10 @@ def _write(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: 
         f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{CANONICAL}: '{CONTRACT_VERSION}'}})"
     )
     rows = engine.count(f"SELECT count(*) FROM read_parquet({file_literal(place)})")
+    if not rows:
+        raise DataError(
+            f"{file.path.name} has no rows.", why="An export was probably cut off.", todo="Export it again."
+        )
     taken = set(places.values())
     return ImportedTable(file.name, rows, tuple(name for name in file.header if name not in taken))
 
