@@ -84,7 +84,8 @@ class Variants:
         if self.alone:
             return np.ones(values.shape[:-1], dtype=np.bool_)
         part = values.take(self.several, axis=-2)
-        differs = (part != part.take(self.heads[self.place], axis=-2)).any(axis=-1)
+        apart = part != part.take(self.heads[self.place], axis=-2)
+        differs = np.ascontiguousarray(apart.T).any(axis=0).T  # searched entry by entry, not row by short row
         out = np.ones(values.shape[:-1], dtype=np.bool_)
         out[..., self.several] = ~np.logical_or.reduceat(differs, self.heads, axis=-1)[..., self.place]
         return out
