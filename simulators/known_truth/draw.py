@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
+from pricing.errors import UsageError
 from simulators.known_truth.shoppers import Shoppers, log_response
 from simulators.known_truth.specification import Form, Information, WorldSpec
 
-__all__ = ["CATEGORIES", "SCORED_WEEKS", "Truth", "World", "draw_world"]
+__all__ = ["AHEAD", "CATEGORIES", "SCORED_WEEKS", "Truth", "World", "draw_world", "true_units"]
 
 CATEGORIES = 8
 _NESTS_PER_CATEGORY = 5
@@ -101,6 +102,19 @@ class _Tastes:
 
 
 @dataclass(frozen=True, slots=True)
+class _Nature:
+    """All that is drawn before anybody sells: tastes, prices and shocks, and the generators that are left."""
+
+    rng: dict[str, np.random.Generator]
+    category: Ints
+    nest: Ints
+    tastes: _Tastes
+    prices: _Prices
+    xi: Floats
+    shared: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Prices:
     usual: Ints
     regular: Ints
@@ -113,18 +127,11 @@ class _Prices:
 
 def draw_world(spec: WorldSpec) -> World:
     """Return the world of a specification; the same specification gives the same world."""
-    rng = {name: np.random.default_rng([spec.seed, i]) for i, name in enumerate(_STREAMS)}
+    nature = _nature(spec)
+    rng, tastes, prices = nature.rng, nature.tastes, nature.prices
     N, T = spec.products, spec.weeks
-    category = np.arange(N, dtype=np.int64) % CATEGORIES
-    nest = category * _NESTS_PER_CATEGORY + np.arange(N, dtype=np.int64) // CATEGORIES % _NESTS_PER_CATEGORY
-    tastes = _tastes(spec, rng, category, nest)
-    xi = _ar1(rng["xi"], (N, T + AHEAD), _FADING, _XI_SD)[:, :T]
-    prices = _prices(spec, rng, xi)
-    shared = rng["shocks"].normal(0.0, 0.05, T) + rng["shocks"].normal(0.0, 0.1, (CATEGORIES, T))[category]
-    standing = _standing(tastes, prices) + xi + shared
-    truth = _truth(tastes, prices, standing, xi)
-    x, y = _logs(prices)
-    mean = np.exp(standing + log_response(_over(tastes.shoppers, T), x, y))
+    mean = _expected(nature, prices)
+    truth = _truth(tastes, prices, _standing(tastes, prices) + nature.xi + nature.shared, nature.xi)
     demand = rng["units"].poisson(
         mean * rng["units"].gamma(tastes.size[:, None], 1.0 / tastes.size[:, None], (N, T))
     )
@@ -135,8 +142,8 @@ def draw_world(spec: WorldSpec) -> World:
         daily, on_hand = _sold(daily, stock)
     return World(
         spec=spec,
-        category=category,
-        nest=nest,
+        category=nature.category,
+        nest=nature.nest,
         usual=prices.usual,
         regular=prices.regular,
         offered=prices.offered,
@@ -148,6 +155,53 @@ def draw_world(spec: WorldSpec) -> World:
         on_hand=on_hand,
         truth=truth,
     )
+
+
+def true_units(spec: WorldSpec, regular: Ints, offered: Ints) -> Floats:
+    """Return expected units of a world had other prices been posted, float64 [N, T].
+
+    Tastes, shocks, features and displays are as they were drawn. Here every price may differ at once, so
+    last week's price and, for the nested logit, the neighbours' prices have their effect, which the truth
+    about one product alone leaves out.
+
+    Parameters
+    ----------
+    spec
+        Which world.
+    regular, offered
+        int64 [N, T]; posted prices, minor units, ``0 < offered <= regular``.
+
+    Raises
+    ------
+    UsageError
+        If their shape is another, or such a price cannot be posted.
+    """
+    nature = _nature(spec)
+    expected = nature.prices.regular.shape
+    if regular.shape != expected or offered.shape != expected:
+        raise UsageError(f"Prices have shapes {regular.shape} and {offered.shape}, not {expected}.")
+    if (offered < 1).any() or (offered > regular).any():
+        raise UsageError("A posted shelf price is at least 1 minor unit and at most the regular price.")
+    return _expected(nature, replace(nature.prices, regular=regular, offered=offered))
+
+
+def _nature(spec: WorldSpec) -> _Nature:
+    rng = {name: np.random.default_rng([spec.seed, i]) for i, name in enumerate(_STREAMS)}
+    N, T = spec.products, spec.weeks
+    category = np.arange(N, dtype=np.int64) % CATEGORIES
+    nest = category * _NESTS_PER_CATEGORY + np.arange(N, dtype=np.int64) // CATEGORIES % _NESTS_PER_CATEGORY
+    tastes = _tastes(spec, rng, category, nest)
+    xi = _ar1(rng["xi"], (N, T + AHEAD), _FADING, _XI_SD)[:, :T]
+    prices = _prices(spec, rng, xi)
+    shared = rng["shocks"].normal(0.0, 0.05, T) + rng["shocks"].normal(0.0, 0.1, (CATEGORIES, T))[category]
+    return _Nature(rng, category, nest, tastes, prices, xi, shared)
+
+
+def _expected(nature: _Nature, prices: _Prices) -> Floats:
+    x, y = _logs(prices)
+    standing = _standing(nature.tastes, prices) + nature.xi + nature.shared
+    out: Floats = np.exp(standing + log_response(_over(nature.tastes.shoppers, x.shape[1]), x, y))
+    return out
 
 
 def _tastes(spec: WorldSpec, rng: dict[str, np.random.Generator], category: Ints, nest: Ints) -> _Tastes:

@@ -13,7 +13,7 @@ from pricing.arrays import Floats
 from pricing.errors import UsageError
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import open_source
-from simulators.known_truth.draw import draw_world
+from simulators.known_truth.draw import draw_world, true_units
 from simulators.known_truth.shoppers import Shoppers, log_response
 from simulators.known_truth.specification import Form, Information, WorldSpec
 from simulators.known_truth.tables import write_world
@@ -115,6 +115,43 @@ def test_about_a_fifth_of_the_weeks_run_out_and_sell_no_more_than_was_there() ->
     assert (short.daily.sum(axis=2) <= full.daily.sum(axis=2)).all()
     untouched = left > 0
     np.testing.assert_array_equal(short.daily[untouched], full.daily[untouched])
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_expected_units_at_other_prices_agree_with_the_truth_and_with_sales(form: Form) -> None:
+    spec = replace(SMALL, form=form, kappa=0.1, products=80)
+    world = draw_world(spec)
+    as_it_was = true_units(spec, world.regular, world.offered)
+    np.testing.assert_allclose(as_it_was[:, -13:].sum(axis=1), world.truth.units, rtol=1e-12)
+    assert world.daily.sum() == pytest.approx(as_it_was.sum(), rel=0.02)
+    # One dearer product, in the last week alone: its own units fall; of the others only a nested neighbour's
+    # rise, by the hand calculation of the test above.
+    dear, shelf = world.regular.copy(), world.offered.copy()
+    dear[0, -1], shelf[0, -1] = round(1.1 * dear[0, -1]), round(1.1 * shelf[0, -1])
+    moved = true_units(spec, dear, shelf) / as_it_was
+    np.testing.assert_array_equal(moved[:, :-1], 1.0)
+    assert moved[0, -1] < 0.97
+    neighbour = (world.nest == world.nest[0]) & (np.arange(80) > 0)
+    np.testing.assert_allclose(moved[~neighbour, -1][1:], 1.0)
+    assert neighbour.sum() == 1
+    assert (moved[neighbour, -1] > 1.0).all() == (form is Form.NESTED_LOGIT)
+
+
+def test_last_weeks_price_is_remembered_in_expected_units() -> None:
+    world = draw_world(SMALL)
+    dear, shelf = world.regular.copy(), world.offered.copy()
+    dear[:, -2], shelf[:, -2] = 2 * dear[:, -2], 2 * shelf[:, -2]
+    before = true_units(SMALL, world.regular, world.offered)[:, -1]
+    lag = np.log(true_units(SMALL, dear, shelf)[:, -1] / before) / np.log(2.0)
+    assert (lag.mean(), lag.std()) == (pytest.approx(0.15, abs=0.03), pytest.approx(0.05, abs=0.02))
+
+
+def test_prices_that_cannot_be_posted_are_refused() -> None:
+    world = draw_world(SMALL)
+    with pytest.raises(UsageError, match="shapes"):
+        true_units(SMALL, world.regular[:, 1:], world.offered)
+    with pytest.raises(UsageError, match="at most the regular price"):
+        true_units(SMALL, world.offered - 1, world.offered)
 
 
 @pytest.mark.parametrize("information", list(Information))
