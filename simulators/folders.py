@@ -205,10 +205,10 @@ def write_file(target: Path, content: Content, *, secret: bool = False) -> None:
         If another process is writing it or the disk is full.
     """
     final = target.resolve()
-    if final.is_dir():
-        raise UsageError(f"{target} is a folder; a file is to be written.", todo="Give a file name.")
     draft = _beside(final, "new")
     with _disk(final):
+        if final.is_dir():
+            raise UsageError(f"{target} is a folder; a file is to be written.", todo="Give a file name.")
         final.parent.mkdir(parents=True, exist_ok=True)
     with lock(final), _disk(final):
         try:
