@@ -13,7 +13,16 @@ from pricing.arrays import Floats, Ints
 from pricing.panel import Panel
 from simulators.demand.design import design, known_prices
 
-__all__ = ["Prediction", "boosted", "missingness_only", "per_product_poisson"]
+__all__ = [
+    "Prediction",
+    "boosted",
+    "feature_table",
+    "missingness_only",
+    "per_product_poisson",
+    "train_boosted",
+    "training_rows",
+    "tuned",
+]
 
 FIRST, UNTIL, END = 1, 43, 52
 _LEVEL = 0.02
@@ -75,17 +84,17 @@ def per_product_poisson(panel: Panel) -> Callable[[Panel], Prediction]:
 
 def boosted(panel: Panel) -> Callable[[Panel], Prediction]:
     """LightGBM with a Poisson loss on raw features, tuned on weeks 35-43, refitted on all of training."""
-    best, rounds = _tuned(panel)
+    best, rounds = tuned(panel)
     weeks = np.arange(FIRST + 9, UNTIL)
-    X, y = _rows(panel, weeks)
-    model = _train(best, rounds, X, y)
+    X, y = training_rows(panel, weeks)
+    model = train_boosted(best, rounds, X, y)
     ahead = np.arange(UNTIL, END)
     prices = known_prices(panel.between(FIRST, UNTIL))
     usual = (prices.regular.mean(axis=1), prices.offered.mean(axis=1))
 
     def predict(held: Panel) -> Prediction:
         def said(regular: float = 1.0, offered: float = 1.0, *, at_usual: bool = False) -> Floats:
-            table = _table(held, ahead, UNTIL - 1, usual if at_usual else None, regular, offered)
+            table = feature_table(held, ahead, UNTIL - 1, usual if at_usual else None, regular, offered)
             out: Floats = np.asarray(model.predict(table)).reshape(-1, END - UNTIL)
             return np.maximum(out, 1e-4)
 
@@ -113,22 +122,24 @@ def _simple(panel: Panel) -> Floats:
     return np.stack([np.ones_like(offered), offered, panel.feature, panel.display], axis=2)
 
 
-def _tuned(panel: Panel) -> tuple[dict[str, int], int]:
-    X, y = _rows(panel, np.arange(FIRST + 9, _TUNE_FROM))
+def tuned(panel: Panel) -> tuple[dict[str, int], int]:
+    """Return LightGBM's settings and number of rounds, chosen on weeks 35-43, trained on those before."""
+    X, y = training_rows(panel, np.arange(FIRST + 9, _TUNE_FROM))
     held = np.arange(_TUNE_FROM, UNTIL)
-    Xv = _table(panel, held, _TUNE_FROM - 1)
+    Xv = feature_table(panel, held, _TUNE_FROM - 1)
     yv = panel.units[:, held].ravel()
     found = []
     for parameters in _GRID:
-        model = _train(parameters, 1200, X, y, (Xv, yv))
+        model = train_boosted(parameters, 1200, X, y, (Xv, yv))
         found.append((float(model.best_score["valid_0"]["poisson"]), model.best_iteration, parameters))
     _, rounds, best = min(found, key=lambda f: f[0])
     return best, int(rounds)
 
 
-def _train(
+def train_boosted(
     parameters: dict[str, int], rounds: int, X: Any, y: Floats, held: tuple[Any, Floats] | None = None
 ) -> Any:
+    """Train LightGBM with a Poisson loss; with `held`, until its loss there rises."""
     import lightgbm as lgb
 
     common = {
@@ -150,19 +161,20 @@ def _levelled(log_price: Floats) -> Floats:
     return np.asarray(np.rint(log_price / _LEVEL) * _LEVEL, dtype=np.float64)
 
 
-def _rows(panel: Panel, weeks: Ints) -> tuple[Any, Floats]:
+def training_rows(panel: Panel, weeks: Ints) -> tuple[Any, Floats]:
+    """Return features and units of `weeks`, each as seen from several weeks before."""
     import pandas as pd
 
     tables, units = [], []
     for week in weeks:
         for gap in _ORIGINS:
             if week - gap >= FIRST + 4:
-                tables.append(_table(panel, np.array([week]), int(week - gap)))
+                tables.append(feature_table(panel, np.array([week]), int(week - gap)))
                 units.append(panel.units[:, week])
     return pd.concat(tables, ignore_index=True), np.concatenate(units)
 
 
-def _table(
+def feature_table(
     panel: Panel,
     weeks: Ints,
     origin: int,
