@@ -34,6 +34,7 @@ __all__ = [
     "Origin",
     "Run",
     "fit_run",
+    "held_out_run",
     "load_run",
     "panel_from_bytes",
     "panel_to_bytes",
@@ -169,12 +170,17 @@ def validate_run(run: Run, progress: Progress = lambda _what, _share: None) -> V
     Its own holdout is the last fifth of the periods: a model of the earlier ones is fitted for the
     purpose, and the report says that it was that model which was validated.
     """
+    earlier = held_out_run(run, progress)
+    return validate(earlier.model, run.panel, own_holdout=earlier is not run)
+
+
+def held_out_run(run: Run, progress: Progress = lambda _what, _share: None) -> Run:
+    """Return a run with a holdout: this one, or without any a run fitted on its first four fifths."""
     if run.holdout:
-        return validate(run.model, run.panel)
+        return run
     start = round(len(run.panel.periods) * (1.0 - _OWN_HOLDOUT))
     origin = replace(run.origin, until=_first_unseen(run.panel, start))
-    earlier = _fitted(run.panel, training_panel(run.panel, start), origin, progress)
-    return validate(earlier.model, run.panel, own_holdout=True)
+    return _fitted(run.panel, training_panel(run.panel, start), origin, progress)
 
 
 def split(panel: Panel, until: str | None) -> int:

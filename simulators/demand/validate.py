@@ -15,7 +15,7 @@ from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
-from simulators.demand.design import design, known_prices, observed
+from simulators.demand.design import KnownPrices, design, known_prices, observed
 from simulators.demand.forecast import Z90, expected_units, forecast
 from simulators.demand.identification import held_inside, inside_support
 from simulators.demand.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
@@ -69,6 +69,19 @@ class Backtest:
         float64 [R]; mean of the series' last eight training periods.
     inside
         bool [R]; the price lies in the support, so that a prediction would not be refused.
+    at
+        float64 [R, C]; regressors of the prediction, in the order of :data:`pricing.model.COEFFICIENTS`.
+    exposure
+        float64 [R]; share of a whole period that the row covers.
+    offered, regular
+        float64 [R]; shelf and regular price, gross minor units; the last one carried forward where none was
+        recorded.
+    step
+        float64 [R]; log of the shelf price over that of the period before.
+    stayed
+        float64 [R]; expected units had both prices stayed as in the period before, all else as it was.
+    recorded
+        bool [R]; a price was recorded in the period.
     """
 
     rows: Ints
@@ -83,6 +96,13 @@ class Backtest:
     variance: Floats
     naive: Floats
     inside: Bools
+    at: Floats
+    exposure: Floats
+    offered: Floats
+    regular: Floats
+    step: Floats
+    stayed: Floats
+    recorded: Bools
 
     def take(self, kept: Bools) -> Backtest:
         """Return the rows where `kept` [R] is true."""
@@ -223,15 +243,17 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
     exposure = np.exp(X.offset[:, later]).reshape(-1)
     row = np.repeat(rows, H)
     predicted = forecast(model, row, at, exposure)
-    usual, move = _usual_price(lined, start, later, model.reference_price[rows], at)
+    prices = known_prices(lined)
+    usual, move = _usual_price(lined, prices, start, later, model.reference_price[rows], at)
     log_base = np.log(expected_units(model, row, usual)[0])
     _, _, variance = expected_units(model, row, at)
+    kept = at.copy()
+    kept[:, _PRICE_COLUMNS] = inside[:, later - 1][..., _PRICE_COLUMNS].reshape(n * H, -1)
     naive = np.maximum(_recent_mean(lined, start), _LEAST_NAIVE)
-    units = lined.units[:, later].reshape(-1)
     return Backtest(
         rows=row,
         period=np.tile(later - start, n),
-        units=units,
+        units=lined.units[:, later].reshape(-1),
         expected=predicted.expected,
         lower=predicted.units_lower,
         upper=predicted.units_upper,
@@ -240,13 +262,15 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
         move=move,
         variance=variance,
         naive=np.repeat(naive, H) * exposure,
-        inside=_inside(model, rows, lined)[:, later].reshape(-1),
+        inside=inside_support(prices, *limits)[:, later].reshape(-1),
+        at=at,
+        exposure=exposure,
+        offered=prices.offered[:, later].reshape(-1),
+        regular=prices.regular[:, later].reshape(-1),
+        step=np.log(prices.offered[:, later] / prices.before[:, later]).reshape(-1),
+        stayed=expected_units(model, row, kept)[0] * exposure,
+        recorded=np.isfinite(lined.offered[:, later]).reshape(-1),
     )
-
-
-def _inside(model: DemandModel, rows: Ints, panel: Panel) -> Bools:
-    low, high, depth = model.support_low[rows], model.support_high[rows], model.depth_low[rows]
-    return inside_support(known_prices(panel), low, high, depth)
 
 
 def _lined(model: DemandModel, panel: Panel, start: int, *, everything: bool) -> tuple[Ints, Panel]:
@@ -260,10 +284,9 @@ def _lined(model: DemandModel, panel: Panel, start: int, *, everything: bool) ->
 
 
 def _usual_price(
-    panel: Panel, start: int, later: Ints, reference: Floats, at: Floats
+    panel: Panel, prices: KnownPrices, start: int, later: Ints, reference: Floats, at: Floats
 ) -> tuple[Floats, Floats]:
     """Return regressors at the mean training price [R, C], and the log move of the shelf price [R]."""
-    prices = known_prices(panel)
     watched = observed(panel)[:, :start]
     watched = np.where(watched.any(axis=1, keepdims=True), watched, np.ones_like(watched))
     count = watched.sum(axis=1)

@@ -183,7 +183,8 @@ def test_the_band_of_a_total_by_hand() -> None:
     cells = Backtest(
         rows=np.array([0, 1, 2]), period=np.zeros(3, dtype=np.int64), units=mu + 1.0, expected=mu, lower=zero,
         upper=zero, base=zero, lift=zero, move=zero, variance=np.log(1.04) + zero, naive=zero,
-        inside=zero == 0.0,
+        inside=zero == 0.0, at=np.zeros((3, 7)), exposure=zero + 1.0, offered=mu, regular=mu, step=zero,
+        stayed=mu, recorded=zero == 0.0,
     )  # fmt: skip
     total = _totals(model, cells, np.array(["2025-01-06"], dtype="datetime64[D]"))
     # Each cell: mu + mu**2 (1/4 + 0.04); a category's cells rise and fall together, and so does the shop.
