@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from policies.compare import compare, paired_interval, ratio_interval
+from policies.decision_table import decision_table
 from policies.rollout import BlockResult, Outcome, Plan, blocks_of, roll_out
 from policies.serve.incumbent import Incumbent
 from policies.serve.static import Static
 from pricing.arrays import Floats, Ints
 from pricing.errors import UsageError
+from pricing.guardrails import Guardrails
 from simulators.market import sample_worlds
 from simulators.worlds import toy_scenario
 from tests.policies.support import InProcess
@@ -189,3 +191,18 @@ def test_nothing_is_a_percentage_of_no_profit(profit: float) -> None:
     base = _outcome("base", np.full((3, 1), profit), world, seed)
     with pytest.raises(UsageError, match="no profit"):
         compare((base, _outcome("ours", np.ones((3, 1)), world, seed)), "base")
+
+
+def test_a_blocked_product_has_no_price_in_the_table() -> None:
+    shop = SCENARIO.catalogue
+    cost = shop.unit_cost.copy()
+    cost[2] = 10 * shop.price[2]
+    rules = Guardrails(replace(shop, unit_cost=cost), SCENARIO.menu, SCENARIO.guardrails.settings)
+    plan = Plan(replace(SCENARIO, guardrails=rules), WORLDS, 1, 4, "toy", keep_decisions=True)
+    (outcome,) = roll_out(plan, (Incumbent(),), InProcess())
+    table = decision_table(outcome.result.decisions[0])
+    blocked = np.arange(len(table)) % 4 == 2
+    assert (table.price[blocked] == -1).all()
+    assert (table.price[~blocked] == table.current_price[~blocked]).all()
+    assert np.isnan(table.propensity[blocked]).all()
+    assert not table.allowed[blocked].any()

@@ -245,3 +245,12 @@ def test_a_corridor_that_says_something_impossible_is_refused(change: tuple[str,
     assert change[0] in content
     with pytest.raises(ArtifactError, match=r"corridor\.json"):
         Corridor.from_bytes(content.replace(change[0], change[1], 1).encode())
+
+
+@pytest.mark.parametrize(("bound", "driven"), [(0, False), (3, False), (4, True), (10, True)])
+def test_above_thirty_percent_at_a_bound_limits_drive_the_run(bound: int, driven: bool) -> None:
+    shelf = _shelf()
+    made = recommend(shelf, Incumbent(), draws=5)
+    marked = replace(made, assessment=replace(made.assessment, at_bound=np.arange(10) < bound))
+    assert marked.driven_by_limits == driven
+    assert marked.at_bound_share == bound / 10

@@ -17,9 +17,11 @@ from envs.runs import Runs
 from policies.serve.artifact import from_bytes
 from policies.serve.network import NetworkPolicy
 from policies.train.export import export
-from policies.train.rows import ProductRows
+from policies.train.rows import ProductRows, reward_scale
 from pricing.directed import latent_width
 from pricing.features import FEATURES, observe
+from pricing.guardrails import Guardrails
+from pricing.transition import State
 from simulators.market import sample_worlds
 from simulators.worlds import toy_scenario
 from tests.policies.support import opening
@@ -129,3 +131,17 @@ def test_a_product_is_priced_from_its_own_features_alone() -> None:
     cost[3] = 1
     after = policy.latent(observe(replace(situation, catalogue=replace(shop, unit_cost=cost)), allowed))
     assert (before != after)[0].tolist() == [False, False, False, True, False]
+
+
+def test_a_product_near_cost_does_not_drown_the_others() -> None:
+    """Its reward counts in a twentieth of its turnover; any other's in the profit of keeping its price."""
+    shop = SCENARIO.catalogue
+    cost = shop.unit_cost.copy()
+    cost[1] = shop.price[1]
+    plain = replace(shop, unit_cost=cost, stock=np.full(5, np.inf))
+    rules = Guardrails(plain, SCENARIO.menu, SCENARIO.guardrails.settings)
+    scenario = replace(SCENARIO, guardrails=rules)
+    units = np.exp(scenario.situation(State.start(plain, 1), 0).log_units_now[0])
+    expected = units * (plain.price - cost)
+    expected[1] = 0.05 * units[1] * plain.price[1]
+    np.testing.assert_allclose(reward_scale(scenario), expected)

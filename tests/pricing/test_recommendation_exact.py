@@ -291,3 +291,32 @@ def test_a_ladder_is_even_in_logs_before_it_is_rounded(size: int) -> None:
     expected = 10**7 * np.exp(np.linspace(np.log(0.8), np.log(1.2), size - 1))
     expected = expected[np.abs(expected - 10**7) > 0.5]
     np.testing.assert_allclose(rest, expected, atol=0.5)
+
+
+def test_an_inner_choice_is_at_no_bound_even_on_the_edge_that_lies_the_other_way() -> None:
+    """125 is preferred and forbidden, 100 comes next, 110 last: 100 is the lower edge, 125 lies above it."""
+    here = situation(catalogue((100,)), menu(1, (80, 100, 110, 125)))
+    rules = Guardrails(here.catalogue, here.menu, GuardrailSettings(max_change=0.1))
+    found = []
+    for scores in ([0.0, 2.0, 1.0, 3.0], [0.0, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, 0.0], [3.0, 1.0, 2.0, 0.0]):
+        policy = random_shops.Highest(np.array([[scores]]))
+        made = decide(here, rules, policy, seed=1, runs=np.arange(1), fingerprint="f")
+        judged = assess(made, _draws(here.catalogue, np.array([-2.0])))
+        found.append((int(made.price[0, 0]), bool(judged.at_bound[0])))
+    assert found == [(100, False), (110, True), (100, True), (110, False)]
+
+
+@pytest.mark.parametrize(("cost", "fee", "markup"), [(50, 0, 100), (30, 20, 100), (0, 50, 100), (0, 0, 2)])
+def test_fees_count_in_the_markup_and_a_free_product_costs_one_unit(cost: int, fee: int, markup: int) -> None:
+    shop = catalogue((100,), unit_cost=cost, fee_unit=fee)
+    assert np.exp(myopic_log_price(beliefs(shop), shop)[0]) == pytest.approx(markup)
+
+
+@pytest.mark.parametrize(
+    ("cost", "gap"), [(1, -1.0), (15, -1.0), (20, math.log(0.4)), (130, math.log(2.6)), (200, 1.0)]
+)
+def test_the_gap_to_the_markup_is_shown_within_one_either_way(cost: int, gap: float) -> None:
+    here = situation(catalogue((100,), unit_cost=cost), menu(1, _LADDER))
+    place = [feature.name for feature in FEATURES].index("myopic_gap")
+    seen = observe(here, np.ones((1, 1, 5), dtype=np.bool_))
+    assert seen[0, 0, place] == pytest.approx(gap)
