@@ -116,7 +116,7 @@ class Panel:
             **{name: array[:, start:stop] for name, array in self._by_series()},
         )
 
-    def _by_series(self) -> list[tuple[str, Floats]]:
+    def _by_series(self) -> list[tuple[str, Any]]:
         arrays = [(name, getattr(self, name)) for name in _BY_SERIES]
         return [(name, array) for name, array in arrays if array is not None]
 

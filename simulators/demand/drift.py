@@ -1,10 +1,10 @@
-"""A slowly drifting level: recent weeks say more about the next ones than old weeks do.
+"""A slowly drifting level: recent periods say more about the next ones than old ones do.
 
-The drift of a series' log level is an Ornstein-Uhlenbeck process with covariance
-``tau**2 * exp(-|s - t| / memory)``, written as a few basis functions with independent normal weights
-(Karhunen-Loeve; Rasmussen and Williams, Gaussian Processes, 2006, chapter 8). Estimated together with the
-price response, it discounts old residuals exactly as such a process asks, and serially correlated
-residuals no longer pass for many independent ones.
+The drift of a series' log level is a stationary first-order autoregression: a share of it survives each
+period, and its precision matrix is tridiagonal, so that a path of T periods costs T steps and no more (Rue
+and Held, Gaussian Markov Random Fields, 2005, chapter 1). Estimated together with the price response, it
+discounts old residuals exactly as such a process asks, and neighbouring periods, in which prices and shocks
+both stand still, no longer pass for independent ones.
 """
 
 from __future__ import annotations
@@ -15,53 +15,101 @@ import numpy as np
 
 from pricing.arrays import Floats
 
-__all__ = ["Drift", "drift"]
+__all__ = ["Chain", "Drift", "chain", "drift_from", "first_drift"]
 
-_TERMS = 8
 _MEMORY_DAYS = 70.0
+_VARIANCE = 0.04
+_HORIZON_DAYS = 56
+_SURVIVAL = (0.3, 0.99)
+_LEAST_VARIANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Basis of the drift.
+    """The process.
 
     Attributes
     ----------
-    basis
-        float64 [T, k]; its rows at the training periods.
-    ahead
-        float64 [k]; its mean row over the horizon that follows.
-    unexplained
-        float; share of the process variance at that horizon that no past observation can tell, 0-1.
+    survival
+        Correlation of one period's drift with the next one's, 0-1.
+    variance
+        Of the drift of any one period.
     """
 
-    basis: Floats
-    ahead: Floats
-    unexplained: float
+    survival: float
+    variance: float
+
+    @property
+    def precision(self) -> tuple[float, float, float]:
+        """Diagonal of the precision matrix at either end and between, and its only off-diagonal value."""
+        scale = 1.0 / (self.variance * (1.0 - self.survival**2))
+        return scale, scale * (1.0 + self.survival**2), -scale * self.survival
+
+    def ahead(self, period_days: int) -> tuple[float, float]:
+        """Return what the mean drift of the coming eight weeks keeps of the last one's, and its own variance.
+
+        The level that a model keeps is the expected mean level over that horizon.
+        """
+        h = np.arange(1, max(1, _HORIZON_DAYS // period_days) + 1)
+        kept = float((self.survival**h).mean())
+        joint = self.survival ** np.abs(h[:, None] - h[None, :]) - self.survival ** (h[:, None] + h[None, :])
+        return kept, float(joint.mean()) * self.variance
 
 
-def drift(periods: int, period_days: int, horizon_days: int = 56) -> Drift:
-    """Return the basis for `periods` training periods and the mean of the `horizon_days` after them.
+def first_drift(period_days: int) -> Drift:
+    """Return where the search starts: a memory of ten weeks."""
+    return Drift(float(np.exp(-period_days / _MEMORY_DAYS)), _VARIANCE)
 
-    Parameters
+
+def drift_from(square: float, product: float) -> Drift:
+    """Return the process whose mean square and mean product of neighbours are those given."""
+    variance = max(square, _LEAST_VARIANCE)
+    return Drift(float(np.clip(product / variance, *_SURVIVAL)), variance)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Factors of n tridiagonal matrices of T periods: a drift's precision plus weights on its diagonal.
+
+    Attributes
     ----------
-    periods
-        T.
-    period_days
-        Days of a period.
-    horizon_days
-        How far ahead the model will be asked; eight weeks unless told. The level that a model keeps is
-        the expected mean level over that horizon.
+    pivot
+        float64 [n, T]; of the elimination.
+    off
+        float; the off-diagonal value of all of them.
     """
-    ahead = max(1, horizon_days // period_days)
-    at = np.arange(periods + ahead) * period_days
-    kernel = np.exp(-np.abs(at[:, None] - at[None, :]) / _MEMORY_DAYS)
-    values, vectors = np.linalg.eigh(kernel[:periods, :periods])
-    order = np.argsort(-values, kind="stable")[: min(_TERMS, periods)]
-    scale, found = np.sqrt(values[order]), vectors[:, order]
-    # An eigenvector's sign is arbitrary; its largest entry is made positive, the same on every machine.
-    U = found * np.where(found[np.abs(found).argmax(axis=0), np.arange(len(order))] < 0.0, -1.0, 1.0)
-    rows = kernel[periods:, :periods] @ U / scale
-    mean_row = rows.mean(axis=0)
-    total = float(kernel[periods:, periods:].mean())
-    return Drift(U * scale, mean_row, max(total - float(mean_row @ mean_row), 0.0))
+
+    pivot: Floats
+    off: float
+
+    def solve(self, right: Floats) -> Floats:
+        """Solve against right-hand sides [n, T, K] (Thomas' algorithm)."""
+        out = np.moveaxis(right, 1, 0).copy()
+        pivot = np.moveaxis(self.pivot, 1, 0)[..., None]
+        for t in range(1, len(out)):
+            out[t] -= self.off / pivot[t - 1] * out[t - 1]
+        out[-1] /= pivot[-1]
+        for t in range(len(out) - 2, -1, -1):
+            out[t] = (out[t] - self.off * out[t + 1]) / pivot[t]
+        return np.moveaxis(out, 0, 1)
+
+    def inverse(self) -> tuple[Floats, Floats]:
+        """Return diagonal [n, T] and first off-diagonal [n, T - 1] of the inverses."""
+        own = np.empty_like(self.pivot)
+        own[:, -1] = 1.0 / self.pivot[:, -1]
+        ratio = self.off / self.pivot[:, :-1]
+        for t in range(own.shape[1] - 2, -1, -1):
+            own[:, t] = 1.0 / self.pivot[:, t] + ratio[:, t] ** 2 * own[:, t + 1]
+        return own, -ratio * own[:, 1:]
+
+
+def chain(weight: Floats, drift: Drift) -> Chain:
+    """Factorise ``diag(weight) + precision of the drift``; `weight` is [n, T], not negative."""
+    end, middle, off = drift.precision
+    pivot = weight + middle
+    pivot[:, [0, -1]] += end - middle
+    if pivot.shape[1] == 1:
+        pivot = weight + 1.0 / drift.variance
+    for t in range(1, pivot.shape[1]):
+        pivot[:, t] -= off**2 / pivot[:, t - 1]
+    return Chain(pivot, off)

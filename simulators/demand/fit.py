@@ -21,7 +21,7 @@ from pricing.panel import Panel
 from simulators.demand.anchor import Anchor, pooled_anchor
 from simulators.demand.design import design, known_prices, log_traffic, observed
 from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
-from simulators.demand.drift import drift
+from simulators.demand.drift import first_drift
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
 from simulators.demand.population import Population, first_population, update_level, update_population
@@ -76,8 +76,10 @@ class FitReport:
         One row a coefficient.
     size_mean, size_sd
         Of log negative-binomial size over series.
-    drift_sd, period_shock_sd
-        Standard deviations of the drifting log level and of the shop's shared log shock.
+    drift_sd, drift_survival
+        Standard deviation of the drifting log level, and the share of it that survives a period.
+    period_shock_sd
+        Standard deviation of the shop's shared log shock.
     negative_regular, negative_depth
         Share of series whose posterior mean response is below zero; nothing constrains its sign.
     identified
@@ -98,6 +100,7 @@ class FitReport:
     size_mean: float
     size_sd: float
     drift_sd: float
+    drift_survival: float
     period_shock_sd: float
     negative_regular: float
     negative_depth: float
@@ -197,12 +200,11 @@ def _evidence(
 ) -> Evidence:
     """Lay out what the fit sees; periods at a one-off price outside the support are left out."""
     made = design(panel, reference, log_traffic(panel), period_days)
-    basis = drift(len(panel.periods), period_days)
     watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     if control is not None and control.used:
         regressors = np.concatenate([regressors, control.columns], axis=2)
-    return Evidence(panel.units, watched, regressors, made.offset, category, basis)
+    return Evidence(panel.units, watched, regressors, made.offset, category, period_days)
 
 
 def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:
@@ -210,11 +212,12 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
     some = evidence.take(rich)
     level = _rough_level(some)
     population = first_population(level, categories, some.X.shape[2])
-    mode = np.zeros((len(rich), some.X.shape[2] + some.drift.basis.shape[1]))
-    mode[:, : some.X.shape[2]] = population.mean
+    mode = np.tile(population.mean, (len(rich), 1))
     mode[:, 0] = level
     sizes = SizePopulation(0.7, 1.0)
-    now = Parameters(mode, np.full(len(rich), 2.0), population, first_shocks(categories, len(traffic)), 0.04)
+    still, shocks = np.zeros_like(some.units), first_shocks(categories, len(traffic))
+    process = first_drift(some.period_days)
+    now = Parameters(mode, still, np.full(len(rich), 2.0), population, shocks, process)
     done, settled = 0, False
     while done < _ROUNDS and not settled:
         progress("population", 0.05 + 0.6 * done / _ROUNDS)
@@ -232,38 +235,36 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
 def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> Parameters:
     learning = replace(now, population=now.population.taking_means_as_known())
     found = sweep(some, learning, steps=steps)
-    C = some.X.shape[2]
-    population, coefficients = update_population(
-        found.mode[:, :C], found.covariance, some.category, learning.population
-    )
+    population, mode = update_population(found.mode, found.covariance, some.category, learning.population)
     shocks, slope = split_traffic(update_shocks(found.score, found.weight, now.shocks), traffic)
-    mode = np.concatenate([coefficients, found.mode[:, C:]], axis=1)
     mode[:, _TRAFFIC] += slope
     return replace(
         now,
         mode=mode,
+        level=found.level,
         population=_shifted(population, _TRAFFIC, slope),
         shocks=shocks,
-        drift_variance=max(found.drift_moment, 1e-4),
+        drift=found.drift,
     )
 
 
 def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> Parameters:
     """Carry what was learned to every series, re-learning only what thin series tell of themselves."""
     old = learned.parameters
-    n, C = len(evidence.units), evidence.X.shape[2]
-    mode = np.zeros((n, old.mode.shape[1]))
-    mode[:, :C] = old.population.category_mean[evidence.category]
+    n = len(evidence.units)
+    mode = old.population.category_mean[evidence.category]
     mode[:, 0] = _rough_level(evidence)
     mode[rich] = old.mode
+    level = np.zeros_like(evidence.units)
+    level[rich] = old.level
     size = np.full(n, np.exp(learned.sizes.mean))
     size[rich] = old.size
-    now = replace(old, mode=mode, size=size)
+    now = replace(old, mode=mode, level=level, size=size)
     now = replace(now, population=_level_of(evidence, now))
     for done in range(4):
         progress("all series", 0.65 + 0.06 * done)
         found = sweep(evidence, now, steps=5, tolerance=1e-3)
-        now = replace(now, mode=found.mode)
+        now = replace(now, mode=found.mode, level=found.level)
         population = update_level(
             found.mode[:, 0], found.covariance[:, 0, 0], evidence.category, now.population
         )
@@ -272,7 +273,7 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
             now = replace(now, size=shrink_sizes(likelihood, size_population(likelihood)))
         now = replace(now, population=population, shocks=update_shocks(found.score, found.weight, now.shocks))
     found = sweep(evidence, now, steps=25)
-    return replace(now, mode=found.mode)
+    return replace(now, mode=found.mode, level=found.level)
 
 
 def _level_of(evidence: Evidence, now: Parameters) -> Population:
@@ -369,7 +370,8 @@ def _report(
         population=rows,
         size_mean=learned.sizes.mean,
         size_sd=learned.sizes.sd,
-        drift_sd=float(np.sqrt(found.drift_variance)),
+        drift_sd=float(np.sqrt(found.drift.variance)),
+        drift_survival=found.drift.survival,
         period_shock_sd=model.period_shock_sd,
         negative_regular=float((model.mean[:, COEFFICIENTS.index("regular")] < 0.0).mean()),
         negative_depth=float((model.mean[:, COEFFICIENTS.index("depth")] < 0.0).mean()),

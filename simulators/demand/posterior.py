@@ -8,7 +8,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from simulators.demand.dispersion import log_likelihood_by_size
-from simulators.demand.drift import Drift
+from simulators.demand.drift import Drift, drift_from
 from simulators.demand.irls import Laplace, laplace_mean, newton
 from simulators.demand.metrics import total_by
 from simulators.demand.population import Population
@@ -33,8 +33,8 @@ class Evidence:
         float64 [N, T, C], [N, T]; see :class:`simulators.demand.design.Design`.
     category
         int64 [N].
-    drift
-        Basis of the drifting level, shared by all series.
+    period_days
+        int; 7 for weeks, 1 for days.
     """
 
     units: Floats
@@ -42,7 +42,7 @@ class Evidence:
     X: Floats
     offset: Floats
     category: Ints
-    drift: Drift
+    period_days: int
 
     def take(self, index: Ints) -> Evidence:
         """Return the evidence of some series."""
@@ -52,7 +52,7 @@ class Evidence:
             self.X[index],
             self.offset[index],
             self.category[index],
-            self.drift,
+            self.period_days,
         )
 
 
@@ -63,20 +63,23 @@ class Parameters:
     Attributes
     ----------
     mode
-        float64 [N, C + k]; coefficients, then weights of the drift basis.
+        float64 [N, C]; coefficients.
+    level
+        float64 [N, T]; drift of the level.
     size
         float64 [N]; negative-binomial size.
     population, shocks
         Shared by all series.
-    drift_variance
-        float; variance tau**2 of the drifting level.
+    drift
+        Process of the drifting level, shared by all series.
     """
 
     mode: Floats
+    level: Floats
     size: Floats
     population: Population
     shocks: Shocks
-    drift_variance: float
+    drift: Drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,13 @@ class Sweep:
     Attributes
     ----------
     mode
-        float64 [N, C + k].
+        float64 [N, C].
+    level
+        float64 [N, T].
     covariance
         float64 [N, C, C]; of the coefficients.
-    drift_moment
-        float; mean squared weight of the drift, its posterior variance included.
+    drift
+        The process that these drifts, with what is unknown of them, show.
     score, weight
         float64 [G, T]; sums over each category.
     last_step
@@ -98,8 +103,9 @@ class Sweep:
     """
 
     mode: Floats
+    level: Floats
     covariance: Floats
-    drift_moment: float
+    drift: Drift
     score: Floats
     weight: Floats
     last_step: float
@@ -119,30 +125,39 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: 
     """
     n, C = len(evidence.units), evidence.X.shape[2]
     shape = parameters.shocks.category.shape
-    mode = np.empty_like(parameters.mode)
+    mode, level = np.empty_like(parameters.mode), np.empty_like(parameters.level)
     covariance = np.empty((n, C, C))
     score, weight = np.zeros(shape), np.zeros(shape)
-    moment, last = 0.0, 0.0
+    square, product, last = 0.0, 0.0, 0.0
     for rows in _chunks(n):
-        found, _ = _laplace(evidence, parameters, rows, steps, tolerance)
-        mode[rows] = found.mode
-        covariance[rows] = found.covariance[:, :C, :C]
+        found = _laplace(evidence, parameters, rows, steps, tolerance)
+        mode[rows], level[rows], covariance[rows] = found.mode, found.level, found.covariance
         cell = (evidence.category[rows, None] * shape[1] + np.arange(shape[1], dtype=np.int64)).ravel()
         score += total_by(cell, found.score.ravel(), score.size).reshape(shape)
         weight += total_by(cell, found.weight.ravel(), weight.size).reshape(shape)
-        moment += float((found.mode[:, C:] ** 2).sum())
-        moment += float(np.einsum("nkk->", found.covariance[:, C:, C:]))
+        here = _moments(found)
+        square, product = square + here[0], product + here[1]
         last = max(last, float(found.last_step.max(initial=0.0)))
-    terms = mode.shape[1] - C
-    return Sweep(mode, covariance, moment / (n * terms), score, weight, last)
+    T = shape[1]
+    moved = drift_from(square / (n * T), product / (n * max(T - 1, 1)))
+    return Sweep(mode, level, covariance, moved, score, weight, last)
+
+
+def _moments(found: Laplace) -> tuple[float, float]:
+    """Return sums over series and periods of expected squares of the drift, and products of neighbours."""
+    reach = np.matmul(found.pull, found.covariance)
+    square = found.level**2 + found.own + np.einsum("ntk,ntk->nt", reach, found.pull)
+    beside = np.einsum("ntk,ntk->nt", reach[:, :-1], found.pull[:, 1:])
+    product = found.level[:, :-1] * found.level[:, 1:] + found.beside + beside
+    return float(square.sum()), float(product.sum())
 
 
 def sized(evidence: Evidence, parameters: Parameters) -> Floats:
     """Return the log likelihood of every size on the grid, float64 [N, len(GRID)], at the given modes."""
     parts: list[Floats] = []
     for rows in _chunks(len(evidence.units)):
-        found, X = _laplace(evidence, parameters, rows)
-        variance = np.einsum("ntk,ntk->nt", np.matmul(X, found.covariance), X)
+        found = _laplace(evidence, parameters, rows)
+        variance = found.eta_variance(evidence.X[rows])
         parts.append(
             log_likelihood_by_size(evidence.units[rows], evidence.observed[rows], found.eta, variance)
         )
@@ -154,48 +169,42 @@ def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Float
 
     The drift that recent periods reveal enters the level, and so does what remains unknown of it.
     """
-    C = evidence.X.shape[2]
-    ahead = evidence.drift.ahead
-    A = np.concatenate([np.eye(C), np.zeros((C, len(ahead)))], axis=1)
-    A[0, C:] = ahead
+    kept, unknown = parameters.drift.ahead(evidence.period_days)
     means: list[Floats] = []
     covariances: list[Floats] = []
     for rows in _chunks(len(evidence.units)):
-        found, X = _laplace(evidence, parameters, rows)
-        mean = laplace_mean(found, evidence.units[rows], evidence.observed[rows], X, parameters.size[rows])
-        means.append(mean @ A.T)
-        covariance = A @ found.covariance @ A.T
-        covariance[:, 0, 0] += evidence.drift.unexplained * parameters.drift_variance
+        found = _laplace(evidence, parameters, rows)
+        X, y, size = evidence.X[rows], evidence.units[rows], parameters.size[rows]
+        mean, level = laplace_mean(found, y, evidence.observed[rows], X, size, parameters.drift)
+        mean[:, 0] += kept * level[:, -1]
+        means.append(mean)
+        # The last drift gives way as the coefficients move: level = b0 + kept * (u - pull'b), u given b.
+        A = np.tile(np.eye(mean.shape[1]), (len(mean), 1, 1))
+        A[:, 0] -= kept * found.pull[:, -1]
+        covariance = np.matmul(np.matmul(A, found.covariance), np.swapaxes(A, 1, 2))
+        covariance[:, 0, 0] += kept**2 * found.own[:, -1] + unknown
         covariances.append(covariance)
     return np.concatenate(means), np.concatenate(covariances)
 
 
 def _laplace(
     evidence: Evidence, parameters: Parameters, rows: slice, steps: int = 0, tolerance: float = 0.0
-) -> tuple[Laplace, Floats]:
-    category = evidence.category[rows]
-    population, basis = parameters.population, evidence.drift.basis
-    n, C, k = len(category), evidence.X.shape[2], basis.shape[1]
-    X = np.concatenate([evidence.X[rows], np.broadcast_to(basis, (n, *basis.shape))], axis=2)
-    prior_mean = np.zeros((n, C + k))
-    prior_mean[:, :C] = population.category_mean[category]
-    precision = np.zeros((len(population.category_mean), C + k, C + k))
-    precision[:, :C, :C] = np.linalg.inv(population.prior_covariance)
-    drifting = np.arange(C, C + k, dtype=np.int64)
-    precision[:, drifting, drifting] = 1.0 / parameters.drift_variance
-    found = newton(
+) -> Laplace:
+    category, population = evidence.category[rows], parameters.population
+    return newton(
         evidence.units[rows],
         evidence.observed[rows],
-        X,
+        evidence.X[rows],
         evidence.offset[rows] + parameters.shocks.log[category],
         parameters.size[rows],
-        prior_mean,
-        precision[category],
+        population.category_mean[category],
+        np.asarray(np.linalg.inv(population.prior_covariance), dtype=np.float64)[category],
         parameters.mode[rows],
         steps=steps,
         tolerance=tolerance,
+        drift=parameters.drift,
+        level=parameters.level[rows],
     )
-    return found, X
 
 
 def _chunks(n: int) -> list[slice]:

@@ -16,7 +16,6 @@ from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.demand.design import design, known_prices, log_traffic, observed
 from simulators.demand.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
-from simulators.demand.drift import drift
 from simulators.demand.identification import held_inside, identify, inside_support, support
 from simulators.demand.population import first_population, update_level, update_population
 from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
@@ -93,28 +92,6 @@ def test_orders_are_no_measure_of_visits_where_few_products_make_them() -> None:
     top = np.where(np.arange(40)[:, None] == 0, 39.0, 1.0)
     assert not log_traffic(replace(panel, units=panel.units * 0.0 + top)).any()
     assert log_traffic(replace(even.take(np.arange(19)), traffic_is_orders=False)).any()
-
-
-# Drift.
-
-
-@pytest.mark.parametrize(("periods", "days"), [(43, 7), (5, 7), (2, 7), (200, 1)])
-def test_drift_basis_is_part_of_the_process_covariance(periods: int, days: int) -> None:
-    found = drift(periods, days)
-    at = np.arange(periods) * days
-    kernel = np.exp(-np.abs(at[:, None] - at) / 70.0)
-    rest = kernel - found.basis @ found.basis.T
-    assert np.linalg.eigvalsh(rest).min() > -1e-9
-    assert 0.0 <= found.unexplained <= 1.0
-    assert np.trace(found.basis @ found.basis.T) > 0.5 * periods
-
-
-def test_recent_periods_weigh_most_in_the_level_to_come() -> None:
-    found = drift(40, 7)
-    # Posterior mean weights of 40 equally noisy residuals on the level ahead.
-    B = found.basis
-    weight = found.ahead @ np.linalg.solve(B.T @ B + 2.0 * np.eye(B.shape[1]), B.T)
-    assert weight[-4:].mean() > 4.0 * abs(weight[:20].mean())
 
 
 # Dispersion.

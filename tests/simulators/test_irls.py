@@ -91,7 +91,7 @@ def test_posterior_agrees_with_numeric_integration() -> None:
         np.diag(1.0 / prior_sd**2)[None], np.zeros((1, 2)), steps=40,
     )  # fmt: skip
     mean, sd = _integrated(y, X, 5.0, prior_sd)
-    ours = laplace_mean(found, y[None], observed, X[None], r)[0]
+    ours = laplace_mean(found, y[None], observed, X[None], r)[0][0]
     np.testing.assert_allclose(ours, mean, atol=0.02)
     np.testing.assert_allclose(np.sqrt(np.diag(found.covariance[0])), sd, rtol=0.04)
     # The correction brings the level's mean below its mode; without it the gap is several times wider.
@@ -106,7 +106,7 @@ def test_expected_units_of_a_flat_poisson_level_are_the_observed_mean() -> None:
     found = newton(
         y, observed, X, np.zeros((1, 6)), r, np.zeros((1, 1)), np.zeros((1, 1, 1)), np.zeros((1, 1)), steps=40
     )
-    mean = laplace_mean(found, y, observed, X, r)[0, 0]
+    mean = laplace_mean(found, y, observed, X, r)[0][0, 0]
     np.testing.assert_allclose(np.exp(mean + 0.5 * found.covariance[0, 0, 0]), 1.0, rtol=1e-6)
 
 
