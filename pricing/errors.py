@@ -15,10 +15,10 @@
     |   +-- NotIdentified      the data cannot tell
     +-- BusyError              another process holds the folder, or the disk is full (exit 6)
 
-Only the edge (:mod:`api`) turns these into exit codes and HTTP problems, and says them in the reader's language:
-the heading by the stable code, the sentences of the most common mistakes by their English wording
-(:meth:`api.texts.Texts.reworded`). The sentences here are English, because only where a mistake is found is it
-known which row, file or field it concerns; a rare one stays English.
+Only the edge (:mod:`api`) turns these into exit codes and HTTP problems, and says them in the reader's
+language: the heading by the stable code, the sentences of the most common mistakes by their English wording
+(:meth:`api.texts.Texts.reworded`). The sentences here are English, because only where a mistake is found is
+it known which row, file or field it concerns; a rare one stays English.
 """
 
 from __future__ import annotations
