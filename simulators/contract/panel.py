@@ -136,11 +136,7 @@ def _series(engine: Engine) -> Series:
 
 
 def _sales(engine: Engine, shape: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
-    sold = engine.arrays(
-        "SELECT n, t, sum(quantity ORDER BY _row) AS units FROM order_lines "
-        "JOIN series USING (price_group, zone) JOIN periods ON period = start "
-        "WHERE apart IS NULL GROUP BY n, t"
-    )
+    sold = engine.arrays("SELECT n, t, sum(quantity) / 1e12 AS units FROM priced_cells GROUP BY n, t")
     units = np.zeros(shape)
     units[sold["n"].astype(np.int64), sold["t"].astype(np.int64)] = sold["units"]
     priced = engine.arrays(f"SELECT * FROM {price_index()}")

@@ -26,11 +26,13 @@ TO_LEVEL = "coalesce(exp(1e-12 * (level - base)), 1)"
 
 
 def define_price_index(engine: Engine, until: str | None) -> None:
-    """Create the view ``priced_lines`` and the tables ``shelves`` and ``levels`` that the index rests on.
+    """Create the view ``priced_lines`` and the tables ``priced_cells``, ``shelves`` and ``levels``.
 
     A product that names its channels has one more shelf, without a name, for prices that stand in all.
 
-    Logarithms are summed as whole trillionths, so that no sum depends on the order of its terms.
+    Logarithms and quantities are summed as whole trillionths, so that no sum depends on the order of its
+    terms, and lines need to be read only once: ``priced_cells`` holds the sums of each shelf and period, and
+    everything else is made of them.
 
     Parameters
     ----------
@@ -44,9 +46,11 @@ def define_price_index(engine: Engine, until: str | None) -> None:
         """
         CREATE OR REPLACE VIEW priced_lines AS
         SELECT n, t, ends, day, product_id, coalesce(channel, '') AS channel, offered, regular,
-            round(1e12 * ln(offered))::BIGINT AS log_offered, round(1e12 * ln(regular))::BIGINT AS log_regular
+            round(1e12 * ln(offered))::BIGINT AS log_offered,
+            round(1e12 * ln(regular))::BIGINT AS log_regular,
+            round(1e12 * quantity)::HUGEINT AS quantity
         FROM (
-            SELECT n, t, ends, day, product_id, channel, offered_price * gross AS offered,
+            SELECT n, t, ends, day, product_id, channel, quantity, offered_price * gross AS offered,
                 coalesce(regular_price, offered_price) * gross AS regular
             FROM order_lines JOIN series USING (price_group, zone) JOIN periods ON period = periods.start
             WHERE apart IS NULL
@@ -54,11 +58,16 @@ def define_price_index(engine: Engine, until: str | None) -> None:
         """
     )
     engine.run(
+        "CREATE OR REPLACE TABLE priced_cells AS SELECT n, t, ends, product_id, channel, "
+        "sum(log_offered) AS log_offered, sum(log_regular) AS log_regular, sum(quantity) AS quantity, "
+        "count(*) AS lines FROM priced_lines GROUP BY ALL"
+    )
+    engine.run(
         f"""
         CREATE OR REPLACE TABLE shelves AS
         WITH sold AS (
-            SELECT n, product_id, channel, sum(log_regular) AS total, count(*) AS lines
-            FROM priced_lines WHERE {before} GROUP BY n, product_id, channel
+            SELECT n, product_id, channel, sum(log_regular) AS total, sum(lines) AS lines
+            FROM priced_cells WHERE {before} GROUP BY n, product_id, channel
         ), wanted AS (
             FROM sold UNION ALL
             SELECT n, product_id, '', sum(total), sum(lines) FROM sold
@@ -69,8 +78,8 @@ def define_price_index(engine: Engine, until: str | None) -> None:
     )
     engine.run(
         "CREATE OR REPLACE TABLE levels AS SELECT n, round(coalesce("
-        f"sum(log_regular) FILTER ({before}) / count(*) FILTER ({before}), sum(log_regular) / count(*)"
-        "))::BIGINT AS level FROM priced_lines GROUP BY n"
+        f"sum(log_regular) FILTER ({before}) / sum(lines) FILTER ({before}), sum(log_regular) / sum(lines)"
+        "))::BIGINT AS level FROM priced_cells GROUP BY n"
     )
 
 
@@ -82,16 +91,18 @@ def price_index(before: dt.date | None = None) -> str:
     before
         First day whose lines do not count; None counts all.
     """
-    counted = "true" if before is None else f"day < DATE '{before}'"
+    cells = "priced_cells"
+    if before is not None:
+        cells = f"(SELECT *, 1 AS lines FROM priced_lines WHERE day < DATE '{before}')"
     offered, regular = (
         f"exp(1e-12 * (any_value(level) + coalesce("
-        f"sum(log_{name} - base) / count(base), sum(log_{name} - level) / count(*)))) AS {name}"
+        f"sum(log_{name} - lines * base) / sum(lines) FILTER (base IS NOT NULL), "
+        f"sum(log_{name} - lines * level) / sum(lines)))) AS {name}"
         for name in ("offered", "regular")
     )
     return (
-        f"(SELECT n, t, {offered}, {regular} FROM priced_lines "
-        f"LEFT JOIN shelves USING (n, product_id, channel) JOIN levels USING (n) "
-        f"WHERE {counted} GROUP BY n, t)"
+        f"(SELECT n, t, {offered}, {regular} FROM {cells} "
+        f"LEFT JOIN shelves USING (n, product_id, channel) JOIN levels USING (n) GROUP BY n, t)"
     )
 
 

@@ -55,6 +55,16 @@ def test_which_store_sold_moves_nothing(tmp_path: Path) -> None:
     np.testing.assert_allclose(panel.offered, panel.regular, rtol=1e-11)
 
 
+def test_units_add_up_exactly_in_any_order(tmp_path: Path) -> None:
+    """One after the other, 0.1 + 0.2 + 0.3 is 0.6000000000000001 and backwards 0.6."""
+    lines = [
+        line(0, "north", 10).replace(",1,10,10,10,", f",{q},10,10,{10 * q:.2f},") for q in (0.1, 0.2, 0.3)
+    ]
+    ahead = panel_of(tmp_path / "ahead", *lines)
+    back = panel_of(tmp_path / "back", *reversed(lines))
+    assert ahead.units.tolist() == back.units.tolist() == [[0.6]]
+
+
 def test_a_change_of_price_and_a_discount_arrive_whole_whoever_sold(tmp_path: Path) -> None:
     panel = panel_of(
         tmp_path / "d",
