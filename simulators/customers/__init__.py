@@ -1,0 +1,1 @@
+"""The individual side of demand: who redeems a coupon, who visits, what goes into a basket."""
