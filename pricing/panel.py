@@ -80,6 +80,9 @@ class Panel:
     cost
         float64 [N, T]; net unit cost in force as the period begins, minor units; NaN where none is known.
         None without a costs table.
+    instruments, instrument_names
+        float64 [N, T, J] and J names; what the shop says moves prices and not demand, NaN before the first
+        value. None and no names without such a table.
     tested
         bool [N, T]; the price of most of the period was drawn at random by a price test. None without one.
     """
@@ -98,6 +101,8 @@ class Panel:
     currency: str
     traffic_is_orders: bool = False
     cost: Floats | None = None
+    instruments: Floats | None = None
+    instrument_names: tuple[str, ...] = ()
     tested: Bools | None = None
 
     def take(self, index: Ints) -> Panel:
@@ -125,7 +130,18 @@ class Panel:
         return int(np.searchsorted(self.periods, day, side="left"))
 
 
-_BY_SERIES = ("units", "on_sale", "offered", "regular", "feature", "display", "in_stock", "cost", "tested")
+_BY_SERIES = (
+    "units",
+    "on_sale",
+    "offered",
+    "regular",
+    "feature",
+    "display",
+    "in_stock",
+    "cost",
+    "instruments",
+    "tested",
+)
 
 
 def rebuild(

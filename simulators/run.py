@@ -296,7 +296,11 @@ def panel_to_bytes(panel: Panel) -> bytes:
     """Serialise a panel without pickle; the same panel gives the same bytes."""
     arrays = {name: getattr(panel, name) for name in _PANEL_ARRAYS if getattr(panel, name) is not None}
     series = {f.name: list(getattr(panel.series, f.name)) for f in fields(Series)}
-    facts = {"currency": panel.currency, "traffic_is_orders": panel.traffic_is_orders}
+    facts = {
+        "currency": panel.currency,
+        "traffic_is_orders": panel.traffic_is_orders,
+        "instrument_names": list(panel.instrument_names),
+    }
     return pack(_PANEL_KIND, _PANEL_VERSION, arrays, {"series": series, **facts})
 
 
@@ -305,11 +309,19 @@ def panel_from_bytes(content: bytes) -> Panel:
     arrays, meta = unpack(_PANEL_KIND, _PANEL_VERSION, content)
     series = Series(**{name: tuple(values) for name, values in meta["series"].items()})
     of_orders = bool(meta.get("traffic_is_orders", False))
-    return Panel(series=series, currency=str(meta["currency"]), traffic_is_orders=of_orders, **arrays)
+    return Panel(
+        series=series,
+        currency=str(meta["currency"]),
+        traffic_is_orders=of_orders,
+        instrument_names=tuple(meta.get("instrument_names", ())),
+        **arrays,
+    )
 
 
 _PANEL_ARRAYS = tuple(
-    f.name for f in fields(Panel) if f.name not in ("series", "currency", "traffic_is_orders")
+    f.name
+    for f in fields(Panel)
+    if f.name not in ("series", "currency", "traffic_is_orders", "instrument_names")
 )
 
 
@@ -374,6 +386,11 @@ def _report(values: dict[str, Any]) -> FitReport:
         anchor=made,
         population=population,
         identified=identified,
-        first_stage=FirstStage(**stage) if stage else None,
+        first_stage=_first_stage(stage) if stage else None,
         **rest,
     )
+
+
+def _first_stage(values: dict[str, Any]) -> FirstStage:
+    lists: dict[str, Any] = {name: tuple(values[name]) for name in ("names", "slopes", "standard_errors")}
+    return FirstStage(**{**values, **lists})

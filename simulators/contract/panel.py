@@ -62,6 +62,7 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         posted_offered, posted_regular = _posted(engine, shape)
         offered = np.where(np.isnan(offered), posted_offered, offered)
         regular = np.where(np.isnan(regular), posted_regular, regular)
+    instruments, names = _instruments(engine, shop, shape)
     return Panel(
         series=series,
         periods=periods,
@@ -78,6 +79,8 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         traffic_is_orders=not source.has("traffic"),
         cost=_cost(engine, shape) if source.has("costs") else None,
         tested=_tested(engine, shape) if source.has("prices") else None,
+        instruments=instruments,
+        instrument_names=names,
     )
 
 
@@ -205,6 +208,31 @@ def _cost(engine: Engine, shape: tuple[int, int]) -> Floats:
     cost = np.full(shape, np.nan)
     cost[found["n"].astype(np.int64), found["t"].astype(np.int64)] = found["cost"]
     return cost
+
+
+def _instruments(
+    engine: Engine, shop: ShopFile, shape: tuple[int, int]
+) -> tuple[Floats | None, tuple[str, ...]]:
+    """Return the shop's own instruments [N, T, J], the last value carried forward, and their J names."""
+    names = tuple(str(row[0]) for row in engine.rows("SELECT DISTINCT name FROM instruments ORDER BY name"))
+    if not names:
+        return None, ()
+    engine.register("instrument_names", {"name": names, "j": range(len(names))})
+    found = engine.arrays(
+        f"""
+        SELECT n, t, j, sum(value ORDER BY i._row, m.product_id) / count(*) AS value
+        FROM instruments AS i JOIN instrument_names USING (name)
+            JOIN members AS m ON m.zone = i.zone AND m.product_id = coalesce(i.product_id, m.product_id)
+            JOIN periods ON {period_start('i."at"::DATE', shop)} = start
+        GROUP BY n, t, j
+        """
+    )
+    values = np.full((len(names), *shape), np.nan)
+    values[tuple(found[k].astype(np.int64) for k in ("j", "n", "t"))] = found["value"]
+    place = np.arange(shape[1], dtype=np.int64)
+    last = np.maximum.accumulate(np.where(np.isfinite(values), place, -1), axis=2)
+    carried_on = np.take_along_axis(values, np.maximum(last, 0), axis=2)
+    return np.moveaxis(np.where(last < 0, np.nan, carried_on), 0, 2), names
 
 
 def _tested(engine: Engine, shape: tuple[int, int]) -> Bools:

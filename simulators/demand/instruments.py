@@ -30,26 +30,32 @@ _LEAST_TESTS = 30
 """Least tested cells from which a test tells how much of the other movements follows demand."""
 _SWEEPS = 30
 _SETTLED = 1e-10
+_LEAST_MOVE = 1e-6
+"""Least movement of an instrument within series and periods, over its own size."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStage:
-    """How costs move regular prices, in logs, within series and periods.
+    """How J instruments move log regular prices within series and periods.
 
     Attributes
     ----------
-    slope, standard_error
-        Pass-through elasticity and its error, clustered by series.
+    names
+        Instruments that move: ``cost`` (its log), and the shop's own by name. One that is the same for all
+        series moves nothing within a period, and is not among them.
+    slopes, standard_errors
+        J numbers each; log price a unit of the instrument, errors clustered by series.
     strength
-        F statistic of the instrument, ``(slope / standard_error) ** 2``.
+        F statistic of all of them together: the Wald statistic over J.
     series
-        Series with a cost in every cell that counts, and some movement of it.
+        Series that one of them moves.
     refused
         Weaker than :data:`LEAST_STRENGTH`, or fewer than eight series: not used.
     """
 
-    slope: float
-    standard_error: float
+    names: tuple[str, ...]
+    slopes: tuple[float, ...]
+    standard_errors: tuple[float, ...]
     strength: float
     series: int
     refused: bool
@@ -66,7 +72,7 @@ class Control:
     instrumented, tested
         bool [N]; whose price movements the instrument explains in part; who had a test at two prices or more.
     first_stage
-        Of the cost instrument; None without one.
+        Of the instruments; None without any that move.
     """
 
     columns: Floats
@@ -86,22 +92,23 @@ def price_control(panel: Panel) -> Control | None:
     Parameters
     ----------
     panel
-        N series, T periods; its costs and tests are what is used.
+        N series, T periods; its costs, instruments and tests are what is used.
     """
     watched = observed(panel)
     drawn = np.zeros_like(watched) if panel.tested is None else panel.tested & watched
     x = np.log(known_prices(panel).regular)
     tested = _levels_tested(x, drawn)
-    stage, z = _cost_stage(panel, x, watched & ~drawn)
+    free = watched & ~drawn
+    names, z = _moving(panel, free)
+    stage = _first_stage(names, z, x, free) if names else None
     strong = stage is not None and not stage.refused
     if not strong and drawn[tested].sum() < _LEAST_TESTS:
         return None if stage is None else Control(np.zeros((*x.shape, 2)), *_nobody(len(x)), stage)
-    free = watched & ~drawn
-    rest = x if stage is None or not strong else x - stage.slope * np.where(np.isfinite(z), z, 0.0)
-    v = np.where(drawn, 0.0, _within(rest, free))
-    explained = np.isfinite(z).any(axis=1) & strong
+    explained = np.zeros_like(x) if stage is None or not strong else z @ np.array(stage.slopes)
+    v = np.where(drawn, 0.0, _within(x - explained, free))
+    moved = np.asarray((z != 0.0).any(axis=(1, 2)) & strong, dtype=np.bool_)
     before = np.concatenate([v[:, :1], v[:, :-1]], axis=1)
-    return Control(np.stack([v, before], axis=2), np.asarray(explained, dtype=np.bool_), tested, stage)
+    return Control(np.stack([v, before], axis=2), moved, tested, stage)
 
 
 def _nobody(count: int) -> tuple[Bools, Bools]:
@@ -115,31 +122,53 @@ def _levels_tested(x: Floats, drawn: Bools) -> Bools:
     return np.asarray(high > low + 1e-9, dtype=np.bool_)
 
 
-def _cost_stage(panel: Panel, x: Floats, free: Bools) -> tuple[FirstStage | None, Floats]:
-    """Return the first stage and log costs [N, T], NaN for series whose cost is not known throughout."""
-    z = np.full(x.shape, np.nan)
-    if panel.cost is None:
-        return None, z
-    known = np.isfinite(panel.cost) & (panel.cost > 0.0)
-    whole = (known | ~free).all(axis=1) & free.any(axis=1)
-    log_cost = np.log(np.where(known, panel.cost, 1.0))
-    low = np.where(free, log_cost, np.inf).min(axis=1)
-    high = np.where(free, log_cost, -np.inf).max(axis=1)
-    rows = np.flatnonzero(whole & (high > low + 1e-9))
-    if not rows.size:
-        return None, z
-    z[rows] = np.where(known[rows], log_cost[rows], np.nan)
-    here = free[rows]
-    cost, price = _within(log_cost[rows], here), _within(x[rows], here)
-    size = float((cost**2).sum())
-    if size < 1e-12:
-        return None, z
-    slope = float((cost * price).sum()) / size
-    scores = (cost * (price - slope * cost)).sum(axis=1)
-    error = float(np.sqrt((scores**2).sum())) / size * float(np.sqrt(len(rows) / max(len(rows) - 1, 1)))
-    strength = (slope / error) ** 2 if error > 0.0 else 0.0
-    refused = len(rows) < _LEAST_SERIES or strength < LEAST_STRENGTH
-    return FirstStage(slope, error, strength, len(rows), refused), z
+def _moving(panel: Panel, free: Bools) -> tuple[tuple[str, ...], Floats]:
+    """Return names and within-values [N, T, J] of the instruments that move within series and periods.
+
+    A series whose instrument is not known in every free cell is not moved by it: its values are 0.
+    """
+    given: list[tuple[str, Floats]] = []
+    if panel.cost is not None:
+        positive = np.where(np.isfinite(panel.cost) & (panel.cost > 0.0), panel.cost, np.nan)
+        given.append(("cost", np.log(positive)))
+    if panel.instruments is not None:
+        given += [(name, panel.instruments[..., j]) for j, name in enumerate(panel.instrument_names)]
+    names: list[str] = []
+    values: list[Floats] = []
+    for name, raw in given:
+        known_where_free: Bools = np.isfinite(raw) | ~free
+        known: Bools = free & known_where_free.all(axis=1, keepdims=True)
+        low, high = np.where(known, raw, np.inf).min(axis=1), np.where(known, raw, -np.inf).max(axis=1)
+        used: Bools = known & (high > low)[:, None]
+        within = _within(np.where(used, raw, 0.0), used)
+        size = np.abs(np.where(used, raw, 0.0)).max(initial=0.0)
+        if np.abs(within).max(initial=0.0) > _LEAST_MOVE * size:
+            names.append(name)
+            values.append(within)
+    shape = (*free.shape, 0)
+    return tuple(names), np.stack(values, axis=2) if values else np.zeros(shape)
+
+
+def _first_stage(names: tuple[str, ...], z: Floats, x: Floats, free: Bools) -> FirstStage:
+    """Regress log prices on the within-values `z` [N, T, J] of the series that they move."""
+    rows = np.flatnonzero((z != 0.0).any(axis=(1, 2)))
+    Z, price = z[rows], _within(x[rows], free[rows])
+    bread = np.asarray(np.linalg.pinv(np.einsum("ntj,ntk->jk", Z, Z), hermitian=True), dtype=np.float64)
+    slopes = bread @ np.einsum("ntj,nt->j", Z, price)
+    scores = np.einsum("ntj,nt->nj", Z, price - Z @ slopes)
+    count = len(rows)
+    covariance = bread @ (scores.T @ scores) @ bread * (count / max(count - 1, 1))
+    inverse = np.asarray(np.linalg.pinv(covariance, hermitian=True), dtype=np.float64)
+    wald = float(slopes @ inverse @ slopes)
+    strength = wald / len(names)
+    return FirstStage(
+        names=names,
+        slopes=tuple(float(slope) for slope in slopes),
+        standard_errors=tuple(float(error) for error in np.sqrt(np.diag(covariance))),
+        strength=strength,
+        series=count,
+        refused=count < _LEAST_SERIES or strength < LEAST_STRENGTH,
+    )
 
 
 def _within(values: Floats, watched: Bools) -> Floats:

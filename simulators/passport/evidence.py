@@ -39,7 +39,7 @@ def instrument_check(stage: FirstStage | None) -> Check:
     reason = Reason.WEAK_INSTRUMENT if stage.refused else None
     figures = (
         held("instrument", "strength", stage.strength, reason=reason),
-        held("instrument", "pass_through", stage.slope, error=stage.standard_error),
+        held("instrument", "pass_through", stage.slopes[0], error=stage.standard_errors[0]),
         held("instrument", "series", float(stage.series)),
     )
     return check("instrument", figures)

@@ -69,9 +69,11 @@ def test_the_first_stage_is_that_of_a_regression_with_dummies() -> None:
     found = sm.OLS(x, X).fit(
         cov_type="cluster", cov_kwds={"groups": series, "df_correction": False, "use_correction": False}
     )
-    assert control.first_stage.slope == pytest.approx(found.params[0], rel=1e-8)
+    assert control.first_stage.slopes[0] == pytest.approx(found.params[0], rel=1e-8)
     # Ours has the usual factor n / (n - 1) for a finite number of clusters.
-    assert control.first_stage.standard_error == pytest.approx(found.bse[0] * np.sqrt(n / (n - 1)), rel=1e-6)
+    assert control.first_stage.standard_errors[0] == pytest.approx(
+        found.bse[0] * np.sqrt(n / (n - 1)), rel=1e-6
+    )
     np.testing.assert_allclose(control.columns[:, 1:, 0].ravel(), found.resid, atol=1e-8)
     np.testing.assert_array_equal(control.columns[:, 1:, 1], control.columns[:, :-1, 0])
     assert (control.first_stage.strength > 10.0, control.first_stage.refused) == (True, False)
@@ -111,6 +113,48 @@ def test_a_series_whose_cost_is_not_known_throughout_is_not_instrumented() -> No
     assert control.first_stage is not None
     assert control.first_stage.series == 10
     assert control.instrumented.tolist() == [False, False] + [True] * 10
+
+
+def test_the_shops_own_instruments_are_as_good_as_costs_and_joint() -> None:
+    panel = moving_prices()
+    assert panel.cost is not None
+    n, periods = panel.units.shape
+    other = np.random.default_rng(9).normal(size=(n, periods))
+    alone = replace(panel, cost=None, instruments=np.log(panel.cost)[..., None], instrument_names=("index",))
+    by_cost, by_index = controlled(panel).first_stage, controlled(alone).first_stage
+    assert by_cost is not None
+    assert by_index is not None
+    assert by_index.names == ("index",)
+    np.testing.assert_allclose(by_index.slopes, by_cost.slopes, rtol=1e-9)
+    np.testing.assert_allclose(by_index.strength, by_cost.strength, rtol=1e-9)
+    both = controlled(replace(panel, instruments=other[..., None], instrument_names=("noise",))).first_stage
+    assert both is not None
+    assert both.names == ("cost", "noise")
+    assert both.slopes[0] == pytest.approx(by_cost.slopes[0], rel=0.1)
+    # The Wald statistic of both over two: noise adds next to nothing and halves the strength.
+    assert both.strength == pytest.approx(by_cost.strength / 2, rel=0.2)
+    common = np.repeat(np.arange(periods, dtype=np.float64)[None, :, None], n, axis=0)
+    assert price_control(replace(alone, instruments=common)) is None, "the same for all moves nothing"
+
+
+def test_instruments_by_hand(tmp_path: Path) -> None:
+    text = orders(
+        "o1,1,2025-03-03,paid,,A,1,10,10,10,gross",
+        "o2,1,2025-03-12,paid,,B,1,10,10,10,gross",
+        "o3,1,2025-03-18,paid,,A,1,10,10,10,gross",
+    )
+    given = (
+        "at,product_id,name,value\n2025-03-04,A,freight,2\n2025-03-05,A,freight,4\n"
+        "2025-03-11,,rate,7\n2025-03-18,B,freight,5\n"
+    )
+    with open_source(write_shop(tmp_path / "d", orders=text, instruments=given), today=TODAY) as source:
+        panel = build_panel(source)
+    assert panel.instrument_names == ("freight", "rate")
+    assert panel.instruments is not None
+    # A's first week holds two values; what is missing later is the last one; a rate without product is all's.
+    np.testing.assert_allclose(panel.instruments[..., 0], [[3.0, 3.0, 3.0], [np.nan, np.nan, 5.0]])
+    np.testing.assert_allclose(panel.instruments[..., 1], [[np.nan, 7.0, 7.0], [np.nan, 7.0, 7.0]])
+    assert panel_from_bytes(panel_to_bytes(panel)).instrument_names == ("freight", "rate")
 
 
 def test_tested_prices_follow_nothing() -> None:
@@ -230,7 +274,7 @@ def test_each_says_how_it_is_known(chasing: dict[Information, tuple[World, Run]]
     assert (tested == Identification.EXPERIMENT).mean() >= 0.95
     stage = chasing[Information.INSTRUMENT][1].report.first_stage
     assert stage is not None
-    assert stage.slope == pytest.approx(0.5, abs=4 * stage.standard_error)
+    assert stage.slopes[0] == pytest.approx(0.5, abs=4 * stage.standard_errors[0])
 
 
 def test_a_run_keeps_costs_tests_and_the_first_stage(
