@@ -282,13 +282,20 @@ def _promoted(engine: Engine, kind: str, shape: tuple[int, int]) -> Floats:
 
 
 def _in_stock(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> Floats:
-    """Return the share of a group's products in stock; a product never counted is taken to be in stock."""
+    """Return the share of a group's products in stock; a product never counted is taken to be in stock.
+
+    A product that was there at one count and gone at the next of the same period ran out in between, half-way
+    for want of knowing better; one that was gone and is there again came back with the later count.
+    """
     found = engine.arrays(
         f"""
         SELECT m.n, m.product_id, any_value(size)::BIGINT AS size, t,
-            avg(CASE WHEN coalesce(stocked_out, on_hand <= 0) THEN 0 ELSE 1 END) AS share
-        FROM inventory JOIN members AS m USING (product_id, zone)
-            JOIN periods ON {period_start('"at"::DATE', shop)} = start
+            avg(CASE WHEN gone THEN 0 WHEN gone_next THEN 0.5 ELSE 1 END) AS share
+        FROM (
+            SELECT *, lead(gone) OVER (PARTITION BY product_id, zone, period ORDER BY "at", _row) AS gone_next
+            FROM (SELECT *, {period_start('"at"::DATE', shop)} AS period,
+                coalesce(stocked_out, on_hand <= 0) AS gone FROM inventory)
+        ) JOIN members AS m USING (product_id, zone) JOIN periods ON period = start
         GROUP BY m.n, m.product_id, t ORDER BY m.n, m.product_id, t
         """
     )

@@ -135,7 +135,7 @@ def test_two_members_of_a_group_in_stock_by_hand(tmp_path: Path) -> None:
     products = "product_id,price_group,category,kind\nA,G,shoes,merchandise\nB,G,shoes,merchandise\n"
     counts = (
         "product_id,at,on_hand,stocked_out\n"
-        "A,2025-03-03,5,\nA,2025-03-05,0,\n"  # half of the counts of week one
+        "A,2025-03-03,5,\nA,2025-03-05,0,\n"  # half of the counts of week one; ran out half-way to the second
         "A,2025-03-12,0,\n"  # out in week two, and in week three, which has no count
         "B,2025-03-19,3,yes\n"  # on hand and not to be bought; carried back to weeks one and two
     )
@@ -143,7 +143,7 @@ def test_two_members_of_a_group_in_stock_by_hand(tmp_path: Path) -> None:
     folder = write_shop(tmp_path / "d", orders=text, products=products, inventory=counts)
     with open_source(folder, today=TODAY) as source:
         panel = build_panel(source)
-    np.testing.assert_allclose(panel.in_stock, [[0.25, 0.0, 0.0]])
+    np.testing.assert_allclose(panel.in_stock, [[0.125, 0.0, 0.0]])
 
 
 def test_price_moves_count_periods_levels_and_range_by_hand(tmp_path: Path) -> None:
