@@ -31,8 +31,10 @@ class Logit:
         float64 [K], [K, K]; coefficients, group effects integrated out of the covariance.
     groups
         float64 [J]; effects of the groups.
+    group_variance
+        float64 [J]; Laplace variances of those effects.
     group_sd
-        float; their fitted sd, 0 where there are no groups.
+        float; fitted sd of the population of effects, 0 where there are no groups.
     last_step
         float; largest move of the last step, for a check of convergence.
     """
@@ -40,6 +42,7 @@ class Logit:
     mean: Floats
     covariance: Floats
     groups: Floats
+    group_variance: Floats
     group_sd: float
     last_step: float
 
@@ -111,8 +114,9 @@ def fit_logistic(
             break
     p = expit(X @ b + u[g] + base)
     information = F * p * (1.0 - p) ** 2 / np.maximum(1.0 - p * F, 1e-300)
-    covariance = _solve(X, g, information, precision, variance, len(u)).covariance
-    return Logit(b, covariance, u[:J], float(np.sqrt(variance)), moved)
+    solved = _solve(X, g, information, precision, variance, len(u))
+    spread = _group_variance(solved)[:J]
+    return Logit(b, solved.covariance, u[:J], spread, float(np.sqrt(variance)), moved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ import numpy as np
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError
 from pricing.redemption import OFFER_FEATURES
-from simulators.contract.engine import Engine, literal
+from simulators.contract.engine import Engine
 from simulators.contract.tables import Source
+from simulators.customers.consent import agreed
 
 __all__ = ["NEVER", "OFFER_TABLES", "Offers", "build_offers"]
 
@@ -151,14 +152,7 @@ def _require_campaign(engine: Engine, name: str) -> None:
 
 
 def _define_offers(engine: Engine, purpose: str | None) -> None:
-    consented = "true"
-    if purpose is not None:
-        answers = f"SELECT s.* FROM consents AS s WHERE s.purpose = {literal(purpose)}"
-        own = f"FROM ({answers}) AS a WHERE a.customer_id = e.customer_id"
-        consented = (
-            f'coalesce((SELECT arg_max(a.granted, a."at") {own} AND a."at" <= e."at"), false) '
-            f'AND coalesce((SELECT arg_max(a.granted, a."at") {own}), false)'
-        )
+    consented = agreed(purpose, "e.customer_id", 'e."at"')
     engine.run(
         f"""
         CREATE TABLE offers AS
