@@ -2,9 +2,9 @@
 
     python -m bench.visits [--data DIR] [--seed N]
 
-Every household seen before the split is forecast and simulated from what was known on the day before it;
-all 108 later days are predicted at once. References: each household's own rate since its first visit, and its rate
-over the last 56 days.
+Each household seen before the split is forecast and simulated from what was known on the day before it;
+all 108 later days are predicted at once. References: each household's own rate since its first visit, and its
+rate over the last 56 days.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The unit is a household's shopping day. Log odds of shopping on a day = level + weekday + days since the last
 shopping day + the household's own effect, normal around 0 and partially pooled. The hazard after a long
 absence is what the data say it is: where it falls, households that stay away drift off, which is churn
-without a state that nobody observes (discrete-time survival analysis: Allison, Sociological Methodology 1982).
+without a state that nobody observes (discrete-time survival analysis: Allison, Sociological Methodology
+1982).
 """
 
 from __future__ import annotations
