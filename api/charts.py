@@ -13,7 +13,21 @@ import numpy as np
 
 from pricing.arrays import Floats
 
-__all__ = ["Axis", "Bar", "band_chart", "curve_chart", "histogram", "interval_chart"]
+__all__ = [
+    "Axis",
+    "Bar",
+    "Pair",
+    "band_chart",
+    "curve_chart",
+    "histogram",
+    "interval_chart",
+    "pair_chart",
+    "scatter_chart",
+    "share_chart",
+]
+
+_FACTORS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Round factors, about evenly apart in logarithms."""
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 58.0, 14.0, 30.0, 46.0
 
@@ -51,6 +65,24 @@ class Bar:
     value: float
     lower: float
     upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One row of a pair chart: what was said and what came.
+
+    Attributes
+    ----------
+    label, text
+        Left of it and right of it.
+    said, came
+        Where the open and the filled dot are.
+    """
+
+    label: str
+    text: str
+    said: float
+    came: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +211,86 @@ def interval_chart(rows: Sequence[Bar], origin: float, across: Axis) -> str:
     tick = escape(across.form(origin))
     parts.append(f'<text class="tick mid" x="{x0:.1f}" y="{frame.height - 28:.1f}">{tick}</text>')
     return _svg(frame, "".join(parts) + frame.named(across.label, ""))
+
+
+def pair_chart(rows: Sequence[Pair], origin: float, across: Axis) -> str:
+    """Draw what was said (open dot) and what came (filled dot) a row, against the line at `origin`."""
+    ends = [origin, *(row.said for row in rows), *(row.came for row in rows)]
+    room = max(max(ends) - min(ends), 1e-9) * 0.08
+    low, high = min(ends) - room, max(ends) + room
+    frame = _Frame(_WIDTH, 34.0 * len(rows) + _BOTTOM, (low, high), (0.0, 1.0))
+    left, right = 158.0, 136.0
+
+    def place(value: float) -> float:
+        return left + (frame.width - left - right) * (value - low) / (high - low)
+
+    x0, foot = place(origin), frame.height - _BOTTOM
+    parts = [f'<line class="rule strong" x1="{x0:.1f}" x2="{x0:.1f}" y1="4" y2="{foot:.1f}"/>']
+    for number, row in enumerate(rows):
+        y, said, came = 34.0 * number + 17.0, place(row.said), place(row.came)
+        parts += [
+            f'<text class="label" x="4" y="{y + 4:.1f}">{escape(row.label)}</text>',
+            f'<line class="whisker" x1="{said:.1f}" x2="{came:.1f}" y1="{y}" y2="{y}"/>',
+            f'<circle class="actual" cx="{came:.1f}" cy="{y}" r="4"/>',
+            f'<circle class="said" cx="{said:.1f}" cy="{y}" r="7"/>',
+            f'<text class="label end" x="{frame.width - 4}" y="{y + 4:.1f}">{escape(row.text)}</text>',
+        ]
+    tick = escape(across.form(origin))
+    parts.append(f'<text class="tick mid" x="{x0:.1f}" y="{frame.height - 28:.1f}">{tick}</text>')
+    return _svg(frame, "".join(parts) + frame.named(across.label, ""))
+
+
+def scatter_chart(said: Floats, came: Floats, weight: Floats, axes: tuple[Axis, Axis]) -> str:
+    """Draw factors that came against those that were said, on logarithmic axes with their diagonal.
+
+    Parameters
+    ----------
+    said, came, weight
+        float64 [K]; positive factors, and how much each dot stands for (its area).
+    axes
+        The level one and the upright one.
+    """
+    both = np.log(np.concatenate([said, came, [1.0]]))
+    room = 0.08 * max(float(both.max() - both.min()), 0.1)
+    low, high = float(both.min()) - room, float(both.max()) + room
+    frame = _Frame(_WIDTH, 340.0, (low, high), (low, high))
+    shown = [tick for tick in _FACTORS if low <= np.log(tick) <= high]
+    ticks = [float(np.log(tick)) for tick in shown]
+    body = frame.rules(ticks, [axes[1].form(t) for t in shown]) + frame.feet(
+        ticks, [axes[0].form(t) for t in shown]
+    )
+    ends = np.array([low, high])
+    body += frame.line(ends, ends, "diagonal")
+    largest = max(float(weight.max(initial=0.0)), 1e-12)
+    for x, y, w in zip(np.log(said), np.log(came), weight, strict=True):
+        radius = 3.0 + 6.0 * float(np.sqrt(w / largest))
+        place = f'cx="{frame.across(float(x)):.1f}" cy="{frame.up(float(y)):.1f}"'
+        body += f'<circle class="dot soft" {place} r="{radius:.1f}"/>'
+    return _svg(frame, body + frame.named(axes[0].label, axes[1].label))
+
+
+def share_chart(shares: Floats, band: tuple[float, float], axes: tuple[Axis, Axis]) -> str:
+    """Draw the share of each of K equal parts as a bar, before the band in which it should end.
+
+    `axes` are the level and the upright one; the parts are numbered from 1.
+    """
+    count = len(shares)
+    top = max(float(shares.max()), band[1]) * 1.25
+    frame = _Frame(_WIDTH, 260.0, (0.5, count + 0.5), (0.0, top))
+    wide = frame.across(float(count) + 0.5) - frame.across(0.5)
+    ticks = _ticks(0.0, top)
+    body = frame.rules(ticks, [axes[1].form(t) for t in ticks])
+    for number, share in enumerate(shares):
+        x, y = frame.across(number + 0.58), frame.up(float(share))
+        size = f'width="{0.84 * wide / count:.1f}" height="{frame.up(0.0) - y:.1f}"'
+        body += f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" {size}/>'
+    roof, floor = frame.up(band[1]), frame.up(band[0])
+    body += f'<rect class="goal" x="{_LEFT}" y="{roof:.1f}" width="{wide:.1f}" height="{floor - roof:.1f}"/>'
+    feet = [float(i + 1) for i in range(count)]
+    return _svg(
+        frame,
+        body + frame.feet(feet, [axes[0].form(v) for v in feet]) + frame.named(axes[0].label, axes[1].label),
+    )
 
 
 def curve_chart(

@@ -13,6 +13,7 @@ import jinja2
 import numpy as np
 import pyarrow.parquet
 
+from api.axes import axis
 from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_chart
 from api.check_texts import answers, missing_tables
 from api.cli.validate import measures
@@ -169,20 +170,6 @@ def _policy(name: str, texts: Texts) -> str:
     return texts.sections["policy"].get(name, name)
 
 
-def _short(value: float, texts: Texts) -> str:
-    """Return a number that fits beside an axis."""
-    size, code = (1e6, "million") if abs(value) >= 1e6 else (1e3, "thousand")
-    if abs(value) >= 1e4:
-        scaled = value / size
-        return texts.text("chart", code, number=texts.number(scaled, 0 if scaled == round(scaled) else 1))
-    places = next((p for p in range(3) if round(value, p) == value), 2)
-    return texts.number(value, places)
-
-
-def _axis(code: str, texts: Texts, **values: str) -> Axis:
-    return Axis(texts.text("chart", code, **values), partial(_short, texts=texts))
-
-
 def _identified(fitted: Mapping[str, Any], texts: Texts) -> list[tuple[str, int, float]]:
     counts = [(how, int(n)) for kind, how, n in fitted["identified"] if kind == "regular" and n]
     total = sum(n for _, n in counts)
@@ -195,7 +182,7 @@ def _totals(validation: Mapping[str, Any], texts: Texts) -> str:
         np.array(totals[name], dtype=np.float64) for name in ("actual", "expected", "lower", "upper")
     )
     feet = [texts.day(day, "short_date") for day in totals["periods"]]
-    return band_chart(feet, actual, expected, lower, upper, _axis("units", texts))
+    return band_chart(feet, actual, expected, lower, upper, axis("units", texts))
 
 
 def _elasticities(path: Path, texts: Texts) -> str:
@@ -206,7 +193,7 @@ def _elasticities(path: Path, texts: Texts) -> str:
         if row["kind"] == "regular" and row["identified_by"] not in ("prior", "not_identified")
     ]
     across = Axis(texts.text("chart", "elasticity"), partial(texts.number, places=1))
-    axes = (across, _axis("products", texts))
+    axes = (across, axis("products", texts))
     return histogram(np.array(known, dtype=np.float64), *_SPREAD, axes) if known else ""
 
 
@@ -293,7 +280,7 @@ def _curves(
     price = Axis(
         texts.text("chart", "price", currency=money.code), partial(texts.number, places=money.exponent)
     )
-    axes = (price, _axis("profit", texts, currency=money.code))
+    axes = (price, axis("profit", texts, currency=money.code))
     index: Ints = np.array([places[row["price_group"], row["zone"]] for row in moves], dtype=np.int64)
     made = recommend(shelf.take(index), Incumbent())
     charts: list[tuple[str, str]] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
+from rich.markup import escape
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
@@ -15,38 +16,74 @@ from api.texts import Texts
 
 if TYPE_CHECKING:
     from simulators.demand.validate import Validation
+    from simulators.passport.passport import Passport
 
 __all__ = ["measures", "validate_folder", "validate_run", "validation_document"]
+
+PASSPORT_KIND = "passport"
+"""Kind of the folder that a passport lies in."""
+PASSPORT_FILE, PASSPORT_PAGE = "passport.json", "passport.html"
+"""Its two files: canonical JSON, from which the digest follows, and the page."""
 
 
 def validate_run(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the passport to write; default: RUN.passport.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Samples and simulations follow from it.", min=0)] = 0,
     *,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer refits, products and worlds.")] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Compare what the run predicts with the periods that its fit did not see.
+    """Check how far the run may be trusted with prices, and issue its passport.
 
-    A run that was fitted on everything says so and makes a holdout of its own: its last fifth.
+    What it predicts is compared with the periods that its fit did not see. A run that was fitted on
+    everything says so and makes a holdout of its own: its last fifth. The passport, a page and a JSON file
+    with every check, threshold and verdict, lies in RUN.passport.
 
     Example: tarifa validate run
     """
 
     def work(session: Session) -> Outcome:
-        return validate_folder(session, run)
+        return validate_folder(session, run, out, seed, quick=quick)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def validate_folder(session: Session, run: Path) -> Outcome:
-    """Validate the run of a folder."""
+def validate_folder(session: Session, run: Path, out: Path | None, seed: int, *, quick: bool) -> Outcome:
+    """Validate the run of a folder and write its passport."""
     import simulators.run
+    from api.passport_page import passport_told, render_passport
+    from simulators.folders import claim
+    from simulators.passport.issue import Effort, issue
 
+    place = out or run.resolve().with_name(f"{run.resolve().name}.passport")
+    effort = Effort.hasty() if quick else Effort()
     with session.progress("validate") as told:
-        told("reading the run", 0.1)
-        found = simulators.run.validate_run(simulators.run.load_run(run), told)
-    return Outcome(validation_document(found), _shown(found, session.texts))
+        told("reading the run", 0.0)
+        held = simulators.run.load_run(run)
+        with claim(place, PASSPORT_KIND) as draft:
+            made = issue(held, effort=effort, seed=seed, progress=told)
+            page = render_passport(made.passport, held.origin.data_name, session.texts)
+            (draft / PASSPORT_FILE).write_bytes(made.passport.to_bytes())
+            (draft / PASSPORT_PAGE).write_text(page, encoding="utf-8")
+    told_so = passport_told(made.passport, session.texts)
+    where = session.texts.text("passport", "place", place=str(place / PASSPORT_PAGE))
+    document = {**validation_document(made.validation), "passport": _passport_document(made.passport, place)}
+    return Outcome(document, (*_shown(made.validation, session.texts), escape(told_so), escape(where)))
+
+
+def _passport_document(made: Passport, place: Path) -> dict[str, object]:
+    return {
+        "place": str(place),
+        "digest": made.digest,
+        "verdict": made.verdict.value,
+        "failed": list(made.failed),
+        "checks": {found.code: found.verdict.value for found in made.checks},
+    }
 
 
 def validation_document(found: Validation) -> dict[str, object]:

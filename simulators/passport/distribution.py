@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,9 +93,10 @@ def pit_check(model: DemandModel, found: Backtest, seed: int) -> Check:
     uniform = np.random.default_rng((seed, 1)).random(len(found.units))
     shares = decile_shares(randomised_pit(log_mean(model, found), found.units, uniform))
     rows = tuple((str(i + 1), float(share)) for i, share in enumerate(shares))
+    error = math.sqrt(0.1 * 0.9 / len(found.units))
     figures = (
-        held("pit", "lowest", float(shares.min())),
-        held("pit", "highest", float(shares.max())),
+        held("pit", "lowest", float(shares.min()), error=error),
+        held("pit", "highest", float(shares.max()), error=error),
         held("pit", "cells", float(len(found.units))),
     )
     return check("pit", figures, Table(("decile", "share"), rows))

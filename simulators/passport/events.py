@@ -106,10 +106,12 @@ def events_check(events: Events) -> Check:
     if len(events.units) < _LEAST_EVENTS:
         return absent("events", Reason.FEW_EVENTS)
     covered = (events.transform >= _TAIL) & (events.transform <= 1.0 - _TAIL)
+    share = float(covered.mean())
+    error = math.sqrt(share * (1.0 - share) / len(events.units))
     figures = (
         _bias("bias_cuts", events, cuts),
         _bias("bias_rises", events, ~cuts),
-        held("events", "coverage", float(covered.mean())),
+        held("events", "coverage", share, error=error),
         held("events", "cuts", float(cuts.sum())),
         held("events", "rises", float((~cuts).sum())),
     )
@@ -124,9 +126,12 @@ def _chance(at: LogMean) -> Floats:
 
 def _bias(name: str, events: Events, which: Bools) -> Figure:
     reason = Reason.FEW_EVENTS if which.sum() < _LEAST_EVENTS else None
-    actual = float(events.units[which].sum())
-    value = float(events.expected[which].sum()) / actual - 1.0 if actual > 0.0 else math.nan
-    return held("events", name, value, reason=reason)
+    if not which.any():
+        return held("events", name, math.nan, reason=reason)
+    units, expected = events.units[which], events.expected[which]
+    off = units - expected * units.sum() / expected.sum()
+    error = float(np.sqrt((off**2).sum())) / float(units.sum())
+    return held("events", name, float(expected.sum() / units.sum()) - 1.0, error=error, reason=reason)
 
 
 def _by_size(events: Events) -> list[tuple[str | float, ...]]:

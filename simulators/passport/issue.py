@@ -18,7 +18,7 @@ from simulators.passport.passport import Passport
 from simulators.passport.replay import replay, replay_check
 from simulators.passport.thresholds import held
 from simulators.passport.totals import totals_check
-from simulators.passport.verdict import Check, Reason, check
+from simulators.passport.verdict import Check, check
 from simulators.run import Run, held_out_run
 
 __all__ = ["Effort", "Issued", "issue", "level_check"]
@@ -119,11 +119,11 @@ def issue(
 
 def level_check(found: Validation) -> Check:
     """Judge levels in the holdout: error against the naive mean, and totals that are too high or too low."""
-    known = np.isfinite(found.bias_moved)
+    moved = (held("level", "bias_moved", found.bias_moved),) if np.isfinite(found.bias_moved) else ()
     figures = (
         held("level", "skill", 1.0 - found.wmape / found.naive_wmape),
         held("level", "bias", found.bias),
-        held("level", "bias_moved", found.bias_moved, reason=None if known else Reason.NO_MOVES),
+        *moved,
         held("level", "wmape", found.wmape),
         held("level", "naive_wmape", found.naive_wmape),
         held("level", "deviance", found.deviance),

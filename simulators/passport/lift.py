@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +23,22 @@ _LARGEST_ERROR = 0.25
 """Standard error of a slope from which on it tells nothing: 1 would not differ from .5."""
 _LEAST_MOVE = 1e-6
 _BINS = 10
-_NOTHING = Lift(math.nan, math.nan, math.nan)
+_LEAST_SERIES = 8
+"""Fewer series leave their clustered error without meaning: of one it is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A slope and the number of series that tell it."""
+
+    lift: Lift
+    series: int
+
+    @property
+    def doubt(self) -> Reason | None:
+        """Why it cannot be judged, None if it can."""
+        sure = math.isfinite(self.lift.slope) and self.lift.standard_error <= _LARGEST_ERROR
+        return None if sure and self.series >= _LEAST_SERIES else Reason.FEW_MOVES
 
 
 def elasticity_thirds(found: Backtest) -> Ints:
@@ -53,33 +69,34 @@ def lift_check(found: Backtest, steady: Bools) -> Check:
         slope is told beside that of all. Where sales are rare the price is the last one recorded, and a
         discount long over may still count.
     """
-    whole = lift_slope(found.units, found.base, found.lift, found.rows)
-    if not math.isfinite(whole.slope):
+    whole = _measured(found)
+    if not math.isfinite(whole.lift.slope):
         return absent("lift", Reason.NO_MOVES)
     third = elasticity_thirds(found)
-    figures = [_slope("slope", whole), held("lift", "gain", whole.gain, reason=_doubt(whole))]
+    figures = [_slope("slope", whole)]
     for number, name in enumerate(TERCILES):
         part = found.take(np.asarray(third == number, dtype=np.bool_))
-        slope = _part(part) if len(part.units) else _NOTHING
+        slope = _measured(part)
         figures += [_slope(f"slope_{name}", slope), held("lift", f"elasticity_{name}", _elasticity(part))]
     known = found.take(steady[found.rows])
-    figures.append(_slope("slope_steady", _part(known) if len(known.units) else _NOTHING))
+    figures.append(_slope("slope_steady", _measured(known)))
+    figures.append(held("lift", "gain", whole.lift.gain, reason=whole.doubt))
     predicted, actual, units = lift_bins(found, _BINS)
     rows = tuple(_row(predicted, actual, units, i) for i in range(_BINS) if units[i] > 0.0)
     return check("lift", tuple(figures), Table(("predicted", "actual", "units"), rows))
 
 
-def _part(part: Backtest) -> Lift:
-    return lift_slope(part.units, part.base, part.lift, part.rows)
+def _measured(part: Backtest) -> _Measured:
+    """Return the slope of some rows, and how many of their series tell it."""
+    sold = total_by(part.rows, part.units, int(part.rows.max(initial=0)) + 1) > 0.0
+    moved = np.unique(part.rows[(np.abs(part.lift) > _LEAST_MOVE) & sold[part.rows]])
+    if not len(moved):
+        return _Measured(Lift(math.nan, math.nan, math.nan), 0)
+    return _Measured(lift_slope(part.units, part.base, part.lift, part.rows), len(moved))
 
 
-def _doubt(lift: Lift) -> Reason | None:
-    sure = math.isfinite(lift.slope) and lift.standard_error <= _LARGEST_ERROR
-    return None if sure else Reason.FEW_MOVES
-
-
-def _slope(name: str, lift: Lift) -> Figure:
-    return held("lift", name, lift.slope, error=lift.standard_error, reason=_doubt(lift))
+def _slope(name: str, found: _Measured) -> Figure:
+    return held("lift", name, found.lift.slope, error=found.lift.standard_error, reason=found.doubt)
 
 
 def _elasticity(part: Backtest) -> float:

@@ -1,7 +1,9 @@
 """Every threshold of a passport, in this one place, each with its source.
 
 They were written down before any passport was made, and none was moved to let a model pass. A figure that is
-not listed is told and not judged. The sources:
+not listed is told and not judged. An estimate with a standard error fails where it misses its limits by more
+than two of them; where it misses by less, chance would explain it, and it neither fails nor passes: a small
+shop's honest model is not condemned for being small, and is not certified either. The sources:
 
 - ``calibration``: an honest forecast has uniform probability transforms and intervals that hold what they say
   (Dawid, JRSS A 1984; Gneiting, Balabdaoui, Raftery, JRSS B 2007). The widths allow for chance and for shocks
@@ -9,8 +11,8 @@ not listed is told and not judged. The sources:
 - ``lift``: an effect that is promised has to come, slope 1 (Mincer and Zarnowitz, NBER 1969): within .05 over
   all products, within .2 in a third of them.
 - ``reference``: gradient boosting on a year of grocery orders was 3-5 % off in total and 4-7 % where prices
-  had moved. To be better than its better end, 2 % and 3 %; and no worse than 5 % right after a refit and at price
-  changes.
+  had moved. To be better than its better end, 2 % and 3 %; and no worse than 5 % right after a refit and at
+  price changes.
 - ``naive``: a forecast worse than the mean of the last eight periods is worth nothing.
 - ``sign``: demand that rises with price is nearly always an error of estimation (Bijmolt, van Heerde,
   Pieters, Journal of Marketing Research 2005: -2.62 on average over 1,851 published elasticities).
@@ -32,6 +34,9 @@ from simulators.demand.instruments import LEAST_STRENGTH
 from simulators.passport.verdict import Figure, Reason, Verdict
 
 __all__ = ["THRESHOLDS", "Source", "Threshold", "held", "threshold"]
+
+_ERRORS = 2.0
+"""Standard errors by which an estimate has to miss its limits to fail."""
 
 
 class Source(Enum):
@@ -120,5 +125,9 @@ def held(
         return Figure(figure, value, error, limit.low, limit.high, Verdict.NOT_APPLICABLE, reason)
     if not math.isfinite(value):
         raise ValueError(f"{check}.{figure} is {value} and no reason is given.")
-    verdict = Verdict.PASSED if limit.low <= value <= limit.high else Verdict.FAILED
+    miss = max(limit.low - value, value - limit.high, 0.0)
+    if 0.0 < miss <= _ERRORS * error:
+        unsure = Verdict.NOT_APPLICABLE
+        return Figure(figure, value, error, limit.low, limit.high, unsure, Reason.CHANCE)
+    verdict = Verdict.FAILED if miss > 0.0 else Verdict.PASSED
     return Figure(figure, value, error, limit.low, limit.high, verdict)

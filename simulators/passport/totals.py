@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,10 @@ def totals_check(model: DemandModel, found: Backtest, days: Dates) -> Check:
     kept = np.flatnonzero(groups.sold > 0.0)
     if len(kept) * len(days) < _LEAST_TOTALS:
         return absent("totals", Reason.FEW_TOTALS)
+    share = float(groups.inside[kept].mean())
+    error = math.sqrt(share * (1.0 - share) / (len(kept) * len(days)))
     figures = (
-        held("totals", "inside", float(groups.inside[kept].mean())),
+        held("totals", "inside", share, error=error),
         held("totals", "shop_inside", float(shop.inside.mean())),
         held("totals", "totals", float(len(kept) * len(days))),
     )

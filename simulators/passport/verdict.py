@@ -30,8 +30,10 @@ class Reason(Enum):
     FEW_TOTALS = "few_totals"
     FEW_MOVES = "few_moves"
     NO_MOVES = "no_moves"
+    CHANCE = "chance"
     NO_COSTS = "no_costs"
     WEAK_INSTRUMENT = "weak_instrument"
+    TESTED = "tested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Check:
     code
         Its name, by which a failure may be accepted.
     verdict
-        Failed if any figure is, else passed if any did, else not applicable.
+        See :func:`check`.
     figures
         In reading order.
     reason
@@ -114,11 +116,15 @@ class Check:
 
 
 def check(code: str, figures: tuple[Figure, ...], table: Table | None = None) -> Check:
-    """Return the check that its figures make: one failure fails it, one pass among none makes it pass."""
-    verdicts = {figure.verdict for figure in figures}
-    order = (Verdict.FAILED, Verdict.PASSED, Verdict.NOT_APPLICABLE)
+    """Return the check that its figures make.
+
+    One failure fails it. It passes if every figure that has limits keeps them; where one cannot be judged,
+    the check cannot be told either, for the same reason.
+    """
+    verdicts = {figure.verdict for figure in figures if figure.limited}
+    order = (Verdict.FAILED, Verdict.NOT_APPLICABLE, Verdict.PASSED)
     verdict = next((v for v in order if v in verdicts), Verdict.NOT_APPLICABLE)
-    reasons = [figure.reason for figure in figures if figure.reason is not None]
+    reasons = [figure.reason for figure in figures if figure.limited and figure.reason is not None]
     reason = reasons[0] if verdict is Verdict.NOT_APPLICABLE and reasons else None
     return Check(code, verdict, tuple(map(_rounded, figures)), reason, _short(table or Table((), ())))
 

@@ -93,7 +93,7 @@ def test_too_many_bad_rows_end_with_the_report_and_exit_3(tmp_path: Path) -> Non
 def test_validate_elasticities_and_recommend_agree_with_the_contract(
     run_folder: Path, tmp_path: Path
 ) -> None:
-    validated = _ok("validate", run_folder)
+    validated = _ok("validate", run_folder, "--out", tmp_path / "passport")
     assert validated["periods"] == 5
     assert not validated["own_holdout"]
     assert validated["wmape"] < validated["naive_wmape"]

@@ -86,7 +86,8 @@ def findings(shop_folder: Path, run_folder: Path, tmp_path_factory: pytest.TempP
     _json("simulate", run_folder, *words, "--out", out / "sim")
     check = _json("check", shop_folder, "--quarantine", out / "bad")
     files = (out / "sim", out / "e.parquet", out / "r.parquet")
-    return Findings(run_folder, check, _json("validate", run_folder), *files)
+    validation = _json("validate", run_folder, "--quick", "--out", out / "passport")
+    return Findings(run_folder, check, validation, *files)
 
 
 def test_no_english_label_is_in_a_spanish_report(findings: Findings) -> None:
@@ -129,7 +130,7 @@ def test_no_english_label_is_in_a_spanish_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("validate", "RUN"),
+        ("validate", "RUN", "--quick", "--out", "OUT/passport"),
         ("elasticities", "RUN", "--out", "OUT/e.parquet"),
         ("recommend", "RUN", "--policy", "static", "--out", "OUT/r.parquet"),
         (
