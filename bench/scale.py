@@ -8,7 +8,7 @@ size is opened (every check of the contract) and aggregated in a process of its 
 system tells. The last two columns are processor and wall time a line over those of the smallest size; 1 is
 linear. Other work on the machine lengthens wall time only, so the verdict rests on processor time.
 
-Tables and sessions lie in TMPDIR and are removed; 100 times need about 30 GB there.
+Tables and sessions lie in TMPDIR and are removed; 100 times need up to 15 GB there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from simulators.contract.tables import open_source
 from simulators.importers.complete_journey import import_complete_journey
 
 LIMIT_GB = 4.0
-_DISK_GB_A_TIME = 0.4
+_DISK_GB_A_TIME = 0.15
 """Disk that one repetition takes, tables and session together."""
 _GROWS = 1.1
 """Time a line may grow by so much over the smallest size before the bench says that it is not linear."""

@@ -13,9 +13,18 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 
-__all__ = ["Normal", "independent", "normal_equations", "planes", "total_by_cluster"]
+__all__ = [
+    "EXPLAINED",
+    "Normal",
+    "independent",
+    "normal_equations",
+    "planes",
+    "total_by_cluster",
+    "unexplained",
+    "without_periods",
+]
 
-_EXPLAINED = 1e-10
+EXPLAINED = 1e-10
 """A regressor is explained where what others leave of its sum of squares is a smaller share than this."""
 _ROUNDING = 1e-12
 
@@ -98,13 +107,26 @@ def independent(normal: Normal, columns: Floats) -> Bools:
     """
     T = len(normal.matrix) - len(columns)
     squares = np.einsum("knt,knt->k", columns, columns)
-    least = _EXPLAINED * np.concatenate([np.diagonal(normal.matrix)[:T], squares])
+    least = EXPLAINED * np.concatenate([np.diagonal(normal.matrix)[:T], squares])
     least[:T] = np.maximum(least[:T], 1e-9)
     usual: Bools = np.ones(len(least), dtype=np.bool_)
     usual[T - 1] = False
     if _all_pivots(normal.matrix[np.ix_(usual, usual)], least[usual]):
         return usual
-    rest = normal.matrix.copy()
+    return unexplained(normal.matrix, least)
+
+
+def unexplained(matrix: Floats, least: Floats) -> Bools:
+    """Return which of K columns earlier ones do not explain, bool [K], by Cholesky's pivots in order.
+
+    Parameters
+    ----------
+    matrix
+        float64 [K, K]; their products.
+    least
+        float64 [K]; a pivot must exceed it.
+    """
+    rest = matrix.copy()
     keep = np.zeros(len(rest), dtype=np.bool_)
     for j in range(len(rest)):
         if rest[j, j] > least[j]:
@@ -112,6 +134,23 @@ def independent(normal: Normal, columns: Floats) -> Bools:
             line = rest[j, j:] / np.sqrt(rest[j, j])
             rest[j:, j:] -= line[:, None] * line
     return keep
+
+
+def without_periods(columns: Floats, observed: Bools) -> Floats:
+    """Return what series and period effects leave of K regressors, float64 [K, N, T], 0 where not observed.
+
+    Parameters
+    ----------
+    columns
+        float64 [K, N, T]; of :func:`planes`.
+    observed
+        bool [N, T].
+    """
+    normal, T = normal_equations(observed.astype(np.float64), columns), observed.shape[1]
+    place = np.flatnonzero(independent(normal, columns)[:T])
+    effect = np.zeros((len(columns), T))
+    effect[:, place] = np.linalg.solve(normal.matrix[np.ix_(place, place)], normal.matrix[place, T:]).T
+    return planes(np.moveaxis(columns - effect[:, None, :], 0, 2), observed)
 
 
 def _all_pivots(matrix: Floats, least: Floats) -> bool:
