@@ -107,6 +107,10 @@ def import_folder(
             written = import_complete_journey(out, key_file)
         return _outcome(out, written, {})
     place = Path(source)
+    if not place.exists():
+        raise UsageError(
+            f"There is no file or folder {source}.", todo=f"Check the path, or give {COMPLETE_JOURNEY}."
+        )
     _require_products(place)
     mapped = _mapped(session, place, _settings(session, place, out, shop, said), said)
     with session.progress("import") as told:
