@@ -219,7 +219,7 @@ def pair_chart(rows: Sequence[Pair], origin: float, across: Axis) -> str:
     room = max(max(ends) - min(ends), 1e-9) * 0.08
     low, high = min(ends) - room, max(ends) + room
     frame = _Frame(_WIDTH, 34.0 * len(rows) + _BOTTOM, (low, high), (0.0, 1.0))
-    left, right = 158.0, 136.0
+    left, right = 158.0, 152.0
 
     def place(value: float) -> float:
         return left + (frame.width - left - right) * (value - low) / (high - low)

@@ -69,23 +69,32 @@ def render_passport(passport: Passport, data_name: str, texts: Texts) -> str:
     )
 
 
-def passport_told(passport: Passport, texts: Texts) -> str:
-    """Return the verdict as a sentence that names the checks that failed."""
-    return texts.text("passport", f"shown_{passport.verdict.value}", **_counts(passport, texts))
+def passport_told(checks: Mapping[str, str], verdict: str, texts: Texts, *, form: str = "shown") -> str:
+    """Return the verdict as a sentence that names the checks that failed.
 
-
-def _counts(passport: Passport, texts: Texts) -> dict[str, str]:
-    judged = sum(found.verdict is not Verdict.NOT_APPLICABLE for found in passport.checks)
-    failed = passport.failed
-    return {
-        "failed": texts.number(len(failed)),
-        "judged": texts.number(judged),
-        "names": ", ".join(f"{texts.text('passport_check', code)} ({code})" for code in failed),
-    }
+    Parameters
+    ----------
+    checks, verdict
+        Verdict by check, and of the whole, as `tarifa validate --json` prints them.
+    texts
+        In the reader's language.
+    form
+        ``shown`` on the command line, ``verdict`` as the headline of the page.
+    """
+    failed = [code for code, found in checks.items() if found == Verdict.FAILED.value]
+    judged = sum(found != Verdict.NOT_APPLICABLE.value for found in checks.values())
+    return texts.text(
+        "passport",
+        f"{form}_{verdict}",
+        failed=texts.number(len(failed)),
+        judged=texts.number(judged),
+        names=", ".join(f"{texts.text('passport_check', code)} ({code})" for code in failed),
+    )
 
 
 def _headline(passport: Passport, texts: Texts) -> str:
-    return texts.text("passport", f"verdict_{passport.verdict.value}", **_counts(passport, texts))
+    checks = {found.code: found.verdict.value for found in passport.checks}
+    return passport_told(checks, passport.verdict.value, texts, form="verdict")
 
 
 def _told(passport: Passport, verdict: Verdict, section: str, texts: Texts) -> list[tuple[str, str]]:
@@ -164,10 +173,14 @@ def _price_pictures(passport: Passport, texts: Texts) -> dict[str, Any]:
         shown["lift_chart"] = scatter_chart(said, came, units, axes)
         shown["thirds_chart"] = _thirds(lift, texts)
     if events.table.rows:
-        across = Axis(texts.text("chart", "sales_change"), partial(texts.percent, signed=True))
+        across = Axis(texts.text("chart", "sales_change"), partial(_change, texts=texts))
         shown["events_chart"] = pair_chart([_pair(row, texts) for row in events.table.rows], 0.0, across)
         shown["events_count"] = texts.number(float(_floats(events, "events").sum()))
     return shown
+
+
+def _change(share: float, texts: Texts) -> str:
+    return texts.percent(share, signed=share != 0.0)
 
 
 def _thirds(lift: Check, texts: Texts) -> str:

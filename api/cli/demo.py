@@ -22,6 +22,7 @@ import typer
 from api.check_texts import answers
 from api.cli.grid import grid
 from api.cli.session import INTERRUPTED, Debug, Language, Outcome, Session, carry_out
+from api.cli.validate import passport_lines
 from api.texts import Texts
 from pricing.errors import TarifaError
 
@@ -159,6 +160,7 @@ def _brief(step: Step, texts: Texts) -> tuple[str, ...]:
             word("held_out", count=texts.number(found["periods"])),
             *(word(name, **values) for name, values in figures.items()),
             word("slope", slope=told),
+            *passport_lines(found, texts),
         )
     return ()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulators.demand.validate import Validation
     from simulators.passport.passport import Passport
 
-__all__ = ["measures", "validate_folder", "validate_run", "validation_document"]
+__all__ = ["measures", "passport_lines", "validate_folder", "validate_run", "validation_document"]
 
 PASSPORT_KIND = "passport"
 """Kind of the folder that a passport lies in."""
@@ -56,7 +56,7 @@ def validate_run(
 def validate_folder(session: Session, run: Path, out: Path | None, seed: int, *, quick: bool) -> Outcome:
     """Validate the run of a folder and write its passport."""
     import simulators.run
-    from api.passport_page import passport_told, render_passport
+    from api.passport_page import render_passport
     from simulators.folders import claim
     from simulators.passport.issue import Effort, issue
 
@@ -70,10 +70,21 @@ def validate_folder(session: Session, run: Path, out: Path | None, seed: int, *,
             page = render_passport(made.passport, held.origin.data_name, session.texts)
             (draft / PASSPORT_FILE).write_bytes(made.passport.to_bytes())
             (draft / PASSPORT_PAGE).write_text(page, encoding="utf-8")
-    told_so = passport_told(made.passport, session.texts)
-    where = session.texts.text("passport", "place", place=str(place / PASSPORT_PAGE))
-    document = {**validation_document(made.validation), "passport": _passport_document(made.passport, place)}
-    return Outcome(document, (*_shown(made.validation, session.texts), escape(told_so), escape(where)))
+    told_of = _passport_document(made.passport, place)
+    document = {**validation_document(made.validation), "passport": told_of}
+    return Outcome(
+        document, (*_shown(made.validation, session.texts), *passport_lines(document, session.texts))
+    )
+
+
+def passport_lines(document: Mapping[str, Any], texts: Texts) -> tuple[str, str]:
+    """Return the passport's verdict and place, from what ``--json`` prints of a validation."""
+    from api.passport_page import passport_told
+
+    found = document["passport"]
+    page = str(Path(found["place"]) / PASSPORT_PAGE)
+    told = passport_told(found["checks"], found["verdict"], texts)
+    return escape(told), escape(texts.text("passport", "place", place=page))
 
 
 def _passport_document(made: Passport, place: Path) -> dict[str, object]:
