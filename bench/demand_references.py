@@ -202,7 +202,7 @@ def feature_table(
         log_depth = np.repeat(np.log(usual[1] / usual[0])[:, None], H, axis=1)
     series = panel.series
 
-    def spread(values: Floats) -> Floats:
+    def spread(values: Any) -> Any:
         return np.repeat(values, H)
 
     columns = {
