@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import statsmodels.api as sm
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from pricing.arrays import Bools, Floats
@@ -76,6 +77,11 @@ def main() -> int:
     print(f"{int(later.sum())} later offers, {int(redeemed[later].sum())} redeemed ({base:.1%}); ", end="")
     print(f"{int(over.sum())} of campaigns that were over")
     _print(rows)
+    fair = plain * window
+    gain, error = _gain(
+        ours.by_horizon[later], fair[later], redeemed[later], np.array(offers.customer)[later]
+    )
+    print(f"log loss below the logit told when the data end: {gain:.4f} +- {error:.4f} (s.e. by household)")
     print(f"calibration {model.calibration.round(3)}, learned on {model.calibrated_on} redeemed offers")
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
@@ -127,6 +133,15 @@ def _scores(p: Floats, y: Bools) -> tuple[float, float, float]:
     auc = (float(ranks[y].sum()) - ones * (ones + 1) / 2) / (ones * (len(y) - ones))
     loss = -float(np.where(y, np.log(p), np.log1p(-p)).mean())
     return auc, loss, float(p.sum()) / ones
+
+
+def _gain(ours: Floats, other: Floats, y: Bools, household: NDArray[np.str_]) -> tuple[float, float]:
+    """Return the mean log loss saved an offer, and its standard error clustered by household."""
+    saved = np.where(y, np.log(ours / other), np.log1p(-ours) - np.log1p(-other))
+    mean = float(saved.mean())
+    _, place = np.unique(household, return_inverse=True)
+    sums = np.bincount(place, saved - mean)
+    return mean, float(np.sqrt((sums**2).sum())) / len(saved)
 
 
 def _print(rows: list[Row]) -> None:

@@ -216,11 +216,12 @@ _HISTORIES = (
         FROM coupons AS k JOIN covered AS c USING (coupon_id) JOIN began AS b ON b.campaign_id = c.campaign_id
         WHERE k.percent IS NOT NULL
     ), shares AS (
-        SELECT c.campaign_id, c.coupon_id, any_value(c.percent) * avg(l.regular_price) AS amount
+        SELECT c.campaign_id, c.coupon_id, any_value(c.percent) * median(l.regular_price) AS amount
         FROM shared AS c JOIN household_lines AS l ON l.product_id = c.product_id AND l.day < c.day
         GROUP BY c.campaign_id, c.coupon_id
     ), given AS (SELECT DISTINCT campaign_id, coupon_id FROM covered)
-    SELECT g.campaign_id, ln(avg(nullif(coalesce(k.amount, s.amount), 0))) AS face_value
+    SELECT g.campaign_id,
+        ln(avg(nullif(coalesce(k.amount, s.amount), 0) ORDER BY g.coupon_id)) AS face_value
     FROM given AS g JOIN coupons AS k USING (coupon_id) LEFT JOIN shares AS s
         ON s.campaign_id = g.campaign_id AND s.coupon_id = g.coupon_id
     GROUP BY g.campaign_id
