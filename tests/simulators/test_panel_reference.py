@@ -233,7 +233,13 @@ def _covered_from(panel: Panel, shop: Shop) -> list[dt.date]:
 def _in_stock(shop: Shop, panel: Panel) -> Floats:
     counts = shop.tables["inventory"].copy()
     counts["period"] = _period(pd.to_datetime(counts["at"]), shop)
-    counts["there"] = (counts.on_hand > 0).astype(float)
+    counts = counts.sort_values("at")
+    counts["gone"] = counts.on_hand <= 0
+    following = (
+        counts.groupby(["product_id", "zone", "period"]).gone.shift(-1).fillna(value=False).astype(bool)
+    )
+    # What is there now and gone at the next count of the period was there for half of the time between.
+    counts["there"] = np.where(counts.gone, 0.0, np.where(following, 0.5, 1.0))
     share = counts.groupby(["product_id", "zone", "period"]).there.mean()
     wide = (
         share.unstack("period").reindex(columns=pd.DatetimeIndex(panel.periods)).ffill(axis=1).bfill(axis=1)  # noqa: PD010 - one value a cell
