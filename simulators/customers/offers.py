@@ -155,7 +155,7 @@ def _define_offers(engine: Engine, purpose: str | None) -> None:
     consented = agreed(purpose, "e.customer_id", 'e."at"')
     engine.run(
         f"""
-        CREATE TABLE offers AS
+        CREATE OR REPLACE TABLE offers AS
         SELECT e.customer_id, c.campaign_id, c.kind, min(e."at")::DATE AS day,
             (c.ends_at - INTERVAL 1 MICROSECOND)::DATE + 1 AS ends
         FROM coupon_exposures AS e LEFT JOIN coupons AS k USING (coupon_id)
@@ -175,13 +175,13 @@ def _define_histories(engine: Engine) -> None:
 
 _HISTORIES = (
     """
-    CREATE VIEW household_lines AS SELECT o.customer_id, o.order_id, o.line_id, o.product_id,
+    CREATE OR REPLACE VIEW household_lines AS SELECT o.customer_id, o.order_id, o.line_id, o.product_id,
         o.ordered_at::DATE AS day, o.regular_price
     FROM orders AS o JOIN (SELECT DISTINCT customer_id FROM offers) USING (customer_id)
     WHERE o.status = 'paid'
     """,
     """
-    CREATE TABLE visits AS
+    CREATE OR REPLACE TABLE visits AS
     WITH used AS (
         SELECT order_id, count(DISTINCT coalesce(line_id, '')) AS lines
         FROM discounts WHERE kind = 'coupon' GROUP BY order_id
@@ -190,13 +190,13 @@ _HISTORIES = (
     FROM placed LEFT JOIN used USING (order_id) GROUP BY customer_id, day
     """,
     """
-    CREATE TABLE bought AS
+    CREATE OR REPLACE TABLE bought AS
     SELECT customer_id, product_id, any_value(coalesce(p.subcategory, p.category)) AS subcategory, day,
         count(*) AS lines
     FROM household_lines JOIN products AS p USING (product_id) GROUP BY customer_id, product_id, day
     """,
     """
-    CREATE TABLE covered AS
+    CREATE OR REPLACE TABLE covered AS
     WITH named AS (
         SELECT coalesce(x.campaign_id, k.campaign_id) AS campaign_id, x.coupon_id, x.product_id, x.category
         FROM coupon_products AS x LEFT JOIN coupons AS k USING (coupon_id)
@@ -209,7 +209,7 @@ _HISTORIES = (
     FROM products_named JOIN products USING (product_id)
     """,
     """
-    CREATE TABLE face_values AS
+    CREATE OR REPLACE TABLE face_values AS
     WITH began AS (SELECT campaign_id, min(day) AS day FROM offers GROUP BY campaign_id),
     shared AS MATERIALIZED (
         SELECT c.campaign_id, c.coupon_id, c.product_id, k.percent, b.day

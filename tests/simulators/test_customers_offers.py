@@ -100,6 +100,14 @@ def test_only_households_that_agreed_count(tmp_path: Path) -> None:
     assert list(zip(found.customer, found.campaign, strict=True)) == [("c1", "n")]
 
 
+def test_a_session_may_be_asked_twice(tmp_path: Path) -> None:
+    folder = write_shop(tmp_path, orders=orders(*LINES), **TABLES)
+    with open_source(folder, today=TODAY) as source:
+        first, again = build_offers(source, None), build_offers(source, None)
+    assert first.customer == again.customer
+    np.testing.assert_array_equal(first.features, again.features)
+
+
 def test_without_consents_nobody_agreed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No household was offered a coupon") as caught:
         offers(tmp_path, "personal_offers")
