@@ -161,7 +161,9 @@ class Validation:
     totals: Totals
 
 
-def validate(model: DemandModel, panel: Panel, *, own_holdout: bool = False) -> Validation:
+def validate(
+    model: DemandModel, panel: Panel, *, own_holdout: bool = False, cells: Backtest | None = None
+) -> Validation:
     """Validate a model on the periods of `panel` from ``model.until`` on.
 
     Parameters
@@ -172,13 +174,15 @@ def validate(model: DemandModel, panel: Panel, *, own_holdout: bool = False) -> 
         All periods, earlier and later; every series of the model must be in it.
     own_holdout
         Told on to the report.
+    cells
+        Backtest of this model on this panel, where it has been made already.
 
     Raises
     ------
     DataError
         If no period is held out, or nothing sold in them.
     """
-    everything = backtest(model, panel)
+    everything = cells or backtest(model, panel)
     found = everything.take(everything.inside)
     start = panel.position(np.datetime64(model.until))
     later = panel.periods[start:]

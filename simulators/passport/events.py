@@ -56,21 +56,11 @@ class Events:
     transform: Floats
 
 
-def steady_sellers(model: DemandModel, panel: Panel) -> Bools:
-    """Return which series of the model sold in nine of ten of their training periods, bool [N].
-
-    Parameters
-    ----------
-    model
-        N series.
-    panel
-        Their training panel, in the model's order.
-    """
+def steady_sellers(panel: Panel) -> Bools:
+    """Return which series of a training panel sold in nine of ten of their periods, bool [N]."""
     watched = observed(panel)
     sold = ((panel.units > 0.0) & watched).sum(axis=1)
-    return np.asarray(sold >= _STEADY * np.maximum(watched.sum(axis=1), 1), dtype=np.bool_)[
-        : len(model.series)
-    ]
+    return np.asarray(sold >= _STEADY * np.maximum(watched.sum(axis=1), 1), dtype=np.bool_)
 
 
 def price_events(model: DemandModel, found: Backtest, steady: Bools, seed: int) -> Events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -87,8 +87,8 @@ def issue(
     work = effort or Effort()
     progress("the model of the earlier part" if not run.holdout else "holdout", 0.0)
     judged = held_out_run(run, lambda what, share: progress(what, 0.3 * share))
-    shown = replace(validate(judged.model, judged.panel), own_holdout=judged is not run)
     everything = backtest(judged.model, judged.panel)
+    shown = validate(judged.model, judged.panel, own_holdout=judged is not run, cells=everything)
     found = everything.take(everything.inside)
     progress("checks", 0.35)
     rolled = origins_check(
@@ -134,7 +134,7 @@ def level_check(found: Validation) -> Check:
 
 
 def _price_checks(run: Run, found: Backtest, seed: int) -> tuple[Check, ...]:
-    steady = steady_sellers(run.model, run.training)
+    steady = steady_sellers(run.training)
     return lift_check(found, steady), events_check(price_events(run.model, found, steady, seed))
 
 

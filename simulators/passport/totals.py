@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pricing.arrays import Dates, Floats
+from pricing.arrays import Bools, Dates, Floats
 from pricing.model import DemandModel
 from simulators.demand.forecast import sales_quantiles
 from simulators.demand.metrics import total_by
@@ -32,14 +32,14 @@ class Bands:
     upper: Floats
 
     @property
-    def sold(self) -> Floats:
-        """Whether each group is expected to sell anything, bool-like float64 [G]: else it says nothing."""
-        return np.asarray(self.expected.sum(axis=1) > 0.0, dtype=np.float64)
+    def sold(self) -> Bools:
+        """Whether each group is expected to sell anything, bool [G]; else it says nothing."""
+        return np.asarray(self.expected.sum(axis=1) > 0.0, dtype=np.bool_)
 
     @property
-    def inside(self) -> Floats:
-        """1 where a total lies in its band, else 0; float64 [G, H]."""
-        return np.asarray((self.actual >= self.lower) & (self.actual <= self.upper), dtype=np.float64)
+    def inside(self) -> Bools:
+        """Whether each total lies in its band, bool [G, H]."""
+        return np.asarray((self.actual >= self.lower) & (self.actual <= self.upper), dtype=np.bool_)
 
 
 def category_bands(model: DemandModel, found: Backtest, periods: int) -> tuple[Bands, Bands]:
@@ -69,7 +69,7 @@ def category_bands(model: DemandModel, found: Backtest, periods: int) -> tuple[B
 def totals_check(model: DemandModel, found: Backtest, days: Dates) -> Check:
     """Judge the category totals of the held-out periods `days` [H]; the shop's are told beside them."""
     groups, shop = category_bands(model, found, len(days))
-    kept = np.flatnonzero(groups.sold > 0.0)
+    kept = np.flatnonzero(groups.sold)
     if len(kept) * len(days) < _LEAST_TOTALS:
         return absent("totals", Reason.FEW_TOTALS)
     share = float(groups.inside[kept].mean())

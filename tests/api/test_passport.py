@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,14 @@ def test_it_lies_beside_the_run_unless_told_and_takes_no_foreign_folder(
     run_folder: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    run.symlink_to(run_folder)
+    shutil.copytree(run_folder, run)
+    result = _call("validate", run, "--quick", "--language", "es")
+    assert result.exit_code == 0
+    assert "run.passport" in result.stdout.replace("\n", "")
+    assert sorted(path.name for path in (tmp_path / "run.passport").iterdir()) == [
+        "passport.html", "passport.json", "tarifa.json",
+    ]  # fmt: skip
+    assert (run / "tarifa.json").read_bytes() == (run_folder / "tarifa.json").read_bytes()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     refused = _call("validate", run_folder, "--out", tmp_path / "mine", "--quick")

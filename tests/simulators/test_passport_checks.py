@@ -28,7 +28,7 @@ from simulators.passport.distribution import (
     randomised_pit,
     sales_cdf,
 )
-from simulators.passport.events import events_check, price_events
+from simulators.passport.events import events_check, price_events, steady_sellers
 from simulators.passport.evidence import instrument_check, sensitivity_check
 from simulators.passport.lift import elasticity_thirds, lift_check
 from simulators.passport.replay import replay, replay_check
@@ -36,6 +36,7 @@ from simulators.passport.thresholds import THRESHOLDS, held
 from simulators.passport.totals import category_bands, totals_check
 from simulators.passport.verdict import Figure, Reason, Verdict, absent, check
 from simulators.worlds import toy_shop
+from tests.simulators.demand_truth import make
 
 DAYS = np.datetime64("2025-01-06") + 7 * np.arange(4)
 
@@ -262,6 +263,17 @@ def test_price_changes_seen_only_where_something_sold_are_judged_without_bias() 
     assert len(moved.units) == sold.sum()
     none = (5.0 / (5.0 + cells.expected[sold])) ** 5.0
     np.testing.assert_allclose(moved.expected, cells.expected[sold] / (1.0 - none))
+
+
+def test_steady_sellers_sold_in_nine_of_ten_periods_that_count() -> None:
+    panel = make(3, 2).panel
+    units = np.ones_like(panel.units)
+    units[1, :6] = 0.0  # nothing before its launch in the seventh period, which is left out
+    units[2, 10:17] = 0.0  # 7 of 59 periods without a sale
+    on_sale = np.ones_like(panel.on_sale)
+    on_sale[1, :6] = False
+    steady = steady_sellers(replace(panel, units=units, on_sale=on_sale))
+    assert steady.tolist() == [True, True, False]
 
 
 def test_an_effect_half_as_large_as_promised_fails_and_few_events_are_no_verdict() -> None:
