@@ -27,10 +27,11 @@ from simulators.importers.complete_journey import import_complete_journey
 _SPLIT = "2017-09-15"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _WITHIN = 0.01
+_WORLDS = 5
 
 
 def main() -> int:
-    """Run the bench; 1 where the replayed visit rate is more than a point away from the actual one."""
+    """Run the bench; 1 where the visit rate of any replay is more than a point away from the actual one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, help="imported Complete Journey folder (default: import it)")
     parser.add_argument("--seed", type=int, default=1)
@@ -42,7 +43,7 @@ def main() -> int:
     visited = shopping.visited[[place[name] for name in model.customer]]
     before, actual = visited[:, : split - shopping.first_day], visited[:, split - shopping.first_day :]
     days = actual.shape[1]
-    replay = simulate_visits(model, days, options.seed)
+    worlds = [simulate_visits(model, days, options.seed, draw=draw) for draw in range(_WORLDS)]
     since_first = before.shape[1] - np.argmax(before, axis=1)
     print(f"{len(actual)} households, {days} days")
     print("forecast of each household's shopping days: rate, mean Poisson deviance, mean absolute error")
@@ -53,10 +54,13 @@ def main() -> int:
     ):
         _print_forecast(name, actual, np.maximum(expected.astype(np.float64), 0.5))
     print(f"{'replay':24}{'rate':>8}{'silent 28 days':>16}   shopping days, quantiles {_QUANTILES}")
-    for name, drawn in (("actual", actual), ("tarifa, one world", replay)):
+    for name, drawn in (
+        ("actual", actual),
+        *((f"tarifa, world {i}", drawn) for i, drawn in enumerate(worlds)),
+    ):
         _print_replay(name, drawn)
-    away = abs(float(replay.mean() - actual.mean()))
-    print(f"visit rate off by {100 * away:.2f} points (to reach: 1)")
+    away = max(abs(float(drawn.mean() - actual.mean())) for drawn in worlds)
+    print(f"visit rate off by at most {100 * away:.2f} points (to reach: 1)")
     return int(away > _WITHIN)
 
 

@@ -29,6 +29,7 @@ __all__ = ["ABSENCES", "ShoppingDays", "VisitModel", "build_shopping_days", "fit
 ABSENCES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 22, 29, 57], dtype=np.int64)
 """First days since the last shopping day of each class of absence; the last class never ends."""
 
+_NODES = 5
 _PRECISION = 1.0
 _LEVEL_PRECISION = 1e-6
 _THURSDAY = 3
@@ -116,29 +117,31 @@ class VisitModel:
         return out
 
     def expected(self, days: int) -> Floats:
-        """Return the exact probability [H, days] that each household shops on each day from `as_of` on.
+        """Return the probability [H, days] that each household shops on each day from `as_of` on.
 
-        The distribution over days since the last visit is carried forward, so no draw is needed; absences
-        longer than the last class begins are one state.
+        Averaged over the posterior of its effect (Gauss-Hermite, five nodes). For each effect it is exact: the
+        distribution over days since the last visit is carried forward, so no draw is needed; absences longer
+        than the last class begins are one state.
         """
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+        out = np.zeros((len(self.customer), days))
+        for z, w in zip(nodes, weights / weights.sum(), strict=True):
+            out += w * self._forward(self.effect + z * self.effect_sd, days)
+        return out
+
+    def _forward(self, effect: Floats, days: int) -> Floats:
         longest = int(ABSENCES[-1])
-        since = np.arange(1, longest + 1)
+        since: Ints = np.arange(1, longest + 1, dtype=np.int64)
         state = np.zeros((len(self.customer), longest))
         start = np.clip(self.as_of - self.last_visit, 1, longest)
         state[np.arange(len(start)), start - 1] = 1.0
         out = np.empty((len(start), days))
-        effect = self._shrunk()[:, None]
         for d in range(days):
-            going = state * self.hazard(self.as_of + d, since, effect)
+            going = state * self.hazard(self.as_of + d, since, effect[:, None])
             out[:, d] = going.sum(axis=1)
             staying = state - going
             state = np.concatenate([out[:, d : d + 1], staying[:, :-1]], axis=1)
             state[:, -1] += staying[:, -1]
-        return out
-
-    def _shrunk(self) -> Floats:
-        """Return effects whose hazard is about the hazard averaged over their posterior (MacKay 1992)."""
-        out: Floats = (self.level + self.effect) / np.sqrt(1.0 + np.pi * self.effect_sd**2 / 8.0) - self.level
         return out
 
     def to_bytes(self) -> bytes:
