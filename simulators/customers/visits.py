@@ -120,8 +120,8 @@ class VisitModel:
         """Return the probability [H, days] that each household shops on each day from `as_of` on.
 
         Averaged over the posterior of its effect (Gauss-Hermite, five nodes). For each effect it is exact:
-        the distribution over days since the last visit is carried forward, so no draw is needed; absences longer
-        than the last class begins are one state.
+        the distribution over days since the last visit is carried forward, so no draw is needed;
+        absences longer than the last class begins are one state.
         """
         nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
         out = np.zeros((len(self.customer), days))
