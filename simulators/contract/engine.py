@@ -151,6 +151,8 @@ def open_engine(
             connection = duckdb.connect(place, config=cast("Any", config))
         try:
             connection.execute("SET TimeZone = 'UTC'")
+            # DuckDB draws its own bar on standard output once a query takes seconds, into what --json prints.
+            connection.execute("SET enable_progress_bar = false")
             yield Engine(connection, folder)
         finally:
             connection.close()
