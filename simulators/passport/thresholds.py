@@ -1,10 +1,10 @@
 """Every threshold of a passport, in this one place, each with its source.
 
-The limits were written down before any passport was made, and none was moved to let a model pass. A figure that
-is not listed is told and not judged. An estimate with a standard error fails where it misses its limits by more
-than two of them; where it misses by less, chance would explain it, and it neither fails nor passes. That rule
-came after the first passports: without it the true model of a small invented shop failed. On a year of grocery
-data it turned one check, price changes, from failed to one that cannot be told.
+The limits were written down before any passport was made, and none was moved to let a model pass. A figure
+that is not listed is told and not judged. An estimate with a standard error fails where it misses its
+limits by more than two of them; where it misses by less, chance would explain it, and it neither fails nor
+passes. That rule came after the first passports: without it the true model of a small invented shop failed.
+On a year of grocery data it turned one check, price changes, from failed to one that cannot be told.
 
 The sources:
 
