@@ -105,7 +105,8 @@ def price_control(panel: Panel) -> Control | None:
     if not strong and drawn[tested].sum() < _LEAST_TESTS:
         return None if stage is None else Control(np.zeros((*x.shape, 2)), *_nobody(len(x)), stage)
     explained = np.zeros_like(x) if stage is None or not strong else z @ np.array(stage.slopes)
-    v = np.where(drawn, 0.0, _within(x - explained, free))
+    # Less series means only: weeks in which all prices are high may follow demand as well.
+    v = np.where(drawn, 0.0, _less_series_mean(x - explained, free))
     moved = np.asarray((z != 0.0).any(axis=(1, 2)) & strong, dtype=np.bool_)
     before = np.concatenate([v[:, :1], v[:, :-1]], axis=1)
     return Control(np.stack([v, before], axis=2), moved, tested, stage)
@@ -169,6 +170,12 @@ def _first_stage(names: tuple[str, ...], z: Floats, x: Floats, free: Bools) -> F
         series=count,
         refused=count < _LEAST_SERIES or strength < LEAST_STRENGTH,
     )
+
+
+def _less_series_mean(values: Floats, watched: Bools) -> Floats:
+    count = np.maximum(watched.sum(axis=1, keepdims=True), 1)
+    mean = np.where(watched, values, 0.0).sum(axis=1, keepdims=True) / count
+    return np.where(watched, values - mean, 0.0)
 
 
 def _within(values: Floats, watched: Bools) -> Floats:
