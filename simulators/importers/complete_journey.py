@@ -25,7 +25,7 @@ from pathlib import Path
 
 from pricing.errors import UsageError
 from pricing.schema import CONTRACT_VERSION
-from simulators.contract.engine import Engine, literal, open_engine
+from simulators.contract.engine import Engine, file_literal, literal, open_engine
 from simulators.contract.shop_file import SHOP_FILE, CostAssumption, ShopFile, Zone, render_shop_file
 from simulators.folders import claim
 from simulators.importers.pseudonyms import pseudonyms, read_key
@@ -117,7 +117,7 @@ def import_complete_journey(out: Path, key_file: Path) -> tuple[ImportedTable, .
     key = read_key(key_file, out)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft, open_engine() as engine:
         for name in _FILES:
-            path = literal(str(source / f"{name}.parquet"))
+            path = file_literal(source / f"{name}.parquet")
             engine.run(f"CREATE VIEW source_{name} AS SELECT * FROM read_parquet({path})")
         _households(engine, key)
         written = tuple(_write(engine, name, sql, draft) for name, sql in _tables())
@@ -153,9 +153,9 @@ def _households(engine: Engine, key: bytes) -> None:
 
 
 def _write(engine: Engine, name: str, sql: str, folder: Path) -> ImportedTable:
-    target = literal(str(folder / f"{name}.parquet"))
-    engine.run(f"COPY ({sql}) TO {target} (FORMAT parquet, COMPRESSION zstd)")
-    rows = engine.count(f"SELECT count(*) FROM read_parquet({target})")
+    target = folder / f"{name}.parquet"
+    engine.run(f"COPY ({sql}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+    rows = engine.count(f"SELECT count(*) FROM read_parquet({file_literal(target)})")
     return ImportedTable(name, rows, ())
 
 
