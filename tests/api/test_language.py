@@ -206,7 +206,9 @@ def test_a_common_mistake_is_explained_in_spanish(mistake: str, tmp_path: Path) 
 
 def test_an_error_in_spanish_has_spanish_headings(tmp_path: Path) -> None:
     result = _call("check", tmp_path / "nowhere", "--language", "es")
-    assert _plain(result.stderr) == (
+    expected = (
         f"Los datos incumplen el contrato: No existe la carpeta de datos {tmp_path / 'nowhere'}. "
         "Qué hacer: Revise la ruta, o importe antes los datos."
     )
+    # A terminal breaks lines where the length of the path makes it.
+    assert "".join(result.stderr.split()) == "".join(expected.split())

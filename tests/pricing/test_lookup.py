@@ -81,7 +81,8 @@ def test_first_and_last_rung_are_what_a_plain_search_finds(seed: int, rungs: int
     assert first.shape == last.shape == (4, 3)
     for b, n in np.ndindex(4, 3):
         places = [k for k in range(rungs) if flags[b, n, k]]
-        assert (first[b, n], last[b, n]) == ((places[0], places[-1]) if places else (-1, -1))
+        expected = (places[0], places[-1]) if places else (-1, -1)
+        assert (int(first[b, n]), int(last[b, n])) == expected
 
 
 def test_a_price_is_found_on_its_ladder_whatever_the_axes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_the_price_in_force_is_one_that_a_shelf_showed(tmp_path: Path) -> None:
     lines += [line(1, "south", 8, 7), line(2, "north", 99)]
     with open_source(write_shop(tmp_path / "d", orders=table(*lines)), today=TODAY) as source:
         build_panel(source)
-        day = (MONDAY + 14).item()
+        day = dt.date.fromisoformat(str(MONDAY + 14))
         shown = source.engine.rows(f"SELECT * FROM {shown_prices(day)} ORDER BY n, t")
     assert [(n, t) for n, t, _, _ in shown] == [(0, 0), (0, 1)], "the third week is not known yet"
     assert all(regular in (800, 1200) for _, _, _, regular in shown)
