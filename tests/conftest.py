@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from simulators.importers.complete_journey import import_complete_journey
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # In the background an interrupt is ignored, children inherit that, and tests interrupt theirs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

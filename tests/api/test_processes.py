@@ -204,6 +204,8 @@ def _talk(here: Path, words: Sequence[object], answers: Sequence[tuple[str, str]
         if waiting and waiting[0][0] in shown[since:]:
             since = len(shown)
             os.write(terminal, waiting.pop(0)[1].encode())
+    else:
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     assert "Traceback" not in shown, shown
