@@ -187,39 +187,36 @@ def histogram(values: Floats, low: float, high: float, axes: tuple[Axis, Axis], 
     return _svg(frame, marks + "".join(bars) + frame.named(across.label, up.label))
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line from `start` to `end` between two texts, and the dots on it: class, place and radius."""
+
+    label: str
+    text: str
+    start: float
+    end: float
+    dots: tuple[tuple[str, float, int], ...]
+
+
 def interval_chart(rows: Sequence[Bar], origin: float, across: Axis) -> str:
     """Draw one dot with its interval a row, against the line at `origin`."""
-    ends = [origin, *(row.lower for row in rows), *(row.upper for row in rows)]
-    room = max(max(ends) - min(ends), 1e-9) * 0.08
-    low, high = min(ends) - room, max(ends) + room
-    frame = _Frame(_WIDTH, 34.0 * len(rows) + _BOTTOM, (low, high), (0.0, 1.0))
-    left, right = 178.0, 76.0
-
-    def place(value: float) -> float:
-        return left + (frame.width - left - right) * (value - low) / (high - low)
-
-    x0, foot = place(origin), frame.height - _BOTTOM
-    parts = [f'<line class="rule strong" x1="{x0:.1f}" x2="{x0:.1f}" y1="4" y2="{foot:.1f}"/>']
-    for number, row in enumerate(rows):
-        y, start, end = 34.0 * number + 17.0, place(row.lower), place(row.upper)
-        parts += [
-            f'<text class="label" x="4" y="{y + 4:.1f}">{escape(row.label)}</text>',
-            f'<line class="whisker" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>',
-            f'<circle class="dot" cx="{place(row.value):.1f}" cy="{y}" r="5"/>',
-            f'<text class="label end" x="{frame.width - 4}" y="{y + 4:.1f}">{escape(row.text)}</text>',
-        ]
-    tick = escape(across.form(origin))
-    parts.append(f'<text class="tick mid" x="{x0:.1f}" y="{frame.height - 28:.1f}">{tick}</text>')
-    return _svg(frame, "".join(parts) + frame.named(across.label, ""))
+    listed = [_Row(r.label, r.text, r.lower, r.upper, (("dot", r.value, 5),)) for r in rows]
+    return _listed(listed, origin, across, left=178.0, right=76.0)
 
 
 def pair_chart(rows: Sequence[Pair], origin: float, across: Axis) -> str:
     """Draw what was said (open dot) and what came (filled dot) a row, against the line at `origin`."""
-    ends = [origin, *(row.said for row in rows), *(row.came for row in rows)]
+    listed = [
+        _Row(r.label, r.text, r.said, r.came, (("actual", r.came, 4), ("said", r.said, 7))) for r in rows
+    ]
+    return _listed(listed, origin, across, left=158.0, right=152.0)
+
+
+def _listed(rows: Sequence[_Row], origin: float, across: Axis, *, left: float, right: float) -> str:
+    ends = [origin, *(row.start for row in rows), *(row.end for row in rows)]
     room = max(max(ends) - min(ends), 1e-9) * 0.08
     low, high = min(ends) - room, max(ends) + room
     frame = _Frame(_WIDTH, 34.0 * len(rows) + _BOTTOM, (low, high), (0.0, 1.0))
-    left, right = 158.0, 152.0
 
     def place(value: float) -> float:
         return left + (frame.width - left - right) * (value - low) / (high - low)
@@ -227,12 +224,11 @@ def pair_chart(rows: Sequence[Pair], origin: float, across: Axis) -> str:
     x0, foot = place(origin), frame.height - _BOTTOM
     parts = [f'<line class="rule strong" x1="{x0:.1f}" x2="{x0:.1f}" y1="4" y2="{foot:.1f}"/>']
     for number, row in enumerate(rows):
-        y, said, came = 34.0 * number + 17.0, place(row.said), place(row.came)
+        y, start, end = 34.0 * number + 17.0, place(row.start), place(row.end)
         parts += [
             f'<text class="label" x="4" y="{y + 4:.1f}">{escape(row.label)}</text>',
-            f'<line class="whisker" x1="{said:.1f}" x2="{came:.1f}" y1="{y}" y2="{y}"/>',
-            f'<circle class="actual" cx="{came:.1f}" cy="{y}" r="4"/>',
-            f'<circle class="said" cx="{said:.1f}" cy="{y}" r="7"/>',
+            f'<line class="whisker" x1="{start:.1f}" x2="{end:.1f}" y1="{y}" y2="{y}"/>',
+            *(f'<circle class="{kind}" cx="{place(at):.1f}" cy="{y}" r="{r}"/>' for kind, at, r in row.dots),
             f'<text class="label end" x="{frame.width - 4}" y="{y + 4:.1f}">{escape(row.text)}</text>',
         ]
     tick = escape(across.form(origin))

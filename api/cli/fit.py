@@ -16,7 +16,8 @@ from api.texts import Texts
 
 if TYPE_CHECKING:
     from policies.serve.shelf import Shelf
-    from simulators.run import Run
+    from simulators.demand.instruments import FirstStage
+from simulators.run import Run
 
 __all__ = ["fit_data", "fit_folder"]
 
@@ -120,5 +121,24 @@ def _summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table:
         for kind, how, count in report.identified
         if count
     ]
+    known += _first_stage(report.first_stage, texts)
     header = [texts.text("fit", code) for code in ("coefficient", "mean", "error", "spread")]
     return grid(title, header, rows + known, right=(1, 2, 3))
+
+
+def _first_stage(stage: FirstStage | None, texts: Texts) -> list[tuple[str, str, str, str]]:
+    """Return how instruments move prices, and whether they do so strongly enough to be used."""
+    if stage is None:
+        return []
+    verdict = "instruments_refused" if stage.refused else "instruments_used"
+    moved = zip(stage.names, stage.slopes, stage.standard_errors, strict=True)
+    rows = [
+        (
+            texts.text("fit", "instrument", name=name),
+            texts.number(slope, 3, signed=True),
+            texts.number(error, 3),
+            "",
+        )
+        for name, slope, error in moved
+    ]
+    return [*rows, (texts.text("fit", verdict), texts.number(stage.strength, 1), "", "")]

@@ -229,10 +229,9 @@ def _instruments(
     )
     values = np.full((len(names), *shape), np.nan)
     values[tuple(found[k].astype(np.int64) for k in ("j", "n", "t"))] = found["value"]
-    place = np.arange(shape[1], dtype=np.int64)
-    last = np.maximum.accumulate(np.where(np.isfinite(values), place, -1), axis=2)
-    carried_on = np.take_along_axis(values, np.maximum(last, 0), axis=2)
-    return np.moveaxis(np.where(last < 0, np.nan, carried_on), 0, 2), names
+    begun = np.logical_or.accumulate(np.isfinite(values), axis=2)
+    filled = _forward(values.reshape(-1, shape[1])).reshape(values.shape)
+    return np.moveaxis(np.where(begun, filled, np.nan), 0, 2), names
 
 
 def _tested(engine: Engine, shape: tuple[int, int]) -> Bools:

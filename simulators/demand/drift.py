@@ -39,11 +39,20 @@ class Drift:
     survival: float
     variance: float
 
-    @property
-    def precision(self) -> tuple[float, float, float]:
-        """Diagonal of the precision matrix at either end and between, and its only off-diagonal value."""
+    def precision(self, periods: int) -> tuple[Floats, float]:
+        """Return the diagonal [periods] of the precision matrix, and its only off-diagonal value."""
         scale = 1.0 / (self.variance * (1.0 - self.survival**2))
-        return scale, scale * (1.0 + self.survival**2), -scale * self.survival
+        diagonal = np.full(periods, scale * (1.0 + self.survival**2))
+        diagonal[[0, -1]] = scale if periods > 1 else 1.0 / self.variance
+        return diagonal, -scale * self.survival
+
+    def precise(self, path: Floats) -> Floats:
+        """Return the precision matrix times each row of `path` [n, T]."""
+        diagonal, off = self.precision(path.shape[1])
+        out: Floats = diagonal * path
+        out[:, 1:] += off * path[:, :-1]
+        out[:, :-1] += off * path[:, 1:]
+        return out
 
     def ahead(self, period_days: int) -> tuple[float, float]:
         """Return what the mean drift of the coming eight weeks keeps of the last one's, and its own variance.
@@ -105,11 +114,8 @@ class Chain:
 
 def chain(weight: Floats, drift: Drift) -> Chain:
     """Factorise ``diag(weight) + precision of the drift``; `weight` is [n, T], not negative."""
-    end, middle, off = drift.precision
-    pivot = weight + middle
-    pivot[:, [0, -1]] += end - middle
-    if pivot.shape[1] == 1:
-        pivot = weight + 1.0 / drift.variance
+    diagonal, off = drift.precision(weight.shape[1])
+    pivot = weight + diagonal
     for t in range(1, pivot.shape[1]):
         pivot[:, t] -= off**2 / pivot[:, t - 1]
     return Chain(pivot, off)

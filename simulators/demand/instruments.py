@@ -17,6 +17,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
+from simulators.demand.absorption import planes, without_periods
 from simulators.demand.design import known_prices, observed
 
 __all__ = ["CONTROLS", "LEAST_STRENGTH", "Control", "FirstStage", "price_control"]
@@ -28,8 +29,6 @@ LEAST_STRENGTH = 10.0
 _LEAST_SERIES = 8
 _LEAST_TESTS = 30
 """Least tested cells from which a test tells how much of the other movements follows demand."""
-_SWEEPS = 30
-_SETTLED = 1e-10
 _LEAST_MOVE = 1e-6
 """Least movement of an instrument within series and periods, over its own size."""
 
@@ -106,7 +105,7 @@ def price_control(panel: Panel) -> Control | None:
         return None if stage is None else Control(np.zeros((*x.shape, 2)), *_nobody(len(x)), stage)
     explained = np.zeros_like(x) if stage is None or not strong else z @ np.array(stage.slopes)
     # Less series means only: weeks in which all prices are high may follow demand as well.
-    v = np.where(drawn, 0.0, _less_series_mean(x - explained, free))
+    v = np.where(drawn, 0.0, _within(x - explained, free, periods=False))
     moved = np.asarray((z != 0.0).any(axis=(1, 2)) & strong, dtype=np.bool_)
     before = np.concatenate([v[:, :1], v[:, :-1]], axis=1)
     return Control(np.stack([v, before], axis=2), moved, tested, stage)
@@ -172,24 +171,8 @@ def _first_stage(names: tuple[str, ...], z: Floats, x: Floats, free: Bools) -> F
     )
 
 
-def _less_series_mean(values: Floats, watched: Bools) -> Floats:
-    count = np.maximum(watched.sum(axis=1, keepdims=True), 1)
-    mean = np.where(watched, values, 0.0).sum(axis=1, keepdims=True) / count
-    return np.where(watched, values - mean, 0.0)
-
-
-def _within(values: Floats, watched: Bools) -> Floats:
-    """Return values less series and period means over the watched cells, float64 [N, T]; 0 elsewhere.
-
-    Means are taken in turns until they settle (Gaure, Computational Statistics and Data Analysis 2013).
-    """
-    mask = watched.astype(np.float64)
-    by_series, by_period = np.maximum(mask.sum(axis=1), 1.0), np.maximum(mask.sum(axis=0), 1.0)
-    out = np.where(watched, values, 0.0)
-    for _ in range(_SWEEPS):
-        out = (out - (out.sum(axis=1) / by_series)[:, None]) * mask
-        shift = out.sum(axis=0) / by_period
-        out = (out - shift) * mask
-        if np.abs(shift).max(initial=0.0) < _SETTLED:
-            break
+def _within(values: Floats, watched: Bools, *, periods: bool = True) -> Floats:
+    """Return values [N, T] less series and period means over watched cells, 0 elsewhere."""
+    columns = planes(values[..., None], watched)
+    out: Floats = (without_periods(columns, watched) if periods else columns)[0]
     return out

@@ -166,25 +166,13 @@ def _step(
         still: Floats = np.asarray(np.linalg.solve(hessian, gradient[..., None])[..., 0], dtype=np.float64)
         return still, np.zeros_like(path)
     K = X.shape[2]
-    uphill = score - _precise(path, drift)
+    uphill = score - drift.precise(path)
     solved = chain(weight, drift).solve(np.concatenate([X * weight[..., None], uphill[..., None]], axis=2))
     pull, ahead = solved[..., :K], solved[..., K]
     hessian = np.matmul(np.swapaxes((X - pull) * weight[..., None], 1, 2), X) + prior_precision
     left = gradient - np.einsum("ntk,nt->nk", pull, uphill)
     step = np.asarray(np.linalg.solve(hessian, left[..., None])[..., 0], dtype=np.float64)
     return step, ahead - np.einsum("ntk,nk->nt", pull, step)
-
-
-def _precise(path: Floats, drift: Drift) -> Floats:
-    """Return the drift's precision matrix times `path` [n, T]."""
-    end, middle, off = drift.precision
-    if path.shape[1] == 1:
-        return path / drift.variance
-    out = middle * path
-    out[:, [0, -1]] += (end - middle) * path[:, [0, -1]]
-    out[:, 1:] += off * path[:, :-1]
-    out[:, :-1] += off * path[:, 1:]
-    return out
 
 
 def _given(X: Floats, weight: Floats, drift: Drift | None) -> tuple[Floats, Floats, Floats]:

@@ -26,13 +26,6 @@ def _call(*words: object) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def _json(*words: object) -> dict[str, object]:
-    result = _call(*words, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
-
-
 def _plain(text: str) -> str:
     return " ".join(text.split())
 
@@ -75,19 +68,6 @@ def _shown(page: str) -> str:
 
 def _among(shown: str, parts: Iterator[str]) -> set[str]:
     return {part for part in parts if re.search(rf"\b{re.escape(part)}\b", shown)}
-
-
-@pytest.fixture(scope="module")
-def findings(shop_folder: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    out = tmp_path_factory.mktemp("language")
-    _json("elasticities", run_folder, "--out", out / "e.parquet")
-    _json("recommend", run_folder, "--policy", "resolve", "--out", out / "r.parquet")
-    words = ("--policies", "incumbent,static", "--seeds", 3, "--horizon", 2, "--workers", 1)
-    _json("simulate", run_folder, *words, "--out", out / "sim")
-    check = _json("check", shop_folder, "--quarantine", out / "bad")
-    files = (out / "sim", out / "e.parquet", out / "r.parquet")
-    validation = _json("validate", run_folder, "--quick", "--out", out / "passport")
-    return Findings(run_folder, check, validation, *files)
 
 
 def test_no_english_label_is_in_a_spanish_report(findings: Findings) -> None:

@@ -1,45 +1,21 @@
 from __future__ import annotations
 
-import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_chart
-from api.cli.main import app
 from api.report import Findings, render_report
 from api.texts import texts
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def _json(*words: object) -> dict[str, object]:
-    result = CliRunner().invoke(app, [*(str(word) for word in words), "--json"])
-    assert result.exit_code == 0, result.stderr
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
-
-
 def _svg(text: str) -> ET.Element:
     return ET.fromstring(text)  # noqa: S314 - our own chart
-
-
-@pytest.fixture(scope="module")
-def findings(shop_folder: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    out = tmp_path_factory.mktemp("report")
-    _json("elasticities", run_folder, "--out", out / "e.parquet")
-    _json("recommend", run_folder, "--policy", "resolve", "--out", out / "r.parquet")
-    words = ("--policies", "incumbent,static", "--seeds", 3, "--horizon", 2, "--workers", 1)
-    _json("simulate", run_folder, *words, "--out", out / "sim")
-    check = _json("check", shop_folder, "--quarantine", out / "bad")
-    files = (out / "sim", out / "e.parquet", out / "r.parquet")
-    validation = _json("validate", run_folder, "--quick", "--out", out / "passport")
-    return Findings(run_folder, check, validation, *files)
 
 
 def test_the_page_stands_alone_and_says_what_was_found(findings: Findings) -> None:

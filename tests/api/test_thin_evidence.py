@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typer.testing import CliRunner
 
 from api.cli.main import app
 from tests.api.shop import FIRST, PRODUCTS, WEEKS, write_shop
+from tests.once import once
 
 UNTIL = "2024-09-02"
 
@@ -63,14 +62,11 @@ def _make(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "thin"
-    root.mkdir(exist_ok=True)
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / "run").exists():
-            _ok("fit", _make(root / "data"), "--out", root / "run", "--until", UNTIL)
-    return root
+    return once(
+        tmp_path_factory,
+        "thin",
+        lambda root: _ok("fit", _make(root / "data"), "--out", root / "run", "--until", UNTIL),
+    )
 
 
 def test_the_check_counts_what_has_moved_enough(shop: Path) -> None:
