@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,15 +111,18 @@ def _own_folder() -> Generator[Path, None, None]:
     try:
         place = Path(tempfile.gettempdir())
         _sweep(place)
-        made = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+        folder, handle = _made(place)
     except OSError as error:
         raise BusyError(
             "There is no room left for temporary files.",
             why=f"{error.strerror}.",
             todo="Free some space, or set TMPDIR to a folder that you may write to.",
         ) from error
-    with made as name, _held(Path(name)):
-        yield Path(name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
 @contextmanager
@@ -158,29 +161,44 @@ def open_engine(
             connection.close()
 
 
-@contextmanager
-def _held(folder: Path) -> Generator[None, None, None]:
-    """Hold a session's folder by a lock, which dies with its process."""
-    new = folder / "new-lock"
-    handle = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _made(place: Path) -> tuple[Path, int]:
+    """Make a session's folder and hold it by a lock, which dies with its process."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        handle = _held(folder)
+        if handle is not None:
+            return folder, handle
+
+
+def _held(folder: Path) -> int | None:
+    """Lock a new folder; None if a sweep was faster and took it for a dead session's."""
+    lock = folder / _LOCK
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        new.rename(folder / _LOCK)  # by the time that others see it, it is held
-        yield
-    finally:
-        os.close(handle)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(lock.stat(), os.fstat(handle)):
+            return handle
+    os.close(handle)
+    return None
 
 
 def _sweep(place: Path) -> None:
-    """Remove the folders of sessions that were killed: they hold a shop's orders, and nobody else will."""
-    for lock in sorted(place.glob(f"{_PREFIX}*/{_LOCK}")):
+    """Remove the folders of sessions that were killed: they hold a shop's orders, and nobody else will.
+
+    One that was killed before it had a lock is given one here, so that whoever is just making it (see
+    `_held`) either waits and makes another or was first.
+    """
+    for folder in sorted(place.glob(f"{_PREFIX}*")):
         try:
-            handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:  # another user's, or just gone
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:  # at work
             continue
         finally:

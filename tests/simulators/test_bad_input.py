@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -289,6 +290,30 @@ def test_what_a_killed_session_left_goes_with_the_next(
         with open_engine() as third:
             assert sorted(tmp_path.iterdir()) == sorted([alive.folder, third.folder])
             alive.run("CREATE TABLE t AS SELECT 1")
+
+
+def test_a_session_killed_before_it_had_its_lock_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "tarifa-session-killed").mkdir()
+    with open_engine() as engine:
+        assert list(tmp_path.iterdir()) == [engine.folder]
+
+
+def test_sessions_made_at_once_never_take_each_others_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def live(_: int) -> int:
+        with open_engine() as engine:
+            engine.run("CREATE TABLE t AS SELECT range AS i FROM range(1000)")
+            return engine.count("SELECT sum(i) FROM t")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(live, range(60))) == {499_500}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_table_in_two_formats_is_ambiguous(tmp_path: Path) -> None:
