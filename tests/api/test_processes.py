@@ -110,14 +110,22 @@ def _when(found: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.002)
 
 
+def _at_work(here: Path, words: Sequence[object], draft: Path) -> subprocess.Popen[str]:
+    """Start a command and return once it has both its draft and a session's folder."""
+    tmp = here / "tmp"
+    before = set(tmp.iterdir())
+    process = _start(here, *words)
+    _when(lambda: draft.exists() and bool(set(tmp.iterdir()) - before), process)
+    return process
+
+
 def test_killed_in_the_middle_leaves_nothing_whole_and_the_next_cleans_up(here: Path) -> None:
     data, run, out = write_shop(here / "data"), here / "run", here / "out"
     for words, draft in (
         (("fit", data, "--out", run), here / ".run.tarifa-new"),
         (("import", data, "--out", out), here / ".out.tarifa-new"),
     ):
-        process = _start(here, *words)
-        _when(draft.exists, process)
+        process = _at_work(here, words, draft)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
