@@ -26,7 +26,7 @@ from simulators.demand.identification import Support, held_inside, identify, ins
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
 from simulators.demand.population import Population, first_population, update_level, update_population
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
-from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
+from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks
 
 __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit"]
 
@@ -215,7 +215,7 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
     mode = np.tile(population.mean, (len(rich), 1))
     mode[:, 0] = level
     sizes = SizePopulation(0.7, 1.0)
-    still, shocks = np.zeros_like(some.units), first_shocks(categories, len(traffic))
+    still, shocks = np.zeros_like(some.units), first_shocks(categories, len(traffic), some.period_days)
     process = first_drift(some.period_days)
     now = Parameters(mode, still, np.full(len(rich), 2.0), population, shocks, process)
     done, settled = 0, False
@@ -236,7 +236,8 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
     learning = replace(now, population=now.population.taking_means_as_known())
     found = sweep(some, learning, steps=steps)
     population, mode = update_population(found.mode, found.covariance, some.category, learning.population)
-    shocks, slope = split_traffic(update_shocks(found.score, found.weight, now.shocks), traffic)
+    shocks = update_shocks(found.score, found.weight, found.told, now.shocks)
+    shocks, slope = split_traffic(shocks, traffic)
     mode[:, _TRAFFIC] += slope
     return replace(
         now,
@@ -271,7 +272,11 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
         if done < 2:
             likelihood = sized(evidence, now)
             now = replace(now, size=shrink_sizes(likelihood, size_population(likelihood)))
-        now = replace(now, population=population, shocks=update_shocks(found.score, found.weight, now.shocks))
+        now = replace(
+            now,
+            population=population,
+            shocks=update_shocks(found.score, found.weight, found.told, now.shocks),
+        )
     found = sweep(evidence, now, steps=25)
     return replace(now, mode=found.mode, level=found.level)
 
@@ -301,13 +306,12 @@ def _model(
     C = len(COEFFICIENTS)
     mean, covariance = (a[..., :C] for a in summarise(evidence, found))
     covariance = covariance[:, :C]
-    shocks, lift = centred(found.shocks)
-    mean[:, 0] += lift[evidence.category]
+    visits = float(found.population.mean[_TRAFFIC]) * evidence.X[0, :, _TRAFFIC]
+    ahead = outlook(found.shocks, visits, evidence.period_days)
+    mean[:, 0] += ahead.lift[evidence.category]
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
-    traffic = evidence.X[0, :, _TRAFFIC]
-    slope = float(found.population.mean[_TRAFFIC])
     newcomer = found.population.mean[:C].copy()
-    newcomer[0] += float(lift.mean())
+    newcomer[0] += float(ahead.lift.mean())
     identified = identify(
         covariance,
         prior,
@@ -327,9 +331,8 @@ def _model(
         depth_low=seen.depth_low,
         identified_by=identified,
         category=evidence.category,
-        category_shock_sd=np.sqrt(shocks.category_variance),
-        # Traffic of a period to come is not known; what it moves belongs to the shock that all share.
-        period_shock_sd=float(np.sqrt(shocks.period_variance + slope**2 * traffic.var())),
+        category_shock_sd=np.sqrt(ahead.category_variance),
+        period_shock_sd=float(np.sqrt(ahead.period_variance)),
         prior_mean=newcomer,
         prior_covariance=found.population.newcomer_covariance[:C, :C],
         period_days=_period_days(panel),

@@ -12,7 +12,7 @@ from simulators.demand.drift import Drift, drift_from
 from simulators.demand.irls import Laplace, laplace_mean, newton
 from simulators.demand.metrics import total_by
 from simulators.demand.population import Population
-from simulators.demand.shocks import Shocks
+from simulators.demand.shocks import Shocks, information
 
 __all__ = ["Evidence", "Parameters", "Sweep", "sized", "summarise", "sweep"]
 
@@ -96,8 +96,9 @@ class Sweep:
         float64 [N, C, C]; of the coefficients.
     drift
         The process that these drifts, with what is unknown of them, show.
-    score, weight
-        float64 [G, T]; sums over each category.
+    score, weight, told
+        float64 [G, T]; sums over each category, of derivatives by period and of information by wave
+        (:func:`simulators.demand.shocks.information`).
     last_step
         float; longest last Newton step of any series.
     """
@@ -108,6 +109,7 @@ class Sweep:
     drift: Drift
     score: Floats
     weight: Floats
+    told: Floats
     last_step: float
 
 
@@ -127,7 +129,8 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: 
     shape = parameters.shocks.category.shape
     mode, level = np.empty_like(parameters.mode), np.empty_like(parameters.level)
     covariance = np.empty((n, C, C))
-    score, weight = np.zeros(shape), np.zeros(shape)
+    score, weight, told = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    level_variance = float(parameters.population.covariance[0, 0])
     square, product, last = 0.0, 0.0, 0.0
     for rows in _chunks(n):
         found = _laplace(evidence, parameters, rows, steps, tolerance)
@@ -135,12 +138,14 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: 
         cell = (evidence.category[rows, None] * shape[1] + np.arange(shape[1], dtype=np.int64)).ravel()
         score += total_by(cell, found.score.ravel(), score.size).reshape(shape)
         weight += total_by(cell, found.weight.ravel(), weight.size).reshape(shape)
+        heard = information(found.weight, parameters.drift, level_variance)
+        told += total_by(cell, heard.ravel(), told.size).reshape(shape)
         here = _moments(found)
         square, product = square + here[0], product + here[1]
         last = max(last, float(found.last_step.max(initial=0.0)))
     T = shape[1]
     moved = drift_from(square / (n * T), product / (n * max(T - 1, 1)))
-    return Sweep(mode, level, covariance, moved, score, weight, last)
+    return Sweep(mode, level, covariance, moved, score, weight, told, last)
 
 
 def _moments(found: Laplace) -> tuple[float, float]:

@@ -1,46 +1,99 @@
-"""Shocks that many series share in one period: of the whole shop, and of a category.
+"""Shocks that many series share: of the whole shop, and of a category.
 
-They are random effects: normal, with standard deviations learned from the data, and identified against
-the level because their mean multiplier over the training periods is one.
+They are random effects with mean zero, each the sum of two: one that lasts, a first-order autoregression (a
+season coming and going, a range losing its customers), and one of the period alone. The lasting part
+carries over into the coming weeks; what it will be there is forecast with its uncertainty, as in a
+structural time-series model (Harvey, Forecasting, Structural Time Series Models and the Kalman Filter,
+1989, chapter 2). How much of either there is, the data say.
+
+All is done in waves: the discrete cosine transform of a path of T periods. Its waves are nearly the principal
+components of every such process (Ahmed, Natarajan and Rao, IEEE Transactions on Computers 1974), so that
+covariances are spectra, and what thousands of series with drifting levels of their own tell of a shared
+path is one number a wave (:func:`information`), the series' own movements integrated out. Were they held
+where they are instead, they would keep what all of them share.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy import fft
 
 from pricing.arrays import Floats
+from simulators.demand.drift import Drift
 
-__all__ = ["Shocks", "centred", "first_shocks", "split_traffic", "update_shocks"]
+__all__ = [
+    "Outlook",
+    "Shocks",
+    "first_shocks",
+    "information",
+    "outlook",
+    "spectrum",
+    "split_traffic",
+    "update_shocks",
+]
 
+_fft: Any = fft  # without types of its own
 _LARGEST_STEP = 0.5
 _VARIANCE_FLOOR = 1e-5
 _CATEGORY_WEIGHT = 10.0
+_FIRST_LASTING = 0.005
+_MEMORY_DAYS = 140.0
+_SETTLING = 200
+_SURVIVALS = (0.7, 0.75, 0.8, 0.84, 0.87, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
+"""Of the lasting part: what survives less than 70 % of a period is the period's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How n shocks move.
+
+    Attributes
+    ----------
+    lasting
+        Process of the part that lasts, the same for all n.
+    own
+        float64 [n]; variance of the part that is a period's own.
+    """
+
+    lasting: Drift
+    own: Floats
+
+    def spectra(self, periods: int) -> tuple[Floats, Floats]:
+        """Return variances a wave of the lasting part [T], and of both together [n, T].
+
+        The first wave is the mean over all periods, which belongs to the levels of the series: it is 0.
+        """
+        slow = spectrum(self.lasting, periods)
+        both = slow + self.own[:, None]
+        both[:, 0] = slow[0] = 0.0
+        return slow, both
 
 
 @dataclass(frozen=True, slots=True)
 class Shocks:
-    """Log shocks of T periods and G categories, with their posterior variances.
+    """Log shocks of T periods and G categories.
 
     Attributes
     ----------
-    period, period_error
-        float64 [T]; posterior mode and variance of the shop's shock.
-    category, category_error
-        float64 [G, T]; the same of each category, on top of the shop's.
-    period_variance
-        float; population variance of the shop's shocks.
-    category_variance
-        float64 [G]; of each category's, shrunk to their mean.
+    period
+        float64 [T]; posterior mode of the shop's shock.
+    category
+        float64 [G, T]; of each category's, on top of the shop's.
+    shop, categories
+        How they move (n = 1, n = G).
+    shop_told, category_told
+        float64 [T], [G, T]; information on each wave that the modes rest on.
     """
 
     period: Floats
-    period_error: Floats
     category: Floats
-    category_error: Floats
-    period_variance: float
-    category_variance: Floats
+    shop: Shared
+    categories: Shared
+    shop_told: Floats
+    category_told: Floats
 
     @property
     def log(self) -> Floats:
@@ -48,54 +101,138 @@ class Shocks:
         return self.period + self.category
 
 
-def first_shocks(categories: int, periods: int) -> Shocks:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Shared shocks of the weeks to come.
+
+    Attributes
+    ----------
+    lift
+        float64 [G]; log of the expected multiplier of a category's units.
+    category_variance
+        float64 [G]; of a category's log shock.
+    period_variance
+        float; of the shop's.
+    """
+
+    lift: Floats
+    category_variance: Floats
+    period_variance: float
+
+
+def first_shocks(categories: int, periods: int, period_days: int) -> Shocks:
     """Return no shocks, with variances wide enough to find some."""
     shape = (categories, periods)
+    process = Drift(float(np.exp(-period_days / _MEMORY_DAYS)), _FIRST_LASTING)
     return Shocks(
-        np.zeros(periods),
-        np.zeros(periods),
-        np.zeros(shape),
-        np.zeros(shape),
-        0.02,
-        np.full(categories, 0.01),
+        period=np.zeros(periods),
+        category=np.zeros(shape),
+        shop=Shared(process, np.full(1, 0.02)),
+        categories=Shared(process, np.full(categories, 0.01)),
+        shop_told=np.zeros(periods),
+        category_told=np.zeros(shape),
     )
 
 
-def update_shocks(score: Floats, weight: Floats, old: Shocks) -> Shocks:
+def spectrum(process: Drift, periods: int) -> Floats:
+    """Return the variance of each wave of a drift over T periods, float64 [T]."""
+    lag = np.arange(periods)
+    covariance = process.variance * process.survival ** np.abs(lag[:, None] - lag)
+    out: Floats = np.diagonal(_waves(_waves(covariance).T)).copy()
+    return out
+
+
+def information(weight: Floats, drift: Drift, level_variance: float) -> Floats:
+    """Return what n series tell of each wave of a path that they share, float64 [n, T].
+
+    Parameters
+    ----------
+    weight
+        float64 [n, T]; minus second derivative of the log likelihood by the log mean. Its mean over the
+        periods stands for all of them.
+    drift, level_variance
+        Of the series' own log levels, which are integrated out.
+    """
+    T = weight.shape[1]
+    own = spectrum(drift, T)
+    own[0] += T * level_variance
+    mean = weight.mean(axis=1, keepdims=True)
+    out: Floats = mean / (1.0 + mean * own)
+    return out
+
+
+def update_shocks(score: Floats, weight: Floats, told: Floats, old: Shocks) -> Shocks:
     """Take one Newton step in the shocks and re-estimate their variances.
 
     Parameters
     ----------
-    score, weight
+    score, weight, told
         float64 [G, T]; sums over the series of a category of the first and minus second derivative of the
-        log likelihood. A shop of one category has no category shocks apart from its own.
+        log likelihood by period, and of :func:`information` by wave. A shop of one category has no category
+        shocks apart from its own.
     old
         Shocks at which they were taken.
     """
-    precision = weight.sum(axis=0) + 1.0 / old.period_variance
-    step = (score.sum(axis=0) - old.period / old.period_variance) / precision
-    period = old.period + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-    seen = weight.sum(axis=0) > 0.0
-    size = (period**2 + 1.0 / precision)[seen]
-    period_variance = max(float(size.mean()) if seen.any() else old.period_variance, _VARIANCE_FLOOR)
-    moved = replace(old, period=period, period_error=1.0 / precision, period_variance=period_variance)
-    if len(score) < 2:
-        return replace(moved, category_variance=np.full(len(score), _VARIANCE_FLOOR))
-    prior = old.category_variance[:, None]
-    precision = weight + 1.0 / prior
-    rest = score - weight * (period - old.period)
-    category = old.category + np.clip(
-        (rest - old.category / prior) / precision, -_LARGEST_STEP, _LARGEST_STEP
+    said = _waves(score) + told * _waves(old.log)
+    several = len(score) > 1
+    both = old.categories.spectra(score.shape[1])[1] if several else np.zeros_like(told)
+    apart = 1.0 / (1.0 + told * both)  # categories integrated out
+    shop_told = (told * apart).sum(axis=0)
+    shop = _posterior((said * apart).sum(axis=0)[None], shop_told[None], old.shop)
+    period = _stepped(old.period[None], shop.mean, weight.sum(axis=0)[None])[0]
+    moved = replace(old, period=period, shop=shop.shared, shop_told=shop_told)
+    if not several:
+        return moved
+    own = _posterior(said - told * _waves(period), told, old.categories)
+    category = _stepped(old.category, own.mean, weight)
+    return replace(moved, category=category, categories=own.shared, category_told=told)
+
+
+def _stepped(path: Floats, waves: Floats, weight: Floats) -> Floats:
+    """Return `path` [n, T] moved to where its waves are `waves`, no step being too long.
+
+    Waves know the mean weight only: where a period weighs more than that, the step is as much shorter.
+    """
+    mean = weight.mean(axis=1, keepdims=True)
+    step = (_periods(waves) - path) * np.minimum(mean / np.maximum(weight, 1e-300), 1.0)
+    out: Floats = path + np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Posterior:
+    """Of n paths in waves [n, T]: their mode, mean and variance of the lasting part, how they then move."""
+
+    mean: Floats
+    lasting: Floats
+    lasting_variance: Floats
+    shared: Shared
+
+
+def _posterior(said: Floats, told: Floats, shared: Shared) -> _Posterior:
+    """Return posteriors given information `told` [n, T] and what it says, ``told * mode``, by wave."""
+    T = told.shape[1]
+    slow, both = shared.spectra(T)
+    unknown = 1.0 / (1.0 + told * both)
+    lasting, lasting_variance = slow * unknown * said, slow - slow**2 * told * unknown
+    quick = both - slow
+    own, own_variance = quick * unknown * said, quick - quick**2 * told * unknown
+    power = lasting**2 + lasting_variance
+    size = (own**2 + own_variance)[:, 1:]
+    variance = (size.sum(axis=1) + _CATEGORY_WEIGHT * size.mean()) / (T - 1 + _CATEGORY_WEIGHT)
+    process = _process(power.mean(axis=0))
+    return _Posterior(
+        lasting + own, lasting, lasting_variance, Shared(process, np.maximum(variance, _VARIANCE_FLOOR))
     )
-    size = category**2 + 1.0 / precision
-    pooled = size.mean()
-    variance = (size.sum(axis=1) + _CATEGORY_WEIGHT * pooled) / (size.shape[1] + _CATEGORY_WEIGHT)
-    return replace(
-        moved,
-        category=category,
-        category_error=1.0 / precision,
-        category_variance=np.maximum(variance, _VARIANCE_FLOOR),
-    )
+
+
+def _process(power: Floats) -> Drift:
+    """Return the process that gives waves of this mean power [T] the greatest likelihood."""
+    T = len(power)
+    shape = np.stack([spectrum(Drift(survival, 1.0), T) for survival in _SURVIVALS])[:, 1:]
+    variance = (power[1:] / shape).mean(axis=1)
+    best = int(np.argmin((T - 1) * np.log(variance) + np.log(shape).sum(axis=1)))
+    return Drift(_SURVIVALS[best], max(float(variance[best]), _VARIANCE_FLOOR))
 
 
 def split_traffic(shocks: Shocks, traffic: Floats) -> tuple[Shocks, float]:
@@ -107,14 +244,58 @@ def split_traffic(shocks: Shocks, traffic: Floats) -> tuple[Shocks, float]:
     return replace(shocks, period=shocks.period - slope * traffic), slope
 
 
-def centred(shocks: Shocks) -> tuple[Shocks, Floats]:
-    """Make mean multipliers over the training periods one.
+def outlook(shocks: Shocks, visits: Floats, period_days: int) -> Outlook:
+    """Return what is to be expected of the shared shocks over the coming eight weeks.
 
-    Returns
-    -------
-    The centred shocks, and the float64 [G] log factors to add to the levels of each category.
+    Parameters
+    ----------
+    shocks
+        As the fit ended.
+    visits
+        float64 [T]; effect of traffic on log units. Traffic to come is not known; what it moves belongs to
+        the shock that all share.
+    period_days
+        7 for weeks, 1 for days.
     """
-    shop = float(np.log(np.exp(shocks.period + 0.5 * shocks.period_error).mean()))
-    category = np.log(np.exp(shocks.category + 0.5 * shocks.category_error).mean(axis=1))
-    moved = replace(shocks, period=shocks.period - shop, category=shocks.category - category[:, None])
-    return moved, shop + category
+    period, period_variance = _ahead(*_shop(shocks, visits), period_days)
+    category, category_variance = np.zeros(1), np.full(1, _VARIANCE_FLOOR)
+    if len(shocks.category) > 1:
+        category, category_variance = _ahead(
+            _of(shocks.category, shocks.category_told, shocks.categories), shocks.categories, period_days
+        )
+    lift = category + period + 0.5 * (category_variance + period_variance)
+    return Outlook(lift, category_variance, float(period_variance[0]))
+
+
+def _shop(shocks: Shocks, visits: Floats) -> tuple[_Posterior, Shared]:
+    """Return the shop's shock with what traffic moved of it put back, and how both together move."""
+    path, told = (shocks.period + visits)[None], shocks.shop_told[None]
+    shared = replace(shocks.shop, own=np.maximum(path.var(axis=1), _VARIANCE_FLOOR))
+    for _ in range(_SETTLING):
+        shared = _of(path, told, shared).shared
+    return _of(path, told, shared), shared
+
+
+def _of(path: Floats, told: Floats, shared: Shared) -> _Posterior:
+    """Return the posterior whose mode is `path`."""
+    both = shared.spectra(path.shape[1])[1]
+    said = told * _waves(path)
+    said[:, 1:] += _waves(path)[:, 1:] / both[:, 1:]
+    return _posterior(said, told, shared)
+
+
+def _ahead(found: _Posterior, shared: Shared, period_days: int) -> tuple[Floats, Floats]:
+    """Return mean and variance [n] of a period's shock in the coming weeks."""
+    T = found.lasting.shape[1]
+    kept, unknown = shared.lasting.ahead(period_days)
+    end = _periods(np.eye(T))[:, -1]
+    last, error = found.lasting @ end, found.lasting_variance @ end**2
+    return kept * last, shared.own + unknown + kept**2 * error
+
+
+def _waves(path: Floats) -> Floats:
+    return np.asarray(_fft.dct(path, axis=-1, norm="ortho"), dtype=np.float64)
+
+
+def _periods(waves: Floats) -> Floats:
+    return np.asarray(_fft.idct(waves, axis=-1, norm="ortho"), dtype=np.float64)

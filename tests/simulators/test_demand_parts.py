@@ -16,9 +16,17 @@ from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.demand.design import design, known_prices, log_traffic, observed
 from simulators.demand.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
+from simulators.demand.drift import Drift
 from simulators.demand.identification import held_inside, identify, inside_support, support
 from simulators.demand.population import first_population, update_level, update_population
-from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
+from simulators.demand.shocks import (
+    first_shocks,
+    information,
+    outlook,
+    spectrum,
+    split_traffic,
+    update_shocks,
+)  # fmt: skip
 from tests.simulators.demand_truth import make
 
 C = len(COEFFICIENTS)
@@ -177,27 +185,56 @@ def test_levels_follow_thin_series_without_touching_price_responses() -> None:
 # Shocks.
 
 
-def test_shared_shocks_are_found_and_their_mean_multiplier_is_one() -> None:
+def test_shared_shocks_are_found_and_how_much_of_them_lasts() -> None:
     rng = np.random.default_rng(5)
-    truth = 0.2 * rng.standard_normal(50)
-    by_category = 0.1 * rng.standard_normal((3, 50))
-    mu = 400.0
-    y = rng.poisson(mu * np.exp(truth + by_category))
-    found = first_shocks(3, 50)
-    for _ in range(60):
-        now = mu * np.exp(found.log)
-        found = update_shocks(y - now, now, found)
-    assert np.corrcoef(found.period, truth)[0, 1] > 0.9
-    np.testing.assert_allclose(np.sqrt(found.period_variance), 0.2, atol=0.06)
-    np.testing.assert_allclose(np.sqrt(found.category_variance), 0.1, atol=0.05)
-    balanced, lift = centred(found)
-    np.testing.assert_allclose(np.exp(balanced.period + balanced.period_error / 2).mean(), 1.0)
-    np.testing.assert_allclose(balanced.log + lift[:, None], found.log)
+    shop, lasting = 0.2 * rng.standard_normal(50), np.zeros((3, 50))
+    for t in range(1, 50):
+        lasting[:, t] = 0.95 * lasting[:, t - 1] + 0.15 * rng.standard_normal(3)
+    own = 0.1 * rng.standard_normal((3, 50))
+    level, still = np.log(400.0), Drift(0.5, 1e-9)
+    y = rng.poisson(np.exp(level + shop + lasting + own))
+    found = first_shocks(3, 50, 7)
+    for _ in range(80):
+        mu = np.exp(level + found.log)
+        level += np.log(y.mean() / mu.mean())
+        told = information(mu, still, 4.0)
+        found = update_shocks(y - mu, mu, told, found)
+    truth = shop + lasting + own
+    np.testing.assert_allclose(
+        found.log - found.log.mean(axis=1, keepdims=True),
+        truth - truth.mean(axis=1, keepdims=True),
+        atol=0.2,
+    )
+    np.testing.assert_allclose(np.sqrt(found.categories.own), 0.1, atol=0.05)
+    assert found.categories.lasting.survival >= 0.9
+    assert found.categories.lasting.variance > 0.05
+    ahead = outlook(found, np.zeros(50), 7)
+    centred = lasting - lasting.mean(axis=1, keepdims=True)
+    assert np.corrcoef(ahead.lift, centred[:, -1])[0, 1] > 0.9
+    np.testing.assert_allclose(np.sqrt(ahead.period_variance), 0.2, atol=0.06)
+
+
+def test_series_that_drift_tell_less_of_a_path_they_share() -> None:
+    """One wave at a time: the series' own movement is integrated out, by hand 1 / (1 / w + own)."""
+    weight = np.full((1, 8), 2.0)
+    drift = Drift(0.9, 0.04)
+    own = spectrum(drift, 8)
+    np.testing.assert_allclose(own.sum(), 8 * 0.04)  # the waves share the variance out
+    told = information(weight, drift, 0.5)
+    np.testing.assert_allclose(told[0, 1:], 1.0 / (0.5 + own[1:]))
+    np.testing.assert_allclose(told[0, 0], 1.0 / (0.5 + own[0] + 8 * 0.5))
+
+
+def test_shocks_of_nobody_stay_nothing() -> None:
+    found = update_shocks(np.zeros((2, 6)), np.zeros((2, 6)), np.zeros((2, 6)), first_shocks(2, 6, 7))
+    np.testing.assert_array_equal(found.log, 0.0)
+    ahead = outlook(found, np.zeros(6), 7)
+    assert np.isfinite(ahead.lift).all()
 
 
 def test_traffic_takes_its_part_of_the_shocks() -> None:
     traffic = np.array([0.1, -0.2, 0.1, 0.0])
-    shocks = replace(first_shocks(1, 4), period=0.5 * traffic)
+    shocks = replace(first_shocks(1, 4, 7), period=0.5 * traffic)
     rest, slope = split_traffic(shocks, traffic)
     assert slope == pytest.approx(0.5)
     np.testing.assert_allclose(rest.period, 0.0, atol=1e-15)
