@@ -16,7 +16,7 @@ from policies.serve.resolve import Resolve
 from policies.serve.shelf import Shelf
 from policies.serve.static import Static
 from policies.serve.thompson import DRAWS, Thompson
-from pricing.demand import DemandParameters
+from pricing.demand import DemandParameters, spilled
 from pricing.errors import ArtifactError, UsageError
 
 __all__ = [
@@ -51,7 +51,8 @@ def _thompson(shelf: Shelf) -> StoredPolicy:
     for start in range(0, len(model.mean), _DRAWN):  # drawing needs eight times the memory of what is drawn
         part = np.arange(start, min(start + _DRAWN, len(model.mean)), dtype=np.int64)
         drawn[:, part] = model.take(part).draws(DRAWS)
-    return Thompson.of(shelf.scenario, DemandParameters.of(drawn, model, shelf.catalogue))
+    draws = DemandParameters.of(drawn, model, shelf.catalogue)
+    return Thompson.of(shelf.scenario, spilled(draws, shelf.scenario.rivals, shelf.catalogue))
 
 
 _MAKERS: dict[str, Callable[[Shelf], StoredPolicy]] = {

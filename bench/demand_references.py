@@ -192,11 +192,12 @@ def feature_table(
     mean_price = mean_price / np.maximum(np.isfinite(recorded).sum(axis=1), 1)
     known = known_prices(panel.between(FIRST, int(weeks.max()) + 1))
     reference = np.where(mean_price > 0.0, mean_price, known.regular[:, 0])
-    X = design(
-        panel.between(FIRST, int(weeks.max()) + 1), reference, np.zeros(int(weeks.max()) + 1 - FIRST), 7
-    ).X
+    until = int(weeks.max()) + 1
+    rivals = rivals_among(panel.series, history.mean(axis=1))
+    X = design(panel.between(FIRST, until), reference, np.zeros(until - FIRST), 7, rivals).X
     at = X[:, weeks - FIRST]
     log_regular, log_depth, log_lag = (_levelled(at[..., c]) for c in (1, 2, 5))
+    log_rivals = _levelled(at[..., COEFFICIENTS.index("rivals")])
     if usual is not None:
         log_regular = np.repeat(np.log(usual[0] / reference)[:, None], H, axis=1)
         log_depth = np.repeat(np.log(usual[1] / usual[0])[:, None], H, axis=1)
@@ -211,6 +212,7 @@ def feature_table(
         "feature": at[..., 3].ravel(),
         "display": at[..., 4].ravel(),
         "log_lag": log_lag.ravel(),
+        "log_rivals": log_rivals.ravel(),
         "log_price_level": spread(np.log(reference)),
         "log_mean": spread(np.log(history.mean(axis=1) + 0.05)),
         "log_recent": spread(np.log(history[:, -8:].mean(axis=1) + 0.05)),

@@ -28,6 +28,7 @@ import pyfixest
 
 from bench.demand import FIRST, UNTIL, _selected
 from pricing.arrays import Bools, Floats
+from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, observed
 from simulators.demand.fixed_effects import FixedEffectsPoisson, fixed_effects_poisson
 
@@ -74,7 +75,9 @@ def _journey(data: Path | None) -> tuple[Rows, ...]:
     for count in (1_000, len(every)):
         some = panel.take(np.sort(every[:count]))
         first = known_prices(some).regular[:, 0]
-        X = design(some, first, np.zeros(len(some.periods)), 7).X[..., list(_SLOPES.values())]
+        X = design(some, first, np.zeros(len(some.periods)), 7, Rivals.none(count)).X[
+            ..., list(_SLOPES.values())
+        ]
         out.append(
             Rows(f"Complete Journey, {count:,} products", some.units, observed(some), X, tuple(_SLOPES))
         )

@@ -191,7 +191,9 @@ def _ours(run: Run, panel: Panel, found: Elasticities) -> Answer:
 
 def _expected(run: Run, panel: Panel, factor: float) -> Floats:
     """Return expected units of the last 13 weeks with the own regular price changed, float64 [N, 13]."""
-    X = design(panel, run.model.reference_price, np.zeros(len(panel.periods)), run.model.period_days).X
+    model = run.model
+    traffic = np.zeros(len(panel.periods))
+    X = design(panel, model.reference_price, traffic, model.period_days, model.rivals).X
     asked = X[:, -SCORED_WEEKS:].copy()
     asked[..., 1] += np.log(factor)
     rows = np.repeat(np.arange(len(asked), dtype=np.int64), SCORED_WEEKS)

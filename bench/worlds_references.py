@@ -15,6 +15,7 @@ from bench.demand_references import FIRST, feature_table, train_boosted, trainin
 from bench.worlds_scores import MOVE, Answer, constant_elasticity
 from pricing.arrays import Bools, Floats, Ints
 from pricing.panel import Panel
+from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, observed
 from simulators.known_truth.draw import SCORED_WEEKS
 
@@ -163,7 +164,7 @@ def _two_stage(y: Floats, X: Floats, Z: Floats, periods: int) -> tuple[float, fl
 def _regressors(panel: Panel) -> Floats:
     prices = known_prices(panel)
     reference = np.nanmedian(prices.regular, axis=1)
-    made = design(panel, reference, np.zeros(len(panel.periods)), 7).X
+    made = design(panel, reference, np.zeros(len(panel.periods)), 7, Rivals.none(len(panel.series))).X
     out: Floats = made[..., _X]
     return out
 

@@ -25,6 +25,7 @@ def scenario_of(scenario: Scenario, index: Ints) -> Scenario:
         guardrails=Guardrails(whole.catalogue.take(index), menu, whole.settings),
         beliefs=parameters_of(scenario.beliefs, index),
         elasticity_sd=scenario.elasticity_sd[index],
+        rivals=scenario.rivals.take(index),
         conditions=tuple(
             Conditions(*(_spread(getattr(c, field.name), count)[..., index] for field in fields(Conditions)))
             for c in scenario.conditions
@@ -36,7 +37,10 @@ def scenario_of(scenario: Scenario, index: Ints) -> Scenario:
 def worlds_of(worlds: Worlds, index: Ints) -> Worlds:
     """Return the same worlds for the series at `index`."""
     return replace(
-        worlds, parameters=parameters_of(worlds.parameters, index), category=worlds.category[index]
+        worlds,
+        parameters=parameters_of(worlds.parameters, index),
+        category=worlds.category[index],
+        rivals=worlds.rivals.take(index),
     )
 
 

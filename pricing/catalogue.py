@@ -129,6 +129,11 @@ class Catalogue:
         return np.array([label_hash(group, zone) for group, zone in pairs], dtype=np.uint64)
 
     @cached_property
+    def log_price(self) -> Floats:
+        """float64 [N]; log regular shelf price in force."""
+        return np.log(self.price.astype(np.float64))
+
+    @cached_property
     def variants(self) -> Variants:
         """The groups of series that must carry one price."""
         return Variants.of(self.variant_of)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pricing.arrays import Floats
 from pricing.catalogue import Catalogue
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import COEFFICIENTS, DemandModel, deal_signal
+from pricing.rivals import Rivals
 
-__all__ = ["Conditions", "DemandParameters", "log_units", "priced_units", "standing_units"]
+__all__ = ["Conditions", "DemandParameters", "log_units", "priced_units", "spilled", "standing_units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,13 @@ class DemandParameters:
         Elasticities to regular price, to discount depth and to the last shelf price.
     feature, display, traffic
         Effects on log units of promotion shares and of log traffic.
+    deal, featured_depth
+        Effects of there being a discount, and extra elasticity to its depth where it is featured.
+    rivals
+        Elasticity to the rival price.
+    spill
+        What one more unit of this series' log price brings to its rivals a period, minor units
+        (:func:`spilled`); 0 in a market, where the rivals' own sales say it.
     gain, loss
         Extra elasticity to a shelf price below and above the reference (remembered) price; 0 where the
         data say nothing of it (Kalyanaram and Winer, Marketing Science 1995).
@@ -41,6 +49,10 @@ class DemandParameters:
     feature: Floats
     display: Floats
     traffic: Floats
+    deal: Floats
+    featured_depth: Floats
+    rivals: Floats
+    spill: Floats
     gain: Floats
     loss: Floats
     dispersion: Floats
@@ -56,6 +68,7 @@ class DemandParameters:
         nothing = np.zeros_like(named["level"])
         return DemandParameters(
             **named,
+            spill=nothing,
             gain=nothing,
             loss=nothing,
             dispersion=np.broadcast_to(model.dispersion, nothing.shape),
@@ -77,18 +90,22 @@ class Conditions:
         Planned promotion shares, 0-1.
     traffic
         Log of expected shop traffic over its training mean.
+    rivals
+        Rival price: mean log shelf price over reference price of the substitutes
+        (:meth:`pricing.rivals.Rivals.index`).
     """
 
     depth: Floats
     feature: Floats
     display: Floats
     traffic: Floats
+    rivals: Floats = field(default_factory=lambda: np.zeros(()))
 
     @staticmethod
     def plain(series: int) -> Conditions:
-        """Return a period without promotions and with mean traffic for N series."""
+        """Return a period without promotions, mean traffic and rivals at reference prices for N series."""
         nothing = np.zeros(series)
-        return Conditions(nothing, nothing, nothing, nothing)
+        return Conditions(nothing, nothing, nothing, nothing, nothing)
 
 
 def log_units(
@@ -128,6 +145,9 @@ def standing_units(parameters: DemandParameters, lag: Floats, conditions: Condit
         + d.feature * conditions.feature
         + d.display * conditions.display
         + d.traffic * conditions.traffic
+        + d.deal * deal_signal(conditions.depth)
+        + d.featured_depth * conditions.feature * conditions.depth
+        + d.rivals * conditions.rivals
     )
     return out
 
@@ -149,3 +169,25 @@ def priced_units(
         + d.gain * np.minimum(gap, 0.0)
     )
     return out
+
+
+def spilled(parameters: DemandParameters, rivals: Rivals, catalogue: Catalogue) -> DemandParameters:
+    """Return demand that knows what each series' price does to its rivals' profit.
+
+    A dearer product sends shoppers to its substitutes, a cheaper one takes theirs (cannibalisation). To first
+    order, at prices in force and without promotions, a rise of log price i by one brings
+    ``sum_j profit_j * rivals_j * dP_j / dlog p_i`` to the others; their stock is taken to suffice.
+
+    Parameters
+    ----------
+    parameters
+        float64 [..., N] each.
+    rivals, catalogue
+        The same N series.
+    """
+    if not rivals.any:
+        return parameters
+    now, d = catalogue.log_price, parameters
+    standing = replace(Conditions.plain(len(catalogue)), rivals=rivals.index(now - d.log_reference))
+    profit = np.exp(log_units(d, now, now, now, standing)) * catalogue.unit_profit(np.exp(now))
+    return replace(parameters, spill=rivals.spread(profit * d.rivals))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,8 @@ class Plans:
         plain = Conditions.plain(len(self))
         known = range(min(horizon, self.periods))
         told = tuple(
-            Conditions(self.depth[t], self.feature[t], self.display[t], plain.traffic) for t in known
+            replace(plain, depth=self.depth[t], feature=self.feature[t], display=self.display[t])
+            for t in known
         )
         return told + (plain,) * (horizon - len(told))
 

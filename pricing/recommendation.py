@@ -43,7 +43,8 @@ class Reason(Enum):
 class Assessment:
     """Consequences of one run's N decisions over the coming period; all float64 [N] unless said.
 
-    Money is in minor units. Intervals are 90 % of the posterior of the *mean* (not of sales).
+    Money is in minor units; profit holds what a changed price brings to rivals. Intervals are 90 % of the
+    posterior of the *mean* (not of sales).
 
     Attributes
     ----------
@@ -114,6 +115,7 @@ def assess(decisions: Decisions, draws: DemandParameters, run: int = 0) -> Asses
     s = decisions.situation
     units = np.exp(s.log_units_at(draws))[:, run]
     profit = np.minimum(units, s.state.stock[run][:, None]) * _profit_by_rung(decisions, run)
+    profit = profit + s.spilled(draws)[:, 0]
     rows = np.arange(len(s.catalogue))
     now = np.maximum(decisions.admission.current[run], 0)
     decided: Ints = decisions.index[run]
@@ -143,6 +145,7 @@ def curve(decisions: Decisions, draws: DemandParameters, series: int, run: int =
     valid = s.menu.valid[series]
     units = np.exp(s.log_units_at(draws))[:, run, series][:, valid]
     profit = np.minimum(units, s.state.stock[run, series]) * _profit_by_rung(decisions, run)[series][valid]
+    profit = profit + s.spilled(draws)[:, 0, series][:, valid]
     price = s.menu.price[series][valid]
     low, high = s.catalogue.support_low[series], s.catalogue.support_high[series]
     units_lower, units_upper = np.quantile(units, [_LOWER, _UPPER], axis=0)

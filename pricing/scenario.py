@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from pricing.arrays import Floats
 from pricing.catalogue import Catalogue
-from pricing.demand import Conditions, DemandParameters
+from pricing.demand import Conditions, DemandParameters, spilled
 from pricing.errors import DataError, UsageError
 from pricing.guardrails import Guardrails
 from pricing.menu import Menu
 from pricing.model import COEFFICIENTS, DemandModel
+from pricing.rivals import Rivals
 from pricing.situation import Situation, myopic_log_price
 from pricing.transition import State
 
@@ -45,8 +46,11 @@ class Scenario:
         Posterior mean demand, float64 [N] each.
     elasticity_sd
         float64 [N]; posterior sd of the regular-price elasticity.
+    rivals
+        Who stands in for whom among the N series.
     conditions
-        Promotions and traffic of each of the T periods.
+        Promotions and traffic of each of the T periods; rival prices follow from the prices, see
+        :meth:`planned`.
     receipts
         float64 [T, N]; units that arrive at the end of each period.
     first_day
@@ -60,6 +64,7 @@ class Scenario:
     guardrails: Guardrails
     beliefs: DemandParameters
     elasticity_sd: Floats
+    rivals: Rivals
     conditions: tuple[Conditions, ...]
     receipts: Floats
     first_day: int
@@ -130,10 +135,13 @@ class Scenario:
         plan = (Conditions.plain(len(catalogue)),) * horizon if conditions is None else tuple(conditions)
         if len(plan) != horizon:
             raise UsageError(f"{len(plan)} plans of promotions were given for {horizon} periods.")
+        beliefs = DemandParameters.of(own.mean, own, catalogue)
+        rivals = own.rivals.at(catalogue.log_price - beliefs.log_reference)
         return Scenario(
             guardrails=guardrails,
-            beliefs=DemandParameters.of(own.mean, own, catalogue),
+            beliefs=spilled(beliefs, rivals, catalogue),
             elasticity_sd=np.sqrt((own.factor[:, _REGULAR, :] ** 2).sum(axis=-1)),
+            rivals=rivals,
             conditions=plan,
             receipts=np.zeros((horizon, len(catalogue))) if receipts is None else receipts,
             first_day=first_day,
@@ -151,6 +159,13 @@ class Scenario:
         keep = np.full((1, len(self.catalogue)), -1, dtype=np.int64)
         return max(abs(float(situation.profit_of(keep).sum())), 1.0)
 
+    def planned(self, period: int, log_price: Floats) -> Conditions:
+        """Return the conditions of a period at regular shelf prices exp(`log_price`), float64 [..., N]."""
+        told = self.conditions[period]
+        if not self.rivals.any:
+            return told
+        return replace(told, rivals=self.rivals.index(log_price + told.depth - self.beliefs.log_reference))
+
     def situation(self, state: State, period: int) -> Situation:
         """Return what is known before the prices of a period are set, for a batch.
 
@@ -165,7 +180,7 @@ class Scenario:
             catalogue=self.catalogue,
             menu=self.menu,
             state=state,
-            conditions=self.conditions[min(period, self.horizon - 1)],
+            conditions=self.planned(min(period, self.horizon - 1), np.log(state.price.astype(np.float64))),
             beliefs=self.beliefs,
             elasticity_sd=self.elasticity_sd,
             myopic=self.myopic,

@@ -90,7 +90,8 @@ class Situation:
 
     def _profit(self, log_price: Floats, log_demand: Floats) -> Floats:
         sold = np.minimum(np.exp(log_demand), self.state.stock)
-        return np.asarray(sold * self.catalogue.unit_profit(np.exp(log_price + self.conditions.depth)))
+        own = sold * self.catalogue.unit_profit(np.exp(log_price + self.conditions.depth))
+        return np.asarray(own + self.beliefs.spill * (log_price - self.catalogue.log_price))
 
     def log_units_at(self, parameters: DemandParameters) -> Floats:
         """Return log expected units at every rung, float64 [..., B, N, K].
@@ -110,11 +111,16 @@ class Situation:
     def expected_profit(self, parameters: DemandParameters) -> Floats:
         """Return expected net profit of this period at every rung, float64 [..., B, N, K], minor units.
 
-        Sales stop at the stock.
+        Sales stop at the stock. What a rung brings to rivals beside the price in force is part of it.
         """
         units = np.exp(self.log_units_at(parameters))
         sold = np.minimum(units, self.state.stock[..., None])
-        return np.asarray(sold * self.unit_profit())
+        return np.asarray(sold * self.unit_profit() + self.spilled(parameters))
+
+    def spilled(self, parameters: DemandParameters) -> Floats:
+        """Return what every rung brings to rivals beside the price in force, float64 [..., 1, N, K]."""
+        moved = self.menu.log_price - self.catalogue.log_price[:, None]
+        return np.asarray(parameters.spill[..., None, :, None] * moved)
 
 
 _FIELDS = tuple(DemandParameters.__dataclass_fields__)

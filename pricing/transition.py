@@ -103,7 +103,7 @@ class Step:
     sold
         Expected sales: demand up to the stock (the fluid approximation).
     profit
-        Expected net profit, minor units.
+        Expected net profit, minor units, with what the price brings to rivals beside keeping it.
     stock, reference, lag
         The next state, before receipts.
     margin
@@ -176,10 +176,13 @@ def step(
     sold = np.where(short, stock, units)
     shelf = np.exp(offered)
     margin = catalogue.unit_profit(shelf)
+    profit = sold * margin
+    if parameters.spill.any():
+        profit = profit + parameters.spill * (log_price - catalogue.log_price)
     return Step(
         units=units,
         sold=sold,
-        profit=sold * margin,
+        profit=profit,
         stock=stock - sold,
         reference=memory * reference + (1.0 - memory) * offered,
         lag=offered,
@@ -220,7 +223,9 @@ def pullback(
     d_log_units = np.where(taken.short, 0.0, d_sold * taken.units)
     d_stock = np.where(taken.short, d_sold, 0.0) + after.stock
     side = np.where(taken.gap > 0.0, d.loss, d.gain)
-    d_offered = profit * taken.sold * kept * taken.shelf + (1.0 - memory) * after.reference + after.lag
+    d_offered = (
+        profit * (taken.sold * kept * taken.shelf + d.spill) + (1.0 - memory) * after.reference + after.lag
+    )
     return Cotangent(
         log_price=d_offered + d_log_units * (d.regular + side),
         stock=d_stock,

@@ -23,6 +23,7 @@ from pricing.catalogue import Catalogue
 from pricing.demand import Conditions, DemandParameters
 from pricing.errors import DataError
 from pricing.model import DemandModel
+from pricing.rivals import Rivals
 from pricing.scenario import MEMORY
 from pricing.transition import State, reward, step
 from simulators.counts import poisson_quantile
@@ -48,6 +49,8 @@ class Worlds:
         float64 [W, G]; sd of the log shock that a category shares in a period.
     category
         int64 [N]; index into the G axis.
+    rivals
+        Who stands in for whom among the N series.
     memory
         Share of the remembered price that survives a period, 0-1.
     """
@@ -56,6 +59,7 @@ class Worlds:
     period_shock_sd: Floats
     category_shock_sd: Floats
     category: Ints
+    rivals: Rivals
     memory: float = MEMORY
 
     def __post_init__(self) -> None:
@@ -113,6 +117,7 @@ def sample_worlds(
         period_shock_sd=np.full(count, own.period_shock_sd),
         category_shock_sd=np.repeat(own.category_shock_sd[None], count, axis=0),
         category=own.category,
+        rivals=own.rivals.at(catalogue.log_price - d.log_reference[0]),
         memory=memory,
     )
 
@@ -235,7 +240,7 @@ class Market:
         price
             int64 [B, N]; regular shelf price of the period.
         conditions
-            Promotions and traffic of the period.
+            Promotions and traffic of the period; rival prices follow from the prices.
         noise
             Of this period, arrays [B, N] (:meth:`Noise.at`); None sells expected units (the fluid
             approximation, for planners and their tests).
@@ -243,6 +248,9 @@ class Market:
             Units that arrive at the end of the period, [B, N] or [N] or a number.
         """
         logs = np.log(price.astype(np.float64))
+        rivals, reference = self.worlds.rivals, self.parameters.log_reference
+        if rivals.any:
+            conditions = replace(conditions, rivals=rivals.index(logs + conditions.depth - reference))
         moved = step(
             self.parameters,
             self.catalogue,

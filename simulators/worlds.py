@@ -17,7 +17,10 @@ from pricing.scenario import Scenario
 __all__ = ["toy_scenario", "toy_shop"]
 
 _MEAN = {"depth": -2.6, "feature": 0.5, "display": 0.3, "lag": 0.15, "traffic": 1.0}
-_SD = {"level": 0.1, "depth": 0.3, "feature": 0.1, "display": 0.1, "lag": 0.05, "traffic": 0.1}
+_SD = {
+    "level": 0.1, "depth": 0.3, "feature": 0.1, "display": 0.1, "lag": 0.05, "traffic": 0.1,
+    "deal": 0.01, "featured_depth": 0.01, "rivals": 0.01,
+}  # fmt: skip
 _CATEGORIES = 4
 _FIRST_DAY = np.datetime64("2024-01-01")
 
@@ -136,6 +139,9 @@ def _model(
         depth_low=depths,
         identified_by=promo,
         category=np.arange(len(names)) % _CATEGORIES,
+        rival_group=np.full(len(names), -1, dtype=np.int64),
+        rival_weight=np.exp(mean[:, 0]),
+        rival_outside_weight=np.zeros(len(names)),
         category_shock_sd=np.full(_CATEGORIES, shock_sd),
         period_shock_sd=shock_sd,
         prior_mean=mean.mean(axis=0),

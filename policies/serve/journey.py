@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from policies.serve.shelf import Shelf
-from pricing.arrays import Ints
+from pricing.arrays import Floats, Ints
 from pricing.decision import Decision, Decisions, decide
-from pricing.demand import DemandParameters
+from pricing.demand import DemandParameters, spilled
 from pricing.evidence import Identification
 from pricing.guardrails import Rule, Status
 from pricing.menu import Menu
@@ -319,7 +319,23 @@ def _parts(shelf: Shelf, draws: int) -> Iterator[Ints]:
 
 def _draws(shelf: Shelf, part: Ints, count: int) -> DemandParameters:
     model = shelf.beliefs.take(part)
-    return DemandParameters.of(model.draws(count), model, shelf.catalogue.take(part))
+    drawn = DemandParameters.of(model.draws(count), model, shelf.catalogue.take(part))
+    return replace(drawn, spill=_spilled(shelf, part, drawn.level.shape))
+
+
+def _spilled(shelf: Shelf, part: Ints, shape: tuple[int, ...]) -> Floats:
+    """Return draws of what the prices of `part` bring to rivals; at its mean where no price may move."""
+    scenario, model = shelf.scenario, shelf.beliefs
+    out = np.broadcast_to(scenario.beliefs.spill[part], shape).copy()
+    group, moves = model.rival_group, np.isin(part, shelf.movable())
+    moves &= group[part] >= 0
+    if moves.any():
+        some = np.flatnonzero(np.isin(group, group[part[moves]]))
+        own, catalogue = model.take(some), shelf.catalogue.take(some)
+        drawn = DemandParameters.of(own.draws(shape[0]), own, catalogue)
+        found = spilled(drawn, scenario.rivals.take(some), catalogue).spill
+        out[:, moves] = found[:, np.searchsorted(some, part[moves])]
+    return out
 
 
 def _part(decisions: Decisions, index: Ints) -> Decisions:

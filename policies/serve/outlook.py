@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from pricing.scenario import Scenario
 
 __all__ = ["Outlook"]
 
-_BY_PERIOD = ("depth", "feature", "display", "traffic", "received")
+_CONDITIONS = tuple(field.name for field in fields(Conditions))
+_BY_PERIOD = (*_CONDITIONS, "received")
 _BY_SERIES = ("low", "high")
 _SHARES = ("max_change", "memory")
 
@@ -29,8 +30,9 @@ class Outlook:
     ----------
     keys
         uint64 [N]; :attr:`pricing.catalogue.Catalogue.keys`, whatever their order.
-    depth, feature, display, traffic
-        float64 [H, N]; see :class:`pricing.demand.Conditions`; period 0 is the first of the horizon.
+    depth, feature, display, traffic, rivals
+        float64 [H, N]; see :class:`pricing.demand.Conditions`; period 0 is the first of the horizon. Rivals are
+        at the prices in force when the outlook was made, less what is planned.
     received
         float64 [H, N]; units that arrive at the end of each period.
     low, high
@@ -46,6 +48,7 @@ class Outlook:
     feature: Floats
     display: Floats
     traffic: Floats
+    rivals: Floats
     received: Floats
     low: Floats
     high: Floats
@@ -70,10 +73,11 @@ class Outlook:
     @staticmethod
     def of(scenario: Scenario) -> Outlook:
         """Return what a planner may know of a scenario."""
-        names, count = _BY_PERIOD[:-1], len(scenario.catalogue)
+        now, count = scenario.catalogue.log_price, len(scenario.catalogue)
+        told = [scenario.planned(period, now) for period in range(scenario.horizon)]
         planned = {
-            name: np.stack([np.broadcast_to(getattr(c, name), (count,)) for c in scenario.conditions])
-            for name in names
+            name: np.stack([np.broadcast_to(getattr(c, name), (count,)) for c in told])
+            for name in _CONDITIONS
         }
         low, high = _corridor(scenario.guardrails)
         return Outlook(
@@ -88,9 +92,7 @@ class Outlook:
 
     def conditions(self, period: int) -> Conditions:
         """Return what is planned for one period of the horizon, arrays [N]."""
-        return Conditions(
-            self.depth[period], self.feature[period], self.display[period], self.traffic[period]
-        )
+        return Conditions(*(getattr(self, name)[period] for name in _CONDITIONS))
 
     def last(self, periods: int) -> Outlook:
         """Return the last `periods` of the horizon (at least 1, at most all)."""

@@ -58,8 +58,8 @@ class Drawn:
     def of(model: DemandModel, scenario: Scenario, index: Ints) -> Drawn:
         """Return the curves that every plan is made on: the posterior's sigma points.
 
-        Twice as many as demand has coefficients: 14. See
-        :meth:`pricing.model.DemandModel.sigma_points`.
+        Twice as many as demand has coefficients: 20. See
+        :meth:`pricing.model.DemandModel.sigma_points`. What a price does to rivals is taken at its mean.
 
         Parameters
         ----------
@@ -72,7 +72,9 @@ class Drawn:
         """
         catalogue = scenario.catalogue.take(index)
         own = model.take(model.rows(catalogue.series))
-        return Drawn(catalogue.keys, DemandParameters.of(own.sigma_points(), own, catalogue))
+        curves = DemandParameters.of(own.sigma_points(), own, catalogue)
+        spill = np.broadcast_to(scenario.beliefs.spill[index], curves.level.shape)
+        return Drawn(catalogue.keys, replace(curves, spill=spill))
 
     def places(self, keys: Words) -> Ints:
         """Return where each of `keys` [N] stands here, -1 where it does not, int64 [N]."""

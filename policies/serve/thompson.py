@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,7 +33,7 @@ class Thompson(Stored):
     (Thompson 1933; Ferreira, Simchi-Levi and Wang, Operations Research 2018, for limited stock.) A rung is
     worth what it brings if it is held: the coming period at today's state and planned promotions, then
     the periods left at the demand that the price itself settles to, without promotions, until the stock
-    is sold. The propensity of a price is exactly the share of draws that choose it.
+    is sold; and in each of them what it brings to its rivals. The propensity of a price is exactly the share of draws that choose it.
 
     Attributes
     ----------
@@ -98,20 +98,18 @@ def _held(situation: Situation, draws: DemandParameters, part: Ints) -> Floats:
     logs, state = situation.menu.log_price[part], situation.state
     catalogue = situation.catalogue.take(part)
     stock = state.stock[:, part, None]
-    today = Conditions(
-        *(
-            _by_rung(getattr(situation.conditions, name), part)
-            for name in ("depth", "feature", "display", "traffic")
-        )
-    )
+    told = situation.conditions
+    today = Conditions(*(_by_rung(getattr(told, field.name), part) for field in fields(told)))
     first = np.exp(log_units(draws, logs, state.lag[:, part, None], state.reference[:, part, None], today))
     sold = np.minimum(first, stock)
     worth = sold * _unit_profit(catalogue, logs + today.depth)
     later = situation.periods_left - 1
     if later > 0:
-        steady = np.exp(log_units(draws, logs, logs, logs, Conditions.plain(1)))
+        plain = replace(Conditions.plain(1), rivals=today.rivals)
+        steady = np.exp(log_units(draws, logs, logs, logs, plain))
         worth += np.minimum(later * steady, stock - sold) * _unit_profit(catalogue, logs)
-    return np.asarray(worth)
+    spill = draws.spill * (logs - catalogue.log_price[:, None])
+    return np.asarray(worth + (later + 1) * spill)
 
 
 def _unit_profit(catalogue: Catalogue, logs: Floats) -> Floats:

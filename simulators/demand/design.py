@@ -12,11 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Floats
-from pricing.model import COEFFICIENTS
-from pricing.panel import Panel
+from pricing.model import COEFFICIENTS, deal_signal
+from pricing.panel import Panel, Series
+from pricing.rivals import Rivals
 from simulators.contract.panel import carried
 
-__all__ = ["Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed"]
+__all__ = [
+    "Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed", "priced", "rivals_among",
+]  # fmt: skip
+
+_REGULAR, _DEPTH, _FEATURE, _DEAL, _FEATURED = (
+    COEFFICIENTS.index(name) for name in ("regular", "depth", "feature", "deal", "featured_depth")
+)
 
 _ENOUGH_SERIES = 20.0
 """Least effective number of series from which orders are a measure of visits: at most about 5 % of a price
@@ -108,7 +115,39 @@ def _effective_series(panel: Panel) -> float:
     return total**2 / float((units**2).sum()) if total > 0.0 else 0.0
 
 
-def design(panel: Panel, reference_price: Floats, traffic: Floats, period_days: int) -> Design:
+def rivals_among(series: Series, weight: Floats) -> Rivals:
+    """Return who stands in for whom: series of one subcategory in one zone.
+
+    `weight` is float64 [N], units a period. A series without a subcategory, or alone in it, has no rivals.
+    """
+    pairs = list(zip(series.zone, series.subcategory, strict=True))
+    names = {pair: i for i, pair in enumerate(sorted(set(pairs)))}
+    group = np.array([names[pair] if pair[1] else -1 for pair in pairs], dtype=np.int64)
+    alone = np.bincount(group[group >= 0], minlength=len(names)) < 2
+    group[(group >= 0) & alone[group]] = -1
+    return Rivals.of(group, weight)
+
+
+def priced(X: Floats, log_regular: Floats, depth: Floats) -> Floats:
+    """Return regressors [..., C] at other prices of their own.
+
+    Parameters
+    ----------
+    X
+        float64 [..., C].
+    log_regular, depth
+        float64 [...]; log(R / R0) and log(O / R).
+    """
+    out = X.copy()
+    out[..., _REGULAR], out[..., _DEPTH] = log_regular, depth
+    out[..., _DEAL] = deal_signal(depth)
+    out[..., _FEATURED] = X[..., _FEATURE] * depth
+    return out
+
+
+def design(
+    panel: Panel, reference_price: Floats, traffic: Floats, period_days: int, rivals: Rivals
+) -> Design:
     """Build the regressors of the model stated at :data:`pricing.model.COEFFICIENTS`.
 
     Parameters
@@ -121,15 +160,18 @@ def design(panel: Panel, reference_price: Floats, traffic: Floats, period_days: 
         float64 [T]; log traffic over its training mean, 0 where it is not known.
     period_days
         Days of a whole period.
+    rivals
+        Of the same N series.
     """
     prices = known_prices(panel)
+    log_reference = np.log(reference_price)[:, None]
     X = np.empty((*panel.units.shape, len(COEFFICIENTS)))
     X[..., 0] = 1.0
-    X[..., 1] = np.log(prices.regular / reference_price[:, None])
-    X[..., 2] = np.log(prices.offered / prices.regular)
-    X[..., 3] = panel.feature
+    X[..., _FEATURE] = panel.feature
     X[..., 4] = panel.display
-    X[..., 5] = np.log(prices.before / reference_price[:, None])
+    X[..., 5] = np.log(prices.before) - log_reference
     X[..., 6] = traffic
+    X[..., 9] = rivals.index((np.log(prices.offered) - log_reference).T).T
+    log_regular, depth = np.log(prices.regular) - log_reference, np.log(prices.offered / prices.regular)
     exposure = np.maximum(panel.days, 1) / period_days * np.where(panel.in_stock > 0.0, panel.in_stock, 1.0)
-    return Design(X, np.log(exposure))
+    return Design(priced(X, log_regular, depth), np.log(exposure))

@@ -20,7 +20,7 @@ CONFOUNDING = 0.3
 """Correlation between a series' price movements and its unobserved demand that sensitivity intervals allow
 for: price and demand share 9 % of their unexplained variance."""
 
-_COLUMN = {PriceKind.REGULAR: COEFFICIENTS.index("regular"), PriceKind.DISCOUNT: COEFFICIENTS.index("depth")}
+_REGULAR = COEFFICIENTS.index("regular")
 _LEAST_MOVEMENT = 0.01
 
 
@@ -34,10 +34,11 @@ class Elasticities:
         Who the N rows are.
     at_price
         int64; price at which it holds, gross minor units: the last known regular price for the regular
-        kind, the last known shelf price for the discount kind. The curve is log-linear, so the elasticity
-        is the same over the support.
+        kind, the last known shelf price for the discount kind.
     elasticity
-        float64; posterior mean, per cent of units per per cent of price in the same period.
+        float64; posterior mean, per cent of units per per cent of price in the same period. To the regular
+        price it is the same over the support; to a discount it is the arc elasticity from the full price to
+        the deepest discount seen, not featured (:attr:`pricing.model.DemandModel.discount`).
     lower, upper
         float64; 90 % interval from sampling and pooling, *if* price moved for reasons other than demand.
     identified_by
@@ -80,11 +81,12 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     a stated assumption drawn to scale, not a test: nothing in sales and prices alone could reveal it.
     """
     covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
-    columns = [_COLUMN[kind] for kind in PriceKind]
-    centre = model.mean[:, columns]
-    variance = np.einsum("ncc->nc", covariance)[:, columns]
+    asked = _asked(model)
+    centre = np.einsum("nkc,nc->nk", asked, model.mean)
+    variance = np.einsum("nkc,ncd,nkd->nk", asked, covariance, asked)
     reach = Z90 * np.sqrt(variance)
-    own = 1.0 - np.clip(variance / np.diag(model.prior_covariance)[columns], 0.0, 1.0)
+    before = np.einsum("nkc,cd,nkd->nk", asked, model.prior_covariance, asked)
+    own = 1.0 - np.clip(variance / before, 0.0, 1.0)
     bias = CONFOUNDING * np.sqrt(np.log1p(1.0 / model.dispersion))[:, None] * _inverse_movement(panel, own)
     known = last_known(panel)
     deepest = model.support_low * np.exp(model.depth_low)
@@ -100,6 +102,14 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
         support_low=np.stack([model.support_low, np.rint(deepest).astype(np.int64)], axis=1),
         support_high=np.stack([model.support_high, model.support_high], axis=1),
     )
+
+
+def _asked(model: DemandModel) -> Floats:
+    """Return the combination of coefficients that is each elasticity, float64 [N, 2, C] by PriceKind."""
+    out = np.zeros((len(model.series), len(PriceKind), len(COEFFICIENTS)))
+    out[:, PriceKind.REGULAR, _REGULAR] = 1.0
+    out[:, PriceKind.DISCOUNT] = model.discount
+    return out
 
 
 def _inverse_movement(panel: Panel, own: Floats) -> Floats:

@@ -18,8 +18,9 @@ from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
+from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
-from simulators.demand.design import design, known_prices, log_traffic, observed
+from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_among
 from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
@@ -165,7 +166,8 @@ def fit(
     names = sorted(set(kept.series.category))
     category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
     control = price_control(kept)
-    evidence = _evidence(kept, reference, category, seen, period_days, control)
+    rivals = rivals_among(kept.series, _pace(kept))
+    evidence = _evidence(kept, reference, category, seen, period_days, control, rivals)
     rich = _rich(evidence, seen)
     learned = _learn(evidence, rich, len(names), log_traffic(kept), progress)
     settled = _spread(evidence, rich, learned, progress)
@@ -180,6 +182,7 @@ def fit(
         fingerprint,
         seed,
         control,
+        rivals,
         calendar_in_advance=calendar_in_advance,
     )
     progress("anchor", 0.95)
@@ -197,9 +200,10 @@ def _evidence(
     seen: Support,
     period_days: int,
     control: Control | None,
+    rivals: Rivals,
 ) -> Evidence:
     """Lay out what the fit sees; periods at a one-off price outside the support are left out."""
-    made = design(panel, reference, log_traffic(panel), period_days)
+    made = design(panel, reference, log_traffic(panel), period_days, rivals)
     watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     if control is not None and control.used:
@@ -299,6 +303,7 @@ def _model(
     fingerprint: str,
     seed: int,
     control: Control | None,
+    rivals: Rivals,
     *,
     calendar_in_advance: bool,
 ) -> DemandModel:
@@ -331,6 +336,9 @@ def _model(
         depth_low=seen.depth_low,
         identified_by=identified,
         category=evidence.category,
+        rival_group=rivals.group,
+        rival_weight=rivals.weight,
+        rival_outside_weight=rivals.outside_weight,
         category_shock_sd=np.sqrt(ahead.category_variance),
         period_shock_sd=float(np.sqrt(ahead.period_variance)),
         prior_mean=newcomer,
@@ -377,7 +385,7 @@ def _report(
         drift_survival=found.drift.survival,
         period_shock_sd=model.period_shock_sd,
         negative_regular=float((model.mean[:, COEFFICIENTS.index("regular")] < 0.0).mean()),
-        negative_depth=float((model.mean[:, COEFFICIENTS.index("depth")] < 0.0).mean()),
+        negative_depth=float(((model.discount * model.mean).sum(axis=1) < 0.0).mean()),
         identified=identified,
         anchor=anchor,
         first_stage=first_stage,
@@ -414,6 +422,13 @@ def _usable(panel: Panel) -> Ints:
             todo="Check the dates of the orders and --until.",
         )
     return usable
+
+
+def _pace(panel: Panel) -> Floats:
+    """Return mean units a period on sale, float64 [N]."""
+    watched = observed(panel)
+    units = np.where(watched, panel.units, 0.0).sum(axis=1)
+    return np.asarray(units / np.maximum(watched.sum(axis=1), 1))
 
 
 def _rough_level(evidence: Evidence) -> Floats:

@@ -10,7 +10,7 @@ from pricing.arrays import Bools, Codes, Floats, Ints
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.demand.design import KnownPrices
+from simulators.demand.design import KnownPrices, priced
 from simulators.demand.instruments import Control
 
 __all__ = ["Support", "held_inside", "identify", "inside_support", "support"]
@@ -22,6 +22,10 @@ _LEVEL_GAP = 0.02
 _INFORMED = 0.9
 """A series' own data inform a coefficient if its posterior sd is at most this share of the prior's."""
 _COLUMN = {PriceKind.REGULAR: COEFFICIENTS.index("regular"), PriceKind.DISCOUNT: COEFFICIENTS.index("depth")}
+
+_DEEPER = 0.15
+"""Held-out weeks of a year of grocery sales (24-43, in two parts) were predicted better with such slack than with
+none (deviance 2.06 and 2.02 instead of 2.10 and 2.04), and with less bias than without any limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,13 @@ def held_inside(X: Floats, reference: Floats, low: Ints, high: Ints, depth_low: 
     """Return regressors [N, T, C] with prices outside the support read as its nearest edge.
 
     A price far from anything seen is more often a slip of a record than a price, and a log-linear curve
-    would take it at its word. `reference`, `low`, `high` and `depth_low` are [N].
+    would take it at its word. A discount may be up to :data:`_DEEPER` deeper than any before: promotions do
+    break records. `reference`, `low`, `high` and `depth_low` are [N].
     """
     floor, ceiling = np.log(low / reference)[:, None], np.log(high / reference)[:, None]
     regular, depth, lag = (COEFFICIENTS.index(name) for name in ("regular", "depth", "lag"))
-    out = X.copy()
-    out[..., regular] = np.clip(X[..., regular], floor, ceiling)
-    out[..., depth] = np.maximum(X[..., depth], depth_low[:, None])
+    inside = np.maximum(X[..., depth], depth_low[:, None] + np.log1p(-_DEEPER))
+    out = priced(X, np.clip(X[..., regular], floor, ceiling), inside)
     out[..., lag] = np.clip(X[..., lag], floor + depth_low[:, None], ceiling)
     return out
 

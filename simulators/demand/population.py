@@ -15,20 +15,20 @@ from pricing.arrays import Floats, Ints
 
 __all__ = ["Population", "first_population", "update_level", "update_population"]
 
-_PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0])
-_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 2.0, 1.0])
+_PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0])
+_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 2.0, 1.0])
 """Own-price elasticities average -2.62 with a wide spread (Bijmolt, van Heerde and Pieters, Journal of
 Marketing Research 2005, 1,851 estimates), less once promotion is held apart; the rest is vague. It decides
 only where a shop's own data say nothing. The last two are of the price control and of the one of the period
 before, where there is one (:mod:`simulators.demand.instruments`); all arrays below are in this order."""
 
-_FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5, 0.3, 0.2])
-_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+_FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5, 0.2, 0.2, 0.2, 0.3, 0.2])
+_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.1, 0.1])
 """No series is ever taken to be exactly like the others, however few there are to compare."""
 
 _BETWEEN_SD = 0.1
 _BETWEEN_WEIGHT = 2.0
-_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.2, 0.1])
+_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.1, 0.1, 0.1, 0.2, 0.1])
 _SPREAD_WEIGHT = 8.0
 """The spread over series starts from eight imaginary ones that differ this much: few products tell it badly,
 and a spread taken too small makes every interval too narrow."""

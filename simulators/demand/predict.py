@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import OutsideSupport
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.money import Currency
 from pricing.panel import Panel, Series
-from simulators.demand.design import known_prices
+from simulators.demand.design import known_prices, priced
 from simulators.demand.forecast import Forecast, forecast
 from simulators.demand.scenario import (
     Scenario,
@@ -126,12 +126,36 @@ def _regressors(
     before = _price_before(rows, scenario, known.offered[last])
     X = np.zeros((len(rows), len(COEFFICIENTS)))
     X[:, 0] = 1.0
-    X[:, 1] = np.log(regular / reference)
-    X[:, 2] = np.log(scenario.offered / regular)
     X[:, 3] = np.where(np.isfinite(scenario.feature), scenario.feature, known.feature[last])
     X[:, 4] = np.where(np.isfinite(scenario.display), scenario.display, known.display[last])
     X[:, 5] = np.log(before / reference)
-    return X
+    X[:, 9] = _rival_prices(model, rows, scenario, known)
+    return priced(X, np.log(regular / reference), np.log(scenario.offered / regular))
+
+
+def _rival_prices(model: DemandModel, rows: Ints, scenario: Scenario, known: LastKnown) -> Floats:
+    """Return the rival price of each row, float64 [R]: of the scenario's own plan, else as last known."""
+    place = {key: i for i, key in enumerate(zip(known.series.group, known.series.zone, strict=True))}
+    pairs = zip(model.series.group, model.series.zone, strict=True)
+    last = known.offered[[place[pair] for pair in pairs]]
+    days, when = np.unique(scenario.period_start, return_inverse=True)
+    log_price = np.tile(np.log(last / model.reference_price), (len(days), 1))
+    plan = _planned(rows, scenario)
+    log_price[when[plan], rows[plan]] = np.log(scenario.offered[plan] / model.reference_price[rows[plan]])
+    return np.asarray(model.rivals.index(log_price)[when, rows])
+
+
+def _planned(rows: Ints, scenario: Scenario) -> Bools:
+    """Return the rows whose price is the only one that the scenario names for its series and period."""
+    day = scenario.period_start.astype("datetime64[D]").astype(np.int64)
+    pairs, first, which = np.unique(
+        np.stack([rows, day], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    several = np.zeros(len(pairs), dtype=np.bool_)
+    np.logical_or.at(
+        several, which.reshape(-1), scenario.offered != scenario.offered[first[which.reshape(-1)]]
+    )
+    return np.asarray(~several[which.reshape(-1)])
 
 
 def _price_before(rows: Ints, scenario: Scenario, otherwise: Floats) -> Floats:

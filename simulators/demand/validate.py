@@ -15,7 +15,7 @@ from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
-from simulators.demand.design import KnownPrices, design, known_prices, observed
+from simulators.demand.design import KnownPrices, design, known_prices, observed, priced
 from simulators.demand.forecast import Z90, expected_units, forecast
 from simulators.demand.identification import held_inside, inside_support
 from simulators.demand.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
@@ -238,7 +238,8 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
             todo="Validate on a holdout of its own, or fit with an earlier --until.",
         )
     rows, lined = _lined(model, panel, start, everything=everything)
-    X = design(lined, model.reference_price[rows], np.zeros(len(panel.periods)), model.period_days)
+    own = model.take(rows)
+    X = design(lined, own.reference_price, np.zeros(len(panel.periods)), own.period_days, own.rivals)
     later = np.flatnonzero(panel.days[start:] > 0) + start
     n, H = len(rows), len(later)
     limits = (model.support_low[rows], model.support_high[rows], model.depth_low[rows])
@@ -251,8 +252,8 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
     usual, move = _usual_price(lined, prices, start, later, model.reference_price[rows], at)
     log_base = np.log(expected_units(model, row, usual)[0])
     _, _, variance = expected_units(model, row, at)
-    kept = at.copy()
-    kept[:, _PRICE_COLUMNS] = inside[:, later - 1][..., _PRICE_COLUMNS].reshape(n * H, -1)
+    stay = inside[:, later - 1][..., _PRICE_COLUMNS].reshape(n * H, -1)
+    kept = priced(at, stay[:, 0], stay[:, 1])
     naive = np.maximum(_recent_mean(lined, start), _LEAST_NAIVE)
     return Backtest(
         rows=row,
@@ -296,9 +297,8 @@ def _usual_price(
     count = watched.sum(axis=1)
     regular = np.where(watched, prices.regular[:, :start], 0.0).sum(axis=1) / count
     offered = np.where(watched, prices.offered[:, :start], 0.0).sum(axis=1) / count
-    usual = at.copy()
-    usual[:, _PRICE_COLUMNS[0]] = np.repeat(np.log(regular / reference), len(later))
-    usual[:, _PRICE_COLUMNS[1]] = np.repeat(np.log(offered / regular), len(later))
+    H = len(later)
+    usual = priced(at, np.repeat(np.log(regular / reference), H), np.repeat(np.log(offered / regular), H))
     move = np.log(prices.offered[:, later] / offered[:, None]).reshape(-1)
     return usual, move
 
