@@ -27,8 +27,9 @@ from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_c
 from simulators.demand.population import Population, first_population, update_level, update_population
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
+from simulators.demand.standing import Standing, standing
 
-__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit"]
+__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -111,10 +112,11 @@ class FitReport:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A demand model and the report of its making."""
+    """A demand model, the report of its making, and where it stands for updates with later periods."""
 
     model: DemandModel
     report: FitReport
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,8 @@ def fit(
         If no series has a sale with a price, or the panel holds impossible numbers.
     """
     period_days = _period_days(panel)
-    usable = _usable(panel)
-    kept = panel.take(usable)
+    known = usable(panel)
+    kept = panel.take(known)
     seen = support(kept)
     reference = np.nanmedian(np.fmax(kept.regular, kept.offered), axis=1)
     names = sorted(set(kept.series.category))
@@ -185,9 +187,9 @@ def fit(
     progress("anchor", 0.95)
     anchor = pooled_anchor(kept, evidence, settled.size)
     stage = control.first_stage if control else None
-    report = _report(model, settled, learned, len(panel.series) - len(usable), len(rich), anchor, stage)
+    report = _report(model, settled, learned, len(panel.series) - len(known), len(rich), anchor, stage)
     progress("fitted", 1.0)
-    return Fit(model, report)
+    return Fit(model, report, standing(evidence, settled, kept))
 
 
 def _evidence(
@@ -313,7 +315,7 @@ def _model(
         prior,
         seen.levels,
         calendar_in_advance=calendar_in_advance,
-        population_informed=_informed(seen),
+        population_informed=informed(seen),
         control=control,
     )
     return DemandModel(
@@ -390,7 +392,7 @@ def _period_days(panel: Panel) -> int:
     return int((panel.periods[1] - panel.periods[0]) / np.timedelta64(1, "D"))
 
 
-def _usable(panel: Panel) -> Ints:
+def usable(panel: Panel) -> Ints:
     """Return the series that sold at a known price; raises where numbers are impossible or none is left."""
     watched = panel.on_sale & (panel.in_stock > 0.0) & (panel.days > 0)
     bad = watched & ~(np.isfinite(panel.units) & (panel.units >= 0.0))
@@ -404,13 +406,13 @@ def _usable(panel: Panel) -> Ints:
             todo="Run the checks on the data; such rows belong in quarantine.",
         )
     sold = np.where(watched, panel.units, 0.0).sum(axis=1) > 0.0
-    usable = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
-    if not len(usable):
+    found = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
+    if not len(found):
         raise DataError(
             "No product has a sale with a price before the end of training.",
             todo="Check the dates of the orders and --until.",
         )
-    return usable
+    return found
 
 
 def _rough_level(evidence: Evidence) -> Floats:
@@ -432,7 +434,8 @@ def _rich(evidence: Evidence, seen: Support) -> Ints:
     return rich[picked]
 
 
-def _informed(seen: Support) -> Bools:
+def informed(seen: Support) -> Bools:
+    """Return which kinds of price moved in so many series that pooling has something to lend, bool [2]."""
     out: Bools = (seen.levels >= 2).sum(axis=0) >= _INFORMING_SERIES
     return out
 
