@@ -15,7 +15,7 @@ not the same as, updating at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from simulators.demand.irls import Laplace, laplace_mean, newton
 __all__ = ["Fresh", "Posterior", "Prior", "ahead", "updated"]
 
 _ROUNDS = 40
-_STEPS = 25
-_SETTLED = 1e-7
+_STEPS = 8
+_SETTLED = 1e-5
+_DAMPED = 40
 _LARGEST_STEP = 0.5
 _CELLS = 2_000_000
 """Most numbers of one array of second derivatives at a time."""
@@ -59,6 +60,10 @@ class Prior:
     category_variance: Floats
     periods: int
 
+    def take(self, rows: Ints) -> Prior:
+        """Return some series."""
+        return replace(self, mean=self.mean[rows], covariance=self.covariance[rows], size=self.size[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
@@ -80,7 +85,7 @@ class Fresh:
     offset: Floats
     category: Ints
 
-    def take(self, rows: slice) -> Fresh:
+    def take(self, rows: slice | Ints) -> Fresh:
         """Return some series."""
         return Fresh(
             self.units[rows], self.observed[rows], self.X[rows], self.offset[rows], self.category[rows]
@@ -134,21 +139,41 @@ def updated(prior: Prior, fresh: Fresh) -> Posterior:
     fresh
         The new periods, all of them after those of the prior.
     """
-    G, H = len(prior.category_variance), fresh.units.shape[1]
+    H = fresh.units.shape[1]
+    told = np.flatnonzero(fresh.observed.any(axis=1))
+    some, evidence = prior.take(told), fresh.take(told)
+    precision = np.asarray(np.linalg.inv(some.covariance), dtype=np.float64)
     centre, within = _shock_prior(prior, H)
+    shared, mode, rounds = _agreed(some, evidence, precision, centre, within)
+    found = _told(some, evidence, precision, shared, mode, centre)
+    mean, covariance = _carried(prior, H)
+    mean[told], covariance[told] = found.mean, found.covariance
+    lift = _lift(prior, shared, centre)
+    silent = np.setdiff1d(np.arange(len(mean), dtype=np.int64), told)
+    mean[silent, 0] += lift[fresh.category[silent]]
+    eta, variance = np.zeros(fresh.units.shape), np.zeros(fresh.units.shape)
+    eta[told], variance[told] = found.eta, found.eta_variance
+    return replace(found, mean=mean, covariance=covariance, eta=eta, eta_variance=variance, rounds=rounds)
+
+
+def _agreed(
+    prior: Prior, fresh: Fresh, precision: Floats, centre: Floats, within: Floats
+) -> tuple[_Shared, Floats, int]:
+    """Return shocks and series' modes [N, K + 1 + H] that are each other's, and the rounds that took."""
+    G, H = len(prior.category_variance), fresh.units.shape[1]
     shared = _Shared(centre[0], centre[1:], np.zeros((G, H, H)))
     mode = np.concatenate([prior.mean, np.zeros((len(prior.mean), H))], axis=1)
     done, step = 0, np.inf
     while done < _ROUNDS and step > _SETTLED:
         gradient, curvature = np.zeros((G, H)), np.zeros((G, H, H))
         for rows in _chunks(prior, H):
-            found, Z = _climbed(prior, fresh, rows, shared, mode[rows])
+            found, Z = _climbed(prior, fresh, precision, rows, shared, mode[rows])
             mode[rows] = found.mode
             np.add.at(gradient, fresh.category[rows], found.score)
             np.add.at(curvature, fresh.category[rows], _left(found, Z))
         shared, step = _step(shared, gradient, curvature, centre, within)
         done += 1
-    return _told(prior, fresh, shared, mode, centre, done)
+    return shared, mode, done
 
 
 def ahead(mean: Floats, covariance: Floats, drift: Drift, period_days: int) -> tuple[Floats, Floats]:
@@ -210,20 +235,37 @@ def _since(H: int, drift: Drift) -> Floats:
 
 
 def _climbed(
-    prior: Prior, fresh: Fresh, rows: slice, shared: _Shared, start: Floats, steps: int = _STEPS
+    prior: Prior, fresh: Fresh, precision: Floats, rows: slice, shared: _Shared, start: Floats
 ) -> tuple[Laplace, Floats]:
-    """Climb to the modes of some series under the shocks as they stand; return them with Z."""
+    """Climb to the modes of some series under the shocks as they stand; return them with Z.
+
+    Newton steps of a count far below its mean can go to and fro for ever. Such series walk in half steps
+    before they try whole ones again.
+    """
     part = fresh.take(rows)
     Z, (n, H) = _regressors(part.X, prior.drift), part.units.shape
     known = prior.mean.shape[1]
-    precision = np.zeros((n, known + H, known + H))
-    precision[:, :known, :known] = np.linalg.inv(prior.covariance[rows])
-    precision[:, known:, known:] = _since(H, prior.drift)
+    P = np.zeros((n, known + H, known + H))
+    P[:, :known, :known] = precision[rows]
+    P[:, known:, known:] = _since(H, prior.drift)
     mean = np.concatenate([prior.mean[rows], np.zeros((n, H))], axis=1)
     offset = part.offset + shared.log[part.category]
     size = prior.size[rows]
-    found = newton(part.units, part.observed, Z, offset, size, mean, precision, start, steps=steps)
-    return found, Z
+
+    def climb(at: Floats, i: Ints, steps: int) -> Laplace:
+        return newton(
+            part.units[i], part.observed[i], Z[i], offset[i], size[i], mean[i], P[i], at, steps=steps
+        )
+
+    everybody = np.arange(n, dtype=np.int64)
+    found = climb(start, everybody, _STEPS)
+    restless = np.flatnonzero(found.last_step > _SETTLED)
+    if not len(restless):
+        return found, Z
+    at = found.mode.copy()
+    for _ in range(_DAMPED):
+        at[restless] += 0.5 * (climb(at[restless], restless, 1).mode - at[restless])
+    return climb(at, everybody, _STEPS), Z
 
 
 def _left(found: Laplace, Z: Floats) -> Floats:
@@ -259,30 +301,47 @@ def _step(
     return moved, longest
 
 
+def _lift(prior: Prior, shared: _Shared, centre: Floats) -> Floats:
+    """Return how much higher shop and category stand than their earlier periods showed, float64 [G]."""
+    rest = (shared.shop - centre[0]).sum() + (shared.category - centre[1:]).sum(axis=1)
+    out: Floats = rest / (prior.periods + len(shared.shop))
+    return out
+
+
+def _onward(prior: Prior, H: int) -> Floats:
+    """Return the matrix [K + 1, K + 1 + H] from :func:`_regressors`' coefficients to the new state."""
+    known = prior.mean.shape[1]
+    out = np.eye(known, known + H)
+    out[-1, known - 1], out[-1, -1] = prior.drift.survival**H, 1.0
+    return out
+
+
+def _carried(prior: Prior, H: int) -> tuple[Floats, Floats]:
+    """Return mean and covariance after H periods that say nothing: the drift fades and is renewed."""
+    onward = _onward(prior, H)[:, : prior.mean.shape[1]]
+    covariance = onward @ prior.covariance @ onward.T
+    covariance[:, -1, -1] += prior.drift.variance * (1.0 - prior.drift.survival ** (2 * H))
+    return prior.mean @ onward.T, covariance
+
+
 def _told(
-    prior: Prior, fresh: Fresh, shared: _Shared, mode: Floats, centre: Floats, rounds: int
+    prior: Prior, fresh: Fresh, precision: Floats, shared: _Shared, mode: Floats, centre: Floats
 ) -> Posterior:
     """Gather mean and covariance of every series, shocks integrated out and the shop's level moved."""
-    (N, H), known = fresh.units.shape, prior.mean.shape[1]
-    told = 1.0 / (prior.periods + H)
-    lift = told * ((shared.shop - centre[0]).sum() + (shared.category - centre[1:]).sum(axis=1))
-    onward = np.zeros((known, known + H))
-    onward[:, :known] = np.eye(known)
-    onward[-1, known - 1], onward[-1, -1] = prior.drift.survival**H, 1.0
+    H = fresh.units.shape[1]
+    lift, onward = _lift(prior, shared, centre), _onward(prior, H)
     mean, covariance = np.empty_like(prior.mean), np.empty_like(prior.covariance)
-    eta, variance = np.empty((N, H)), np.empty((N, H))
+    eta, variance = np.empty(fresh.units.shape), np.empty(fresh.units.shape)
     for rows in _chunks(prior, H):
-        found, Z = _climbed(prior, fresh, rows, shared, mode[rows], 1)
+        found, Z = _climbed(prior, fresh, precision, rows, shared, mode[rows])
         units, observed, category = fresh.units[rows], fresh.observed[rows], fresh.category[rows]
         middle, _ = laplace_mean(found, units, observed, Z, prior.size[rows])
         reach = np.matmul(found.covariance, np.swapaxes(Z * found.weight[..., None], 1, 2))
-        reach[:, 0] -= told
-        whole = found.covariance + np.matmul(
-            np.matmul(reach, shared.covariance[category]), np.swapaxes(reach, 1, 2)
-        )
+        reach[:, 0] -= 1.0 / (prior.periods + H)
+        unsure = np.matmul(np.matmul(reach, shared.covariance[category]), np.swapaxes(reach, 1, 2))
         mean[rows] = middle @ onward.T
         mean[rows, 0] += lift[category]
-        covariance[rows] = onward @ whole @ onward.T
+        covariance[rows] = onward @ (found.covariance + unsure) @ onward.T
         eta[rows], variance[rows] = found.eta, found.eta_variance(Z)
     covariance = 0.5 * (covariance + np.swapaxes(covariance, 1, 2))
-    return Posterior(mean, covariance, shared.log, eta, variance, rounds)
+    return Posterior(mean, covariance, shared.log, eta, variance, 0)
