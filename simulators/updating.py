@@ -76,8 +76,9 @@ def update_run(
     _require_settings(run, source)
     progress("panel", 0.0)
     panel = build_panel(source, run.fitted_until)
+    require_continuation(run, panel)
     stop = _stop(run, panel, until)
-    require_continuation(run, panel, stop)
+    _require_sales(panel, panel.position(np.datetime64(run.origin.until)), stop, run.model.period_days)
     progress("updating", 0.4)
     made = continued(
         run.model,
@@ -151,7 +152,7 @@ def _stop(run: Run, panel: Panel, until: str | None) -> int:
     return stop
 
 
-def require_continuation(run: Run, panel: Panel, stop: int) -> None:
+def require_continuation(run: Run, panel: Panel) -> None:
     """Refuse a panel that is not the run's own, grown longer.
 
     Parameters
@@ -160,15 +161,12 @@ def require_continuation(run: Run, panel: Panel, stop: int) -> None:
         The run; the panel that it keeps is what it has seen.
     panel
         Of the data now.
-    stop
-        Number of its periods that an update would see.
 
     Raises
     ------
     FingerprintError
-        If the past differs: its calendar, who was sold, a sale, a price, a promotion, stock or traffic.
-    DataError
-        If nothing was sold for a week or longer in the new periods.
+        If the past differs: its calendar, who was sold, a sale, a price, a promotion, stock or traffic, or
+        the category of a product.
     """
     old, start = run.panel, run.panel.position(np.datetime64(run.origin.until))
     _require_calendar(old, panel, start)
@@ -176,7 +174,6 @@ def require_continuation(run: Run, panel: Panel, stop: int) -> None:
     rows = _rows(old, panel, start, start - partial)
     _require_same(old, panel, rows, start - partial, _REINDEXED if partial else _ROUNDING)
     _require_labels(run.model, panel)
-    _require_sales(panel, panel.position(np.datetime64(run.origin.until)), stop, run.model.period_days)
 
 
 def _require_calendar(old: Panel, panel: Panel, start: int) -> None:
@@ -238,9 +235,6 @@ def _require_same(old: Panel, panel: Panel, rows: tuple[Ints, Ints], count: int,
     """Compare what the model was taught by, in the first `count` periods."""
     for t in np.flatnonzero(old.days[:count] != panel.days[:count])[:1].tolist():
         raise _changed("days covered", str(old.periods[t]), float(old.days[t]), float(panel.days[t]))
-    differ = np.abs(panel.traffic[:count] - old.traffic[:count]) > _ROUNDING * np.abs(old.traffic[:count])
-    for t in np.flatnonzero(differ)[:1].tolist():
-        raise _changed("traffic", str(old.periods[t]), float(old.traffic[t]), float(panel.traffic[t]))
     for name, slack in _COMPARED.items():
         then = getattr(old, name)[rows[0]][:, :count]
         now = getattr(panel, name)[rows[1]][:, :count]
@@ -249,6 +243,9 @@ def _require_same(old: Panel, panel: Panel, rows: tuple[Ints, Ints], count: int,
             i, t = (int(v) for v in cell[0])
             where = f"{old.series.group[rows[0][i]]} in {old.periods[t]}"
             raise _changed(name.replace("_", " "), where, float(then[i, t]), float(now[i, t]))
+    differ = np.abs(panel.traffic[:count] - old.traffic[:count]) > _ROUNDING * np.abs(old.traffic[:count])
+    for t in np.flatnonzero(differ)[:1].tolist():
+        raise _changed("traffic", str(old.periods[t]), float(old.traffic[t]), float(panel.traffic[t]))
 
 
 _COMPARED: Mapping[str, bool] = {
