@@ -20,6 +20,7 @@ from simulators.demand.instruments import Control, price_control
 from simulators.demand.metrics import bias, wmape
 from simulators.demand.standing import Standing, mean_log_traffic
 from simulators.demand.update import Fresh, Posterior, Prior, ahead, updated
+from simulators.demand.weekdays import weekday
 
 __all__ = ["Continued", "UpdateReport", "continued"]
 
@@ -176,11 +177,10 @@ def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
     known = roll.old >= 0
     reference[known] = model.reference_price[roll.old[known]]
     seen = support(panel)
-    traffic = np.zeros(len(panel.periods))
-    if standing.traffic_mean is not None:
-        covered = (panel.days > 0) & (panel.traffic > 0.0)
-        traffic[covered] = np.log(panel.traffic[covered] / panel.days[covered]) - mean_log_traffic(panel)
-    made = design(panel, reference, traffic, model.period_days)
+    traffic = _known_traffic(standing, panel)
+    days = panel.periods.astype("datetime64[D]").astype(np.int64)
+    expected = np.nan_to_num(_spread_week(model, roll).traffic_on(np.arange(len(roll.old))[:, None], days))
+    made = design(panel, reference, traffic + expected, model.period_days)
     watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     control = _control(panel) if standing.mean.shape[1] - 1 > _C else None
@@ -194,6 +194,27 @@ def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
         roll.category,
     )
     return _Laid(fresh, seen, reference, control, traffic)
+
+
+def _known_traffic(standing: Standing, panel: Panel) -> Floats:
+    """Return log traffic [T] over the mean of all periods, by days over that of its weekday; 0 if unknown."""
+    out = np.zeros(len(panel.periods))
+    if standing.traffic_mean is not None:
+        covered = (panel.days > 0) & (panel.traffic > 0.0)
+        out[covered] = np.log(panel.traffic[covered] / panel.days[covered]) - mean_log_traffic(panel)
+        if standing.traffic_by_weekday:
+            own = np.array(standing.traffic_by_weekday)[weekday(panel.periods)]
+            out = np.where(covered, out - own, 0.0)
+    return out
+
+
+def _spread_week(model: DemandModel, roll: _Roll) -> DemandModel:
+    """Return the model with the series of the roll, new categories sharing the others' mean week."""
+    if model.weekday is None:
+        return replace(model, category=roll.category)
+    new = roll.categories - len(model.weekday)
+    week = np.concatenate([model.weekday, np.tile(model.weekday.mean(axis=0), (new, 1))])
+    return replace(model, category=roll.category, weekday=week)
 
 
 def _control(panel: Panel) -> Control:
@@ -304,6 +325,7 @@ def _model(
         category=roll.category,
         category_shock_sd=np.sqrt(prior.category_variance),
         period_shock_sd=float(np.sqrt(shared)),
+        weekday=_spread_week(model, roll).weekday,
     )
 
 
@@ -314,7 +336,8 @@ def _told(
     fresh, known = laid.fresh, roll.old >= 0
     rows, period = np.nonzero(fresh.observed & known[:, None])
     at = fresh.X[rows, period][:, :_C].copy()
-    at[:, _TRAFFIC] = 0.0
+    day = roll.panel.periods[-fresh.units.shape[1] :].astype("datetime64[D]").astype(np.int64)
+    at[:, _TRAFFIC] = np.nan_to_num(before.traffic_on(roll.old[rows], day[period]))
     old = roll.old[rows]
     y, made = fresh.units[rows, period], forecast(before, old, at, np.exp(fresh.offset[rows, period]))
     sold = bool(y.sum() > 0.0)

@@ -15,6 +15,7 @@ from pricing.arrays import Bools, Floats
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.contract.panel import carried
+from simulators.demand.weekdays import closed
 
 __all__ = ["Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed"]
 
@@ -68,7 +69,7 @@ def known_prices(panel: Panel) -> KnownPrices:
 
 
 def observed(panel: Panel) -> Bools:
-    """Return where units count as evidence, bool [N, T]: on sale, some stock, at least one day covered.
+    """Return where units count as evidence, bool [N, T]: on sale, some stock, a day covered, the shop open.
 
     Where its launch is unknown, a series is on sale from its first sale on, so that period sold by
     construction and says nothing of demand; it is left out, and so is the first period of the panel, in
@@ -82,6 +83,7 @@ def observed(panel: Panel) -> Bools:
     out = watched.copy()
     out[opens, first[opens]] = False
     out[:, 0] = False
+    out[:, closed(panel)] = False
     return out
 
 
@@ -118,7 +120,7 @@ def design(panel: Panel, reference_price: Floats, traffic: Floats, period_days: 
     reference_price
         float64 [N]; R0, gross minor units.
     traffic
-        float64 [T]; log traffic over its training mean, 0 where it is not known.
+        float64 [T] or [N, T]; log traffic over its training mean, 0 where it is not known.
     period_days
         Days of a whole period.
     """

@@ -28,6 +28,7 @@ from simulators.demand.population import Population, first_population, update_le
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.shocks import centred, first_shocks, split_traffic, update_shocks
 from simulators.demand.standing import Standing, standing
+from simulators.demand.weekdays import Week, first_week, split_week
 
 __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
 
@@ -125,6 +126,7 @@ class _Learned:
     sizes: SizePopulation
     rounds: int
     settled: bool
+    week: Week | None
 
 
 def fit(
@@ -167,9 +169,11 @@ def fit(
     names = sorted(set(kept.series.category))
     category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
     control = price_control(kept)
+    week, traffic = first_week(kept, len(names), log_traffic(kept))
     evidence = _evidence(kept, reference, category, seen, period_days, control)
     rich = _rich(evidence, seen)
-    learned = _learn(evidence, rich, len(names), log_traffic(kept), progress)
+    learned = _learn(evidence, rich, len(names), traffic, week, progress)
+    evidence = _with_week(evidence, learned.week, traffic)
     settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     model = _model(
@@ -182,6 +186,8 @@ def fit(
         fingerprint,
         seed,
         control,
+        learned.week,
+        traffic,
         calendar_in_advance=calendar_in_advance,
     )
     progress("anchor", 0.95)
@@ -189,7 +195,7 @@ def fit(
     stage = control.first_stage if control else None
     report = _report(model, settled, learned, len(panel.series) - len(known), len(rich), anchor, stage)
     progress("fitted", 1.0)
-    return Fit(model, report, standing(evidence, settled, kept))
+    return Fit(model, report, standing(evidence, settled, kept, by_weekday=learned.week is not None))
 
 
 def _evidence(
@@ -209,9 +215,16 @@ def _evidence(
     return Evidence(panel.units, watched, regressors, made.offset, category, period_days)
 
 
-def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:
+def _learn(
+    evidence: Evidence,
+    rich: Ints,
+    categories: int,
+    traffic: Floats,
+    week: Week | None,
+    progress: Progress,
+) -> _Learned:
     """Empirical Bayes on the rich series."""
-    some = evidence.take(rich)
+    some = _with_week(evidence.take(rich), week, traffic)
     level = _rough_level(some)
     population = first_population(level, categories, some.X.shape[2])
     mode = np.tile(population.mean, (len(rich), 1))
@@ -229,9 +242,28 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
             now = replace(now, size=shrink_sizes(likelihood, sizes))
         before = now.population
         now = _round(some, now, traffic, steps=2 if done < _FIRST_ROUNDS else 1)
+        if week is not None:
+            now, week = _week_round(some, now, week)
+            some = _with_week(some, week, traffic)
         done += 1
         settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
-    return _Learned(now, sizes, done, settled)
+    return _Learned(now, sizes, done, settled, week)
+
+
+def _with_week(evidence: Evidence, week: Week | None, traffic: Floats) -> Evidence:
+    """Return the evidence with the expected traffic of each weekday, by days."""
+    if week is None:
+        return evidence
+    regressors = evidence.X.copy()
+    regressors[..., _TRAFFIC] = week.columns(evidence.category, traffic)
+    return replace(evidence, X=regressors)
+
+
+def _week_round(some: Evidence, now: Parameters, week: Week) -> tuple[Parameters, Week]:
+    shocks, moved, lift = split_week(now.shocks, week, float(now.population.mean[_TRAFFIC]))
+    mode = now.mode.copy()
+    mode[:, 0] += mode[:, _TRAFFIC] * lift[some.category]
+    return replace(now, mode=mode, shocks=shocks), moved
 
 
 def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> Parameters:
@@ -296,6 +328,8 @@ def _model(
     fingerprint: str,
     seed: int,
     control: Control | None,
+    week: Week | None,
+    rest: Floats,
     *,
     calendar_in_advance: bool,
 ) -> DemandModel:
@@ -306,7 +340,7 @@ def _model(
     shocks, lift = centred(found.shocks)
     mean[:, 0] += lift[evidence.category]
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
-    traffic = evidence.X[0, :, _TRAFFIC]
+    traffic = evidence.X[0, :, _TRAFFIC] if week is None else rest
     slope = float(found.population.mean[_TRAFFIC])
     newcomer = found.population.mean[:C].copy()
     newcomer[0] += float(lift.mean())
@@ -338,6 +372,7 @@ def _model(
         until=until,
         fingerprint=fingerprint,
         seed=seed,
+        weekday=None if week is None else week.profile,
     )
 
 
@@ -426,7 +461,8 @@ def _rough_level(evidence: Evidence) -> Floats:
 def _rich(evidence: Evidence, seen: Support) -> Ints:
     """Return series with enough evidence to teach the population, evenly thinned to a bounded number."""
     selling = (evidence.observed & (evidence.units > 0.0)).sum(axis=1)
-    enough = _ENOUGH_SHARE * evidence.units.shape[1]
+    open_days = int(evidence.observed.any(axis=0).sum())
+    enough = _ENOUGH_SHARE * (open_days if evidence.period_days == 1 else evidence.units.shape[1])
     rich = np.flatnonzero((selling >= enough) & (seen.levels.max(axis=1) >= 2))
     if len(rich) < _LEAST_RICH:
         rich = np.arange(len(selling))

@@ -23,6 +23,7 @@ from simulators.demand.drift import Drift
 from simulators.demand.irls import laplace_mean
 from simulators.demand.posterior import Evidence, Parameters, chunks, laplace
 from simulators.demand.shocks import centred
+from simulators.demand.weekdays import weekday_means
 
 __all__ = ["Standing", "mean_log_traffic", "standing"]
 
@@ -52,6 +53,9 @@ class Standing:
         Mean of log daily traffic over the periods seen, where traffic stands for 0; None if it is not used.
     periods
         int; periods seen, T.
+    traffic_by_weekday
+        Seven numbers, Monday first; mean of log daily traffic on that weekday over `traffic_mean`. Empty
+        where periods are weeks, or the fit looked for no weekdays.
     """
 
     mean: Floats
@@ -62,6 +66,7 @@ class Standing:
     traffic_slope: float
     traffic_mean: float | None
     periods: int
+    traffic_by_weekday: tuple[float, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same state gives the same bytes."""
@@ -76,6 +81,7 @@ class Standing:
         arrays, meta = unpack(_KIND, _VERSION, content)
         try:
             facts: dict[str, Any] = {**arrays, **meta, "drift": Drift(**meta["drift"])}
+            facts["traffic_by_weekday"] = tuple(facts.get("traffic_by_weekday", ()))
             return Standing(**facts)
         except (LookupError, TypeError) as error:
             raise ArtifactError(
@@ -86,10 +92,10 @@ class Standing:
 
 
 _ARRAYS = ("mean", "covariance", "prior_covariance")
-_FACTS = ("period_variance", "traffic_slope", "traffic_mean", "periods")
+_FACTS = ("period_variance", "traffic_slope", "traffic_mean", "periods", "traffic_by_weekday")
 
 
-def standing(evidence: Evidence, found: Parameters, panel: Panel) -> Standing:
+def standing(evidence: Evidence, found: Parameters, panel: Panel, *, by_weekday: bool = False) -> Standing:
     """Return where a fit stands.
 
     Parameters
@@ -98,7 +104,13 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel) -> Standing:
         What was seen, and the parameters at their modes.
     panel
         The training panel of the same series, for its traffic.
+    by_weekday
+        The fit measured traffic from the mean of its weekday.
     """
+    traffic = log_traffic(panel)
+    by_day: tuple[float, ...] = ()
+    if by_weekday:
+        by_day = tuple(float(value) for value in weekday_means(panel, traffic))
     shocks, lift = centred(found.shocks)
     means: list[Floats] = []
     covariances: list[Floats] = []
@@ -116,8 +128,9 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel) -> Standing:
         found.drift,
         float(shocks.period_variance),
         float(found.population.mean[_TRAFFIC]),
-        mean_log_traffic(panel) if log_traffic(panel).any() else None,
+        mean_log_traffic(panel) if traffic.any() else None,
         len(panel.periods),
+        by_day,
     )
 
 

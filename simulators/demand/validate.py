@@ -238,8 +238,12 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
             todo="Validate on a holdout of its own, or fit with an earlier --until.",
         )
     rows, lined = _lined(model, panel, start, everything=everything)
-    X = design(lined, model.reference_price[rows], np.zeros(len(panel.periods)), model.period_days)
-    later = np.flatnonzero(panel.days[start:] > 0) + start
+    days = panel.periods.astype("datetime64[D]").astype(np.int64)
+    traffic = model.traffic_on(rows[:, None], days)
+    X = design(lined, model.reference_price[rows], np.nan_to_num(traffic), model.period_days)
+    # A weekday on which the shop never sold: nothing is foretold of it.
+    shut: Bools = np.asarray(np.isnan(traffic).any(axis=0), dtype=np.bool_)
+    later = np.flatnonzero((panel.days[start:] > 0) & ~shut[start:]) + start
     n, H = len(rows), len(later)
     limits = (model.support_low[rows], model.support_high[rows], model.depth_low[rows])
     inside = held_inside(X.X, model.reference_price[rows], *limits)
