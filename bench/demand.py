@@ -43,7 +43,7 @@ from simulators.run import training_panel
 
 FIRST, UNTIL, END = 1, 43, 52
 """Positions of week 2, of week 44 and one past week 52."""
-_TRAINED_UNTIL = "2017-10-23"
+_TRAINED_UNTIL = dt.date(2017, 10, 23)
 """First day of week 44."""
 _LEAK = 0.005
 
@@ -78,7 +78,7 @@ Forecaster = Callable[[Panel], Prediction]
 def main() -> int:
     """Run the bench; 1 where a model lives off the leak."""
     options = _options()
-    panel = _selected(options.data, fast=options.fast)
+    panel = selected(options.data, fast=options.fast)
     truth = panel.units[:, UNTIL:END]
     forward, backward = _carried(panel, back=False), _carried(panel, back=True)
     rows = [
@@ -109,14 +109,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _selected(data: Path | None, *, fast: bool) -> Panel:
+def selected(data: Path | None, *, fast: bool, until: int = UNTIL) -> Panel:
+    """Return all weeks of the products that qualify by those before position `until`."""
     if data is None:
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "data"
             import_complete_journey(made, Path(folder) / "pseudonyms.key")
-            return _selected(made, fast=fast)
+            return selected(made, fast=fast, until=until)
     with open_source(data, today=dt.date(2100, 1, 1)) as source:
-        panel = build_panel(source, _TRAINED_UNTIL)
+        panel = build_panel(source, str(_TRAINED_UNTIL - dt.timedelta(weeks=UNTIL - until)))
         define_order_lines(source)
         # Half-up to whole cents, as the field notes count levels.
         found = source.engine.arrays(
@@ -127,21 +128,21 @@ def _selected(data: Path | None, *, fast: bool) -> Panel:
     median = np.full(panel.units.shape, np.nan)
     at = np.array([place[str(group)] for group in found["price_group"]])
     median[at, found["week"].astype(np.int64)] = found["price"]
-    chosen = np.flatnonzero(_eligible(panel.units, median))
+    chosen = np.flatnonzero(_eligible(panel.units, median, until))
     return panel.take(chosen[::10] if fast else chosen)
 
 
-def _eligible(units: Floats, median: Floats) -> Bools:
-    sold = units > 0.0
-    price = np.where(sold, median, np.nan)[:, FIRST:UNTIL]
+def _eligible(units: Floats, median: Floats, until: int) -> Bools:
+    sold = units[:, :until] > 0.0
+    price = np.where(sold, median[:, :until], np.nan)[:, FIRST:]
     levels = np.array([len(np.unique(np.round(row[np.isfinite(row)]))) for row in price])
     high = np.where(np.isfinite(price), price, -np.inf).max(axis=1)
     low = np.where(np.isfinite(price), price, np.inf).min(axis=1)
     first = sold.argmax(axis=1) + 1
-    last = sold.shape[1] - sold[:, ::-1].argmax(axis=1)
-    selling = sold[:, FIRST:UNTIL].sum(axis=1)
+    last = until - sold[:, ::-1].argmax(axis=1)
+    selling = sold[:, FIRST:].sum(axis=1)
     wide = high >= low * np.exp(0.1)
-    return (selling >= 26) & (levels >= 3) & wide & (first <= 10) & (last > 36)
+    return (selling >= 26) & (levels >= 3) & wide & (first <= 10) & (last > until - 7)
 
 
 def _carried(panel: Panel, *, back: bool) -> Panel:

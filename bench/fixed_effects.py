@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import pyfixest
 
-from bench.demand import FIRST, UNTIL, _selected
+from bench.demand import FIRST, UNTIL, selected
 from pricing.arrays import Bools, Floats
 from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, observed
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _journey(data: Path | None) -> tuple[Rows, ...]:
-    panel = _selected(data, fast=False).between(FIRST, UNTIL)
+    panel = selected(data, fast=False).between(FIRST, UNTIL)
     every = np.random.default_rng(1).permutation(len(panel.series))
     out: list[Rows] = []
     for count in (1_000, len(every)):

@@ -40,6 +40,8 @@ DEAL_POWER = 50.0
 the held-out weeks of a year of grocery sales were predicted as well."""
 
 _KIND, _VERSION = "demand-model", 2
+_THURSDAY = 3
+"""Weekday of 1970-01-01, Monday being 0."""
 
 
 def deal_signal(depth: Floats) -> Floats:
@@ -101,6 +103,9 @@ class DemandModel:
         str; of the data that it was fitted on.
     seed
         int; draws follow from it.
+    weekday
+        float64 [G, 7]; expected log traffic of a category by weekday, Monday first, over that of a mean day;
+        NaN on a weekday on which the shop never sold. None where periods are weeks.
     """
 
     series: Series
@@ -124,6 +129,21 @@ class DemandModel:
     until: str
     fingerprint: str
     seed: int
+    weekday: Floats | None = None
+
+    def traffic_on(self, rows: Ints, day: Ints) -> Floats:
+        """Return expected log traffic over its training mean, float64, broadcast; 0 where periods are weeks.
+
+        Parameters
+        ----------
+        rows, day
+            int64, broadcast against each other; rows of the model, and days since 1970-01-01. NaN comes of a
+            weekday on which the shop never sold.
+        """
+        if self.weekday is None:
+            return np.zeros(np.broadcast_shapes(rows.shape, day.shape))
+        out: Floats = self.weekday[self.category[rows], (day + _THURSDAY) % 7]
+        return out
 
     def draws(self, count: int, *, first: int = 0) -> Floats:
         """Return posterior draws ``first .. first + count`` as float64 [D, N, C].
@@ -211,7 +231,7 @@ class DemandModel:
                 arrays[field.name] = value
             elif isinstance(value, Series):
                 meta[field.name] = {f.name: list(getattr(value, f.name)) for f in fields(value)}
-            else:
+            elif value is not None:
                 meta[field.name] = value
         return pack(_KIND, _VERSION, arrays, meta)
 

@@ -29,6 +29,8 @@ Hardie, Johnson and Fader (Marketing Science 1993) estimate .83 by purchase occa
 """
 
 _REGULAR = COEFFICIENTS.index("regular")
+_SHUT = -4.0
+"""Log traffic of a weekday on which the shop never sold: next to nothing, finite for every coefficient."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class Scenario:
         first_day
             First day of the first period, days since 1970-01-01.
         conditions
-            T plans; None means no promotions and mean traffic.
+            T plans; None means no promotions and mean traffic. Where periods are days, the traffic that each
+            weekday is expected to bring is added.
         receipts
             float64 [T, N]; None means that nothing arrives.
         memory
@@ -137,6 +140,8 @@ class Scenario:
             raise UsageError(f"{len(plan)} plans of promotions were given for {horizon} periods.")
         beliefs = DemandParameters.of(own.mean, own, catalogue)
         rivals = own.rivals.at(catalogue.log_price - beliefs.log_reference)
+        if own.weekday is not None:
+            plan = _through_the_week(own, plan, first_day)
         return Scenario(
             guardrails=guardrails,
             beliefs=spilled(beliefs, rivals, catalogue),
@@ -188,3 +193,13 @@ class Scenario:
             periods_left=self.horizon - period,
             horizon=self.horizon,
         )
+
+
+def _through_the_week(
+    model: DemandModel, plan: tuple[Conditions, ...], first_day: int
+) -> tuple[Conditions, ...]:
+    rows = np.arange(len(model.series), dtype=np.int64)
+    day = first_day + np.arange(len(plan), dtype=np.int64)
+    expected = model.traffic_on(rows, day[:, None])
+    expected = np.where(np.isnan(expected), _SHUT, expected)
+    return tuple(replace(c, traffic=c.traffic + expected[t]) for t, c in enumerate(plan))

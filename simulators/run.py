@@ -27,8 +27,10 @@ from simulators.contract.tables import Source
 from simulators.demand.anchor import Anchor
 from simulators.demand.fit import FitReport, PopulationRow, Progress, fit
 from simulators.demand.instruments import FirstStage
+from simulators.demand.standing import Standing
 from simulators.demand.validate import Validation, validate
 from simulators.folders import Content, Folder, read_folder, write_folder
+from simulators.lineage import Lineage
 
 __all__ = [
     "Origin",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 _KIND, _VERSION = "run", 1
+_STANDING, _LINEAGE = "standing.npz", "lineage.json"
 _PANEL_KIND, _PANEL_VERSION = "panel", 2
 _OWN_HOLDOUT = 0.2
 _SILENCE_DAYS = 56
@@ -98,17 +101,28 @@ class Run:
         Of the fit.
     origin
         Where it came from.
+    standing
+        Where the fit stands, for updates; None in a run written before there were any.
+    lineage
+        Of a run that was updated; None of one that was fitted.
     """
 
     model: DemandModel
     panel: Panel
     report: FitReport
     origin: Origin
+    standing: Standing | None = None
+    lineage: Lineage | None = None
 
     @property
     def identifier(self) -> str:
         """Twelve hexadecimal digits that follow from the model's bytes; the `run_id` of output tables."""
         return digest(self.model.to_bytes())[:12]
+
+    @property
+    def fitted_until(self) -> str:
+        """ISO date; first day that the fit itself did not see, whatever updates saw since."""
+        return self.lineage.fitted_until if self.lineage else self.origin.until
 
     @property
     def training(self) -> Panel:
@@ -237,7 +251,8 @@ def save_run(target: Path, run: Run, files: Mapping[str, Content] | None = None)
     target
         Where it shall lie.
     run
-        What to write: ``model.npz``, ``panel.npz``, ``report.json``, ``run.json``.
+        What to write: ``model.npz``, ``panel.npz``, ``report.json``, ``run.json``, ``standing.npz`` and, of
+        an updated run, ``lineage.json``.
     files
         More files to keep with it, by name, for example the catalogue.
     """
@@ -246,12 +261,17 @@ def save_run(target: Path, run: Run, files: Mapping[str, Content] | None = None)
 
 def run_files(run: Run) -> dict[str, bytes]:
     """Return what a run folder holds, by file name."""
-    return {
+    files = {
         "model.npz": run.model.to_bytes(),
         "panel.npz": panel_to_bytes(run.panel),
         "report.json": _json(asdict(run.report)),
         "run.json": _json({**asdict(run.origin), "run_id": run.identifier}),
     }
+    if run.standing is not None:
+        files[_STANDING] = run.standing.to_bytes()
+    if run.lineage is not None:
+        files[_LINEAGE] = run.lineage.to_bytes()
+    return files
 
 
 def load_run(path: Path, *, fingerprint: str | None = None) -> Run:
@@ -282,7 +302,10 @@ def load_run(path: Path, *, fingerprint: str | None = None) -> Run:
             why=f"{type(error).__name__}: {error}.",
             todo="Fit again with `tarifa fit`.",
         ) from error
-    run = Run(model, panel_from_bytes(folder.read("panel.npz")), report, origin)
+    there = dict(folder.digests)
+    standing = Standing.from_bytes(folder.read(_STANDING)) if _STANDING in there else None
+    lineage = Lineage.from_bytes(folder.read(_LINEAGE)) if _LINEAGE in there else None
+    run = Run(model, panel_from_bytes(folder.read("panel.npz")), report, origin, standing, lineage)
     if origin.fingerprint != model.fingerprint or fingerprint not in (None, origin.fingerprint):
         raise FingerprintError(
             f"{path} was fitted on other data ({origin.data_name}, {origin.fingerprint[:12]}).",
@@ -334,7 +357,7 @@ def _fitted(panel: Panel, training: Panel, origin: Origin, progress: Progress) -
         calendar_in_advance=origin.calendar_in_advance,
         progress=progress,
     )
-    return Run(found.model, panel, found.report, origin)
+    return Run(found.model, panel, found.report, origin, found.standing)
 
 
 def _lined(panel: Panel, model: DemandModel) -> Panel:

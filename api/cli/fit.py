@@ -16,10 +16,11 @@ from api.texts import Texts
 
 if TYPE_CHECKING:
     from policies.serve.shelf import Shelf
+    from simulators.contract.tables import Source
     from simulators.demand.instruments import FirstStage
-from simulators.run import Run
+    from simulators.run import Run
 
-__all__ = ["fit_data", "fit_folder"]
+__all__ = ["fit_data", "fit_folder", "run_document", "run_summary", "shelf_of"]
 
 
 def fit_data(
@@ -52,8 +53,6 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
     import datetime as dt
 
     from api.runs import RUN_KIND, RUN_VERSION
-    from api.shelves import build_shelf
-    from pricing.errors import MissingCost
     from simulators.contract.tables import open_source
     from simulators.folders import claim
     from simulators.run import fit_run, run_files
@@ -63,22 +62,29 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
-            shelf, lacking = None, ""
-            try:
-                shelf = build_shelf(source, run)
-            except MissingCost as error:
-                # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
-                said = session.texts.reworded
-                lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
+            shelf, note = shelf_of(session, source, run)
         for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
-    note = [f"[yellow]{escape(lacking)}[/yellow]"] if lacking else []
-    if shelf is not None:
-        note += plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts)
-    return Outcome(_document(run, shelf, out), (_summary(run, shelf, out, session.texts), *note))
+    return Outcome(run_document(run, shelf, out), (run_summary(run, shelf, out, session.texts), *note))
 
 
-def _document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
+def shelf_of(session: Session, source: Source, run: Run) -> tuple[Shelf | None, tuple[str, ...]]:
+    """Return what a run knows of the shelf, None without costs, and what there is to say of it."""
+    from api.shelves import build_shelf
+    from pricing.errors import MissingCost
+
+    try:
+        shelf = build_shelf(source, run)
+    except MissingCost as error:
+        # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
+        said = session.texts.reworded
+        lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
+        return None, (f"[yellow]{escape(lacking)}[/yellow]",)
+    return shelf, tuple(plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts))
+
+
+def run_document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
+    """Return what ``--json`` prints of a run."""
     from dataclasses import asdict
 
     return {
@@ -94,7 +100,8 @@ def _document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
     }
 
 
-def _summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table:
+def run_summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table:
+    """Return what people are shown of a run."""
     report = run.report
     title = texts.text(
         "fit",

@@ -17,6 +17,7 @@ from api.cli import (
     serve,
     simulate,
     train,
+    update,
     validate,
 )
 
@@ -35,6 +36,7 @@ for _name, _command in (
     ("import", import_command.import_data),
     ("check", check.check_data),
     ("fit", fit.fit_data),
+    ("update", update.update_run_folder),
     ("validate", validate.validate_run),
     ("elasticities", elasticities.write_elasticities),
     ("predict", predict.predict_scenario),

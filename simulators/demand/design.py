@@ -16,9 +16,11 @@ from pricing.model import COEFFICIENTS, deal_signal
 from pricing.panel import Panel, Series
 from pricing.rivals import Rivals
 from simulators.contract.panel import carried
+from simulators.demand.weekdays import closed
 
 __all__ = [
     "Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed", "priced", "rivals_among",
+    "rivals_of",
 ]  # fmt: skip
 
 _REGULAR, _DEPTH, _FEATURE, _DEAL, _FEATURED = (
@@ -75,7 +77,7 @@ def known_prices(panel: Panel) -> KnownPrices:
 
 
 def observed(panel: Panel) -> Bools:
-    """Return where units count as evidence, bool [N, T]: on sale, some stock, at least one day covered.
+    """Return where units count as evidence, bool [N, T]: on sale, some stock, a day covered, the shop open.
 
     Where its launch is unknown, a series is on sale from its first sale on, so that period sold by
     construction and says nothing of demand; it is left out, and so is the first period of the panel, in
@@ -89,6 +91,7 @@ def observed(panel: Panel) -> Bools:
     out = watched.copy()
     out[opens, first[opens]] = False
     out[:, 0] = False
+    out[:, closed(panel)] = False
     return out
 
 
@@ -113,6 +116,13 @@ def _effective_series(panel: Panel) -> float:
     units = np.where(panel.on_sale, panel.units, 0.0).sum(axis=1)
     total = float(units.sum())
     return total**2 / float((units**2).sum()) if total > 0.0 else 0.0
+
+
+def rivals_of(panel: Panel) -> Rivals:
+    """Return who stands in for whom in a training panel, weighted by units a period on sale."""
+    watched = observed(panel)
+    units = np.where(watched, panel.units, 0.0).sum(axis=1)
+    return rivals_among(panel.series, np.asarray(units / np.maximum(watched.sum(axis=1), 1)))
 
 
 def rivals_among(series: Series, weight: Floats) -> Rivals:
@@ -157,7 +167,7 @@ def design(
     reference_price
         float64 [N]; R0, gross minor units.
     traffic
-        float64 [T]; log traffic over its training mean, 0 where it is not known.
+        float64 [T] or [N, T]; log traffic over its training mean, 0 where it is not known.
     period_days
         Days of a whole period.
     rivals

@@ -20,7 +20,7 @@ from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
-from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_among
+from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
@@ -28,8 +28,10 @@ from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_c
 from simulators.demand.population import Population, first_population, update_level, update_population
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks
+from simulators.demand.standing import Standing, standing
+from simulators.demand.weekdays import Week, first_week, split_week
 
-__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit"]
+__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -112,10 +114,11 @@ class FitReport:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A demand model and the report of its making."""
+    """A demand model, the report of its making, and where it stands for updates with later periods."""
 
     model: DemandModel
     report: FitReport
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class _Learned:
     sizes: SizePopulation
     rounds: int
     settled: bool
+    week: Week | None
 
 
 def fit(
@@ -159,17 +163,19 @@ def fit(
         If no series has a sale with a price, or the panel holds impossible numbers.
     """
     period_days = _period_days(panel)
-    usable = _usable(panel)
-    kept = panel.take(usable)
+    known = usable(panel)
+    kept = panel.take(known)
     seen = support(kept)
     reference = np.nanmedian(np.fmax(kept.regular, kept.offered), axis=1)
     names = sorted(set(kept.series.category))
     category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
     control = price_control(kept)
-    rivals = rivals_among(kept.series, _pace(kept))
+    rivals = rivals_of(kept)
+    week, traffic = first_week(kept, len(names), log_traffic(kept))
     evidence = _evidence(kept, reference, category, seen, period_days, control, rivals)
     rich = _rich(evidence, seen)
-    learned = _learn(evidence, rich, len(names), log_traffic(kept), progress)
+    learned = _learn(evidence, rich, len(names), traffic, week, progress)
+    evidence = _with_week(evidence, learned.week, traffic)
     settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     model = _model(
@@ -183,14 +189,16 @@ def fit(
         seed,
         control,
         rivals,
+        learned.week,
+        traffic,
         calendar_in_advance=calendar_in_advance,
     )
     progress("anchor", 0.95)
     anchor = pooled_anchor(kept, evidence, settled.size)
     stage = control.first_stage if control else None
-    report = _report(model, settled, learned, len(panel.series) - len(usable), len(rich), anchor, stage)
+    report = _report(model, settled, learned, len(panel.series) - len(known), len(rich), anchor, stage)
     progress("fitted", 1.0)
-    return Fit(model, report)
+    return Fit(model, report, standing(evidence, settled, kept, by_weekday=learned.week is not None))
 
 
 def _evidence(
@@ -211,9 +219,16 @@ def _evidence(
     return Evidence(panel.units, watched, regressors, made.offset, category, period_days)
 
 
-def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, progress: Progress) -> _Learned:
+def _learn(
+    evidence: Evidence,
+    rich: Ints,
+    categories: int,
+    traffic: Floats,
+    week: Week | None,
+    progress: Progress,
+) -> _Learned:
     """Empirical Bayes on the rich series."""
-    some = evidence.take(rich)
+    some = _with_week(evidence.take(rich), week, traffic)
     level = _rough_level(some)
     population = first_population(level, categories, some.X.shape[2])
     mode = np.tile(population.mean, (len(rich), 1))
@@ -231,9 +246,28 @@ def _learn(evidence: Evidence, rich: Ints, categories: int, traffic: Floats, pro
             now = replace(now, size=shrink_sizes(likelihood, sizes))
         before = now.population
         now = _round(some, now, traffic, steps=2 if done < _FIRST_ROUNDS else 1)
+        if week is not None:
+            now, week = _week_round(some, now, week)
+            some = _with_week(some, week, traffic)
         done += 1
         settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
-    return _Learned(now, sizes, done, settled)
+    return _Learned(now, sizes, done, settled, week)
+
+
+def _with_week(evidence: Evidence, week: Week | None, traffic: Floats) -> Evidence:
+    """Return the evidence with the expected traffic of each weekday, by days."""
+    if week is None:
+        return evidence
+    regressors = evidence.X.copy()
+    regressors[..., _TRAFFIC] = week.columns(evidence.category, traffic)
+    return replace(evidence, X=regressors)
+
+
+def _week_round(some: Evidence, now: Parameters, week: Week) -> tuple[Parameters, Week]:
+    shocks, moved, lift = split_week(now.shocks, week, float(now.population.mean[_TRAFFIC]))
+    mode = now.mode.copy()
+    mode[:, 0] += mode[:, _TRAFFIC] * lift[some.category]
+    return replace(now, mode=mode, shocks=shocks), moved
 
 
 def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> Parameters:
@@ -304,6 +338,8 @@ def _model(
     seed: int,
     control: Control | None,
     rivals: Rivals,
+    week: Week | None,
+    rest: Floats,
     *,
     calendar_in_advance: bool,
 ) -> DemandModel:
@@ -311,7 +347,8 @@ def _model(
     C = len(COEFFICIENTS)
     mean, covariance = (a[..., :C] for a in summarise(evidence, found))
     covariance = covariance[:, :C]
-    visits = float(found.population.mean[_TRAFFIC]) * evidence.X[0, :, _TRAFFIC]
+    traffic = evidence.X[0, :, _TRAFFIC] if week is None else rest
+    visits = float(found.population.mean[_TRAFFIC]) * traffic
     ahead = outlook(found.shocks, visits, evidence.period_days)
     mean[:, 0] += ahead.lift[evidence.category]
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
@@ -322,7 +359,7 @@ def _model(
         prior,
         seen.levels,
         calendar_in_advance=calendar_in_advance,
-        population_informed=_informed(seen),
+        population_informed=informed(seen),
         control=control,
     )
     return DemandModel(
@@ -347,6 +384,7 @@ def _model(
         until=until,
         fingerprint=fingerprint,
         seed=seed,
+        weekday=None if week is None else week.profile,
     )
 
 
@@ -401,7 +439,7 @@ def _period_days(panel: Panel) -> int:
     return int((panel.periods[1] - panel.periods[0]) / np.timedelta64(1, "D"))
 
 
-def _usable(panel: Panel) -> Ints:
+def usable(panel: Panel) -> Ints:
     """Return the series that sold at a known price; raises where numbers are impossible or none is left."""
     watched = panel.on_sale & (panel.in_stock > 0.0) & (panel.days > 0)
     bad = watched & ~(np.isfinite(panel.units) & (panel.units >= 0.0))
@@ -415,20 +453,13 @@ def _usable(panel: Panel) -> Ints:
             todo="Run the checks on the data; such rows belong in quarantine.",
         )
     sold = np.where(watched, panel.units, 0.0).sum(axis=1) > 0.0
-    usable = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
-    if not len(usable):
+    found = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
+    if not len(found):
         raise DataError(
             "No product has a sale with a price before the end of training.",
             todo="Check the dates of the orders and --until.",
         )
-    return usable
-
-
-def _pace(panel: Panel) -> Floats:
-    """Return mean units a period on sale, float64 [N]."""
-    watched = observed(panel)
-    units = np.where(watched, panel.units, 0.0).sum(axis=1)
-    return np.asarray(units / np.maximum(watched.sum(axis=1), 1))
+    return found
 
 
 def _rough_level(evidence: Evidence) -> Floats:
@@ -442,7 +473,8 @@ def _rough_level(evidence: Evidence) -> Floats:
 def _rich(evidence: Evidence, seen: Support) -> Ints:
     """Return series with enough evidence to teach the population, evenly thinned to a bounded number."""
     selling = (evidence.observed & (evidence.units > 0.0)).sum(axis=1)
-    enough = _ENOUGH_SHARE * evidence.units.shape[1]
+    open_days = int(evidence.observed.any(axis=0).sum())
+    enough = _ENOUGH_SHARE * (open_days if evidence.period_days == 1 else evidence.units.shape[1])
     rich = np.flatnonzero((selling >= enough) & (seen.levels.max(axis=1) >= 2))
     if len(rich) < _LEAST_RICH:
         rich = np.arange(len(selling))
@@ -450,7 +482,8 @@ def _rich(evidence: Evidence, seen: Support) -> Ints:
     return rich[picked]
 
 
-def _informed(seen: Support) -> Bools:
+def informed(seen: Support) -> Bools:
+    """Return which kinds of price moved in so many series that pooling has something to lend, bool [2]."""
     out: Bools = (seen.levels >= 2).sum(axis=0) >= _INFORMING_SERIES
     return out
 

@@ -24,8 +24,8 @@ _INFORMED = 0.9
 _COLUMN = {PriceKind.REGULAR: COEFFICIENTS.index("regular"), PriceKind.DISCOUNT: COEFFICIENTS.index("depth")}
 
 _DEEPER = 0.15
-"""Held-out weeks of a year of grocery sales (24-43, in two parts) were predicted better with such slack than with
-none (deviance 2.06 and 2.02 instead of 2.10 and 2.04), and with less bias than without any limit."""
+"""Held-out weeks of a year of grocery sales (24-43, in two parts) were predicted better with such slack than
+with none (deviance 2.06 and 2.02 instead of 2.10 and 2.04), and with less bias than without any limit."""
 
 
 @dataclass(frozen=True, slots=True)

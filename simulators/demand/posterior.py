@@ -14,7 +14,7 @@ from simulators.demand.metrics import total_by
 from simulators.demand.population import Population
 from simulators.demand.shocks import Shocks, information
 
-__all__ = ["Evidence", "Parameters", "Sweep", "sized", "summarise", "sweep"]
+__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "laplace", "sized", "summarise", "sweep"]
 
 _CHUNK = 4096
 
@@ -132,8 +132,8 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: 
     score, weight, told = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     level_variance = float(parameters.population.covariance[0, 0])
     square, product, last = 0.0, 0.0, 0.0
-    for rows in _chunks(n):
-        found = _laplace(evidence, parameters, rows, steps, tolerance)
+    for rows in chunks(n):
+        found = laplace(evidence, parameters, rows, steps, tolerance)
         mode[rows], level[rows], covariance[rows] = found.mode, found.level, found.covariance
         cell = (evidence.category[rows, None] * shape[1] + np.arange(shape[1], dtype=np.int64)).ravel()
         score += total_by(cell, found.score.ravel(), score.size).reshape(shape)
@@ -160,8 +160,8 @@ def _moments(found: Laplace) -> tuple[float, float]:
 def sized(evidence: Evidence, parameters: Parameters) -> Floats:
     """Return the log likelihood of every size on the grid, float64 [N, len(GRID)], at the given modes."""
     parts: list[Floats] = []
-    for rows in _chunks(len(evidence.units)):
-        found = _laplace(evidence, parameters, rows)
+    for rows in chunks(len(evidence.units)):
+        found = laplace(evidence, parameters, rows)
         variance = found.eta_variance(evidence.X[rows])
         parts.append(
             log_likelihood_by_size(evidence.units[rows], evidence.observed[rows], found.eta, variance)
@@ -177,8 +177,8 @@ def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Float
     kept, unknown = parameters.drift.ahead(evidence.period_days)
     means: list[Floats] = []
     covariances: list[Floats] = []
-    for rows in _chunks(len(evidence.units)):
-        found = _laplace(evidence, parameters, rows)
+    for rows in chunks(len(evidence.units)):
+        found = laplace(evidence, parameters, rows)
         X, y, size = evidence.X[rows], evidence.units[rows], parameters.size[rows]
         mean, level = laplace_mean(found, y, evidence.observed[rows], X, size, parameters.drift)
         mean[:, 0] += kept * level[:, -1]
@@ -192,9 +192,10 @@ def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Float
     return np.concatenate(means), np.concatenate(covariances)
 
 
-def _laplace(
+def laplace(
     evidence: Evidence, parameters: Parameters, rows: slice, steps: int = 0, tolerance: float = 0.0
 ) -> Laplace:
+    """Climb `steps` Newton steps from where `parameters` stand, for the series of `rows`."""
     category, population = evidence.category[rows], parameters.population
     return newton(
         evidence.units[rows],
@@ -212,5 +213,6 @@ def _laplace(
     )
 
 
-def _chunks(n: int) -> list[slice]:
+def chunks(n: int) -> list[slice]:
+    """Return slices that cover n series, each of bounded memory."""
     return [slice(start, min(start + _CHUNK, n)) for start in range(0, n, _CHUNK)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
-from pricing.errors import OutsideSupport
+from pricing.errors import OutsideSupport, RefusedError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.money import Currency
 from pricing.panel import Panel, Series
@@ -73,8 +73,8 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     that the last earlier one it sets, failing that the last known. A scenario with several prices for one
     series and period is a menu of alternatives, not a plan: such a period passes no price on. A shelf
     price above the last known regular price, without a stated one, is read as a new regular price. Shop
-    traffic is taken to be as on average in training, and the level of demand as it was last seen: the
-    intervals do not grow with the distance from the end of training.
+    traffic is taken to be as on average in training (by days, on that weekday), and the level of demand as
+    it was last seen: the intervals do not grow with the distance from the end of training.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     DataError
         If a row holds an impossible number, needs a zone and has none, or begins no period.
     RefusedError
-        If a period was seen in training, or lies farther ahead than training looked back.
+        If a period was seen in training, lies farther ahead than training looked back, or is a weekday on
+        which the shop never sold.
     OutsideSupport
         If a price was never observed and `widen` is false, or the curve says nothing finite about it.
     """
@@ -103,6 +104,7 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     refuse_impossible(scenario, money)
     rows = rows_of(model.series, scenario)
     refuse_when(model, scenario, known.periods)
+    _refuse_shut(model, rows, scenario)
     place = {key: i for i, key in enumerate(zip(known.series.group, known.series.zone, strict=True))}
     last = np.array(
         [place[model.series.group[i], model.series.zone[i]] for i in rows.tolist()], dtype=np.int64
@@ -130,6 +132,7 @@ def _regressors(
     X[:, 4] = np.where(np.isfinite(scenario.display), scenario.display, known.display[last])
     X[:, 5] = np.log(before / reference)
     X[:, 9] = _rival_prices(model, rows, scenario, known)
+    X[:, COEFFICIENTS.index("traffic")] = model.traffic_on(rows, _days(scenario))
     return priced(X, np.log(regular / reference), np.log(scenario.offered / regular))
 
 
@@ -140,41 +143,42 @@ def _rival_prices(model: DemandModel, rows: Ints, scenario: Scenario, known: Las
     last = known.offered[[place[pair] for pair in pairs]]
     days, when = np.unique(scenario.period_start, return_inverse=True)
     log_price = np.tile(np.log(last / model.reference_price), (len(days), 1))
-    plan = _planned(rows, scenario)
+    which, several, _ = _plan(rows, scenario)
+    plan = ~several[which]
     log_price[when[plan], rows[plan]] = np.log(scenario.offered[plan] / model.reference_price[rows[plan]])
     return np.asarray(model.rivals.index(log_price)[when, rows])
 
 
-def _planned(rows: Ints, scenario: Scenario) -> Bools:
-    """Return the rows whose price is the only one that the scenario names for its series and period."""
-    day = scenario.period_start.astype("datetime64[D]").astype(np.int64)
-    pairs, first, which = np.unique(
-        np.stack([rows, day], axis=1), axis=0, return_index=True, return_inverse=True
+def _plan(rows: Ints, scenario: Scenario) -> tuple[Ints, Bools, Ints]:
+    """Return what the scenario names for a series and period, P such pairs in order of series and day.
+
+    Returns
+    -------
+    The pair of each row [R]; whether it has several prices, a menu, bool [P]; its first row [P].
+    """
+    _, first, which = np.unique(
+        np.stack([rows, _days(scenario)], axis=1), axis=0, return_index=True, return_inverse=True
     )
-    several = np.zeros(len(pairs), dtype=np.bool_)
-    np.logical_or.at(
-        several, which.reshape(-1), scenario.offered != scenario.offered[first[which.reshape(-1)]]
-    )
-    return np.asarray(~several[which.reshape(-1)])
+    which = which.reshape(-1)
+    several = np.zeros(len(first), dtype=np.bool_)
+    np.logical_or.at(several, which, scenario.offered != scenario.offered[first[which]])
+    return which.astype(np.int64), several, first.astype(np.int64)
+
+
+def _days(scenario: Scenario) -> Ints:
+    """Return the first day of each row's period, days since 1970-01-01, int64 [R]."""
+    return scenario.period_start.astype("datetime64[D]").astype(np.int64)
 
 
 def _price_before(rows: Ints, scenario: Scenario, otherwise: Floats) -> Floats:
     """Return the shelf price of the period before each row, float64 [R]."""
-    day = scenario.period_start.astype("datetime64[D]").astype(np.int64)
-    pairs, first, which = np.unique(
-        np.stack([rows, day], axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    several = np.zeros(len(pairs), dtype=np.bool_)
-    np.logical_or.at(
-        several, which.reshape(-1), scenario.offered != scenario.offered[first[which.reshape(-1)]]
-    )
-    number = np.arange(len(pairs), dtype=np.int64)
+    which, several, first = _plan(rows, scenario)
+    number = np.arange(len(first), dtype=np.int64)
     plan = np.maximum.accumulate(np.where(several, -1, number))
     earlier = np.concatenate([[-1], plan[:-1]])
-    carries = (earlier >= 0) & (pairs[earlier, 0] == pairs[:, 0])
+    carries = (earlier >= 0) & (rows[first[earlier]] == rows[first])
     price = scenario.offered[first[earlier]]
-    at = which.reshape(-1)
-    out: Floats = np.where(carries[at], price[at], otherwise)
+    out: Floats = np.where(carries[which], price[which], otherwise)
     return out
 
 
@@ -187,4 +191,15 @@ def _refuse_endless(found: Forecast, scenario: Scenario, money: Currency) -> Non
             f"Row {first + 1}: at {money.unit_price(float(scenario.offered[first]))} the fitted curve of "
             f"{scenario.product[first]!r} gives no finite number of units.",
             todo="Give a price nearer to those observed.",
+        )
+
+
+def _refuse_shut(model: DemandModel, rows: Ints, scenario: Scenario) -> None:
+    shut = np.isnan(model.traffic_on(rows, _days(scenario)))
+    if shut.any():
+        first = int(shut.argmax())
+        raise RefusedError(
+            f"Row {first + 1}: the shop has never sold on the weekday of {scenario.period_start[first]}.",
+            why="What it would sell if it opened is in no data.",
+            todo="Leave these days out.",
         )

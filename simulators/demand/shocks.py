@@ -61,6 +61,11 @@ class Shared:
     lasting: Drift
     own: Floats
 
+    @property
+    def variance(self) -> Floats:
+        """float64 [n]; of a period's shock, both parts together."""
+        return self.lasting.variance + self.own
+
     def spectra(self, periods: int) -> tuple[Floats, Floats]:
         """Return variances a wave of the lasting part [T], and of both together [n, T].
 

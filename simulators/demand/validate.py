@@ -239,8 +239,13 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
         )
     rows, lined = _lined(model, panel, start, everything=everything)
     own = model.take(rows)
-    X = design(lined, own.reference_price, np.zeros(len(panel.periods)), own.period_days, own.rivals)
-    later = np.flatnonzero(panel.days[start:] > 0) + start
+    traffic = own.traffic_on(
+        np.arange(len(rows), dtype=np.int64)[:, None], panel.periods.astype("datetime64[D]").astype(np.int64)
+    )
+    X = design(lined, own.reference_price, np.nan_to_num(traffic), own.period_days, own.rivals)
+    # A weekday on which the shop never sold: nothing is foretold of it.
+    shut: Bools = np.asarray(np.isnan(traffic).any(axis=0), dtype=np.bool_)
+    later = np.flatnonzero((panel.days[start:] > 0) & ~shut[start:]) + start
     n, H = len(rows), len(later)
     limits = (model.support_low[rows], model.support_high[rows], model.depth_low[rows])
     inside = held_inside(X.X, model.reference_price[rows], *limits)

@@ -1,0 +1,382 @@
+"""Continue a fitted model with later periods: who is new, what their prices showed, what is now known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pricing.arrays import Bools, Floats, Ints
+from pricing.errors import DataError
+from pricing.evidence import Identification, PriceKind
+from pricing.model import COEFFICIENTS, DemandModel
+from pricing.panel import Panel
+from pricing.rivals import Rivals
+from simulators.demand.design import design, known_prices, observed, rivals_of
+from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
+from simulators.demand.fit import FitReport, informed, usable
+from simulators.demand.forecast import forecast
+from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.instruments import Control, price_control
+from simulators.demand.metrics import bias, wmape
+from simulators.demand.standing import Standing, mean_log_traffic
+from simulators.demand.update import Fresh, Posterior, Prior, ahead, updated
+from simulators.demand.weekdays import weekday
+
+__all__ = ["Continued", "UpdateReport", "continued"]
+
+_C = len(COEFFICIENTS)
+_TRAFFIC, _REGULAR = (COEFFICIENTS.index(name) for name in ("traffic", "regular"))
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReport:
+    """What an update found.
+
+    Attributes
+    ----------
+    periods
+        New periods.
+    cells
+        Series-periods in them that count as evidence.
+    new_series, silent_series
+        Series that the model did not know; known ones without evidence in the new periods.
+    wmape, bias, coverage
+        Of what the model before the update said of this evidence: an honest holdout at no cost. `coverage`
+        is of 90 % intervals of sales. None where nothing sold.
+    moved_regular
+        Mean absolute change of the regular-price elasticity of known series.
+    rounds
+        Rounds until shared shocks and series agreed.
+    """
+
+    periods: int
+    cells: int
+    new_series: int
+    silent_series: int
+    wmape: float | None
+    bias: float | None
+    coverage: float | None
+    moved_regular: float
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A demand model that has seen later periods, its report, where it stands, and what the update found."""
+
+    model: DemandModel
+    report: FitReport
+    standing: Standing
+    told: UpdateReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Roll:
+    """Who is in the updated model: N series, in the order of `panel`.
+
+    Attributes
+    ----------
+    panel
+        All periods up to the new end.
+    old
+        int64 [N]; row of the model before, -1 for a new series.
+    category
+        int64 [N]; the model's own numbers, new categories after them.
+    categories
+        int; of both kinds.
+    """
+
+    panel: Panel
+    old: Ints
+    category: Ints
+    categories: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """Evidence of the new periods, the support of all periods, and the facts that they share."""
+
+    fresh: Fresh
+    seen: Support
+    reference: Floats
+    control: Control | None
+    traffic: Floats
+    rivals: Rivals
+
+
+def continued(
+    model: DemandModel,
+    standing: Standing,
+    report: FitReport,
+    panel: Panel,
+    *,
+    until: str,
+    fingerprint: str,
+    calendar_in_advance: bool,
+) -> Continued:
+    """Update a model with the periods of `panel` that it has not seen.
+
+    What the fit learned of the shop (population, sizes, the drift's process, the shocks' variances) is kept.
+    A series that the model does not know starts from the shop's population, the model's `prior_mean`, and
+    learns its own size. The range of prices seen is judged anew from all periods, by the rule for one-off
+    prices that a fit follows, and so is what identifies each effect: later prices move in series whose prices
+    never did, and the test is the same, the posterior against the prior of the fit.
+
+    Parameters
+    ----------
+    model, standing, report
+        Of the fit, or of the update before.
+    panel
+        All training periods, those that the model has seen (``standing.periods``) first.
+    until, fingerprint
+        First day that the update does not see; of the data.
+    calendar_in_advance
+        As in :func:`simulators.demand.fit.fit`.
+
+    Raises
+    ------
+    DataError
+        If the panel holds impossible numbers, or prices are no longer moved by what the fit used to tell
+        their effect from demand's.
+    """
+    roll = _roll(model, panel)
+    laid = _laid(model, standing, roll)
+    A = _recentring(standing, panel)
+    moved, B = _recentred(standing, A, panel), A[:_C, :_C]
+    here = replace(model, prior_mean=B @ model.prior_mean, prior_covariance=B @ model.prior_covariance @ B.T)
+    prior = _prior(here, moved, report, roll)
+    found = updated(prior, laid.fresh)
+    if (roll.old < 0).any():
+        prior = replace(prior, size=_sizes(prior, laid.fresh, found, report, roll.old < 0))
+        found = updated(prior, laid.fresh)
+    after = replace(moved, mean=found.mean, covariance=found.covariance, periods=len(panel.periods))
+    after = replace(after, prior_covariance=_prior_covariances(here, moved, report, roll.categories))
+    made = _model(here, after, roll, laid, prior, calendar_in_advance=calendar_in_advance)
+    made = replace(made, until=until, fingerprint=fingerprint)
+    told = _told(model, made, roll, laid, found)
+    return Continued(made, _report(report, made, laid, len(panel.series), len(panel.periods)), after, told)
+
+
+def _roll(model: DemandModel, panel: Panel) -> _Roll:
+    place = {key: i for i, key in enumerate(zip(panel.series.group, panel.series.zone, strict=True))}
+    known = [place[key] for key in zip(model.series.group, model.series.zone, strict=True)]
+    old = np.full(len(panel.series), -1, dtype=np.int64)
+    old[known] = np.arange(len(known), dtype=np.int64)
+    kept = np.union1d(np.array(known, dtype=np.int64), usable(panel))
+    numbers = dict(zip(model.series.category, model.category.tolist(), strict=True))
+    labels = [panel.series.category[int(i)] for i in kept]
+    for label in sorted(set(labels) - set(numbers)):
+        numbers[label] = max(len(model.category_shock_sd), max(numbers.values()) + 1)
+    category = np.array([numbers[label] for label in labels], dtype=np.int64)
+    count = max(len(model.category_shock_sd), int(category.max()) + 1)
+    return _Roll(panel.take(kept), old[kept], category, count)
+
+
+def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
+    panel, past = roll.panel, standing.periods
+    reference = np.nanmedian(np.fmax(panel.regular, panel.offered), axis=1)
+    known = roll.old >= 0
+    reference[known] = model.reference_price[roll.old[known]]
+    seen = support(panel)
+    traffic = _known_traffic(standing, panel)
+    days = panel.periods.astype("datetime64[D]").astype(np.int64)
+    expected = np.nan_to_num(_spread_week(model, roll).traffic_on(np.arange(len(roll.old))[:, None], days))
+    rivals = rivals_of(panel)
+    made = design(panel, reference, traffic + expected, model.period_days, rivals)
+    watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
+    regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
+    control = _control(panel) if standing.mean.shape[1] - 1 > _C else None
+    if control is not None:
+        regressors = np.concatenate([regressors, control.columns], axis=2)
+    fresh = Fresh(
+        panel.units[:, past:],
+        watched[:, past:],
+        regressors[:, past:],
+        made.offset[:, past:],
+        roll.category,
+    )
+    return _Laid(fresh, seen, reference, control, traffic, rivals)
+
+
+def _known_traffic(standing: Standing, panel: Panel) -> Floats:
+    """Return log traffic [T] over the mean of all periods, by days over that of its weekday; 0 if unknown."""
+    out = np.zeros(len(panel.periods))
+    if standing.traffic_mean is not None:
+        covered = (panel.days > 0) & (panel.traffic > 0.0)
+        out[covered] = np.log(panel.traffic[covered] / panel.days[covered]) - mean_log_traffic(panel)
+        if standing.traffic_by_weekday:
+            own = np.array(standing.traffic_by_weekday)[weekday(panel.periods)]
+            out = np.where(covered, out - own, 0.0)
+    return out
+
+
+def _spread_week(model: DemandModel, roll: _Roll) -> DemandModel:
+    """Return the model with the series of the roll, new categories sharing the others' mean week."""
+    if model.weekday is None:
+        return replace(model, category=roll.category)
+    new = roll.categories - len(model.weekday)
+    week = np.concatenate([model.weekday, np.tile(model.weekday.mean(axis=0), (new, 1))])
+    return replace(model, category=roll.category, weekday=week)
+
+
+def _control(panel: Panel) -> Control:
+    """Return the price control over all periods, which the fit had and an update must have too."""
+    control = price_control(panel)
+    if control is None or not control.used:
+        raise DataError(
+            "Costs and price tests no longer tell which price moves follow demand.",
+            why="The run was fitted with them; with the new periods they are missing or too weak.",
+            todo="Give the tables that the run was fitted with, or fit again.",
+        )
+    return control
+
+
+def _recentring(standing: Standing, panel: Panel) -> Floats:
+    """Return the matrix [K + 1, K + 1] that states coefficients at the mean traffic of all periods.
+
+    Traffic is measured from its mean over the periods seen; as that moves, the level moves along with it.
+    """
+    out = np.eye(standing.mean.shape[1])
+    if standing.traffic_mean is not None:
+        out[0, _TRAFFIC] = mean_log_traffic(panel) - standing.traffic_mean
+    return out
+
+
+def _recentred(standing: Standing, A: Floats, panel: Panel) -> Standing:
+    B = A[:-1, :-1]
+    return replace(
+        standing,
+        mean=standing.mean @ A.T,
+        covariance=A @ standing.covariance @ A.T,
+        prior_covariance=B @ standing.prior_covariance @ B.T,
+        traffic_mean=None if standing.traffic_mean is None else mean_log_traffic(panel),
+    )
+
+
+def _newcomer(model: DemandModel, standing: Standing, report: FitReport) -> tuple[Floats, Floats]:
+    """Return mean [K + 1] and covariance [K + 1, K + 1] of a series without history, its drift included."""
+    K = standing.mean.shape[1] - 1
+    mean, covariance = np.zeros(K + 1), np.zeros((K + 1, K + 1))
+    mean[:_C], covariance[:_C, :_C] = model.prior_mean, model.prior_covariance
+    for i, row in enumerate(report.population[_C:K], start=_C):
+        mean[i], covariance[i, i] = row.mean, row.spread**2 + row.standard_error**2
+    covariance[K, K] = standing.drift.variance
+    return mean, covariance
+
+
+def _prior(model: DemandModel, standing: Standing, report: FitReport, roll: _Roll) -> Prior:
+    mean, covariance = (np.tile(a, (len(roll.old), 1)) for a in _newcomer(model, standing, report))
+    covariance = covariance.reshape(len(roll.old), mean.shape[1], -1)
+    known = roll.old >= 0
+    mean[known], covariance[known] = standing.mean[roll.old[known]], standing.covariance[roll.old[known]]
+    size = np.full(len(roll.old), np.exp(report.size_mean))
+    size[known] = model.dispersion[roll.old[known]]
+    variance = np.full(roll.categories, float((model.category_shock_sd**2).mean()))
+    variance[: len(model.category_shock_sd)] = model.category_shock_sd**2
+    return Prior(mean, covariance, size, standing.drift, standing.period_variance, variance, standing.periods)
+
+
+def _sizes(prior: Prior, fresh: Fresh, found: Posterior, report: FitReport, new: Bools) -> Floats:
+    """Return sizes [N]: those of new series shrunk to the shop's own distribution, the others kept."""
+    likelihood = log_likelihood_by_size(
+        fresh.units[new], fresh.observed[new], found.eta[new], found.eta_variance[new]
+    )
+    size = prior.size.copy()
+    size[new] = shrink_sizes(likelihood, SizePopulation(report.size_mean, report.size_sd))
+    return size
+
+
+def _prior_covariances(model: DemandModel, standing: Standing, report: FitReport, categories: int) -> Floats:
+    """Return the prior covariance [G, K, K] of each category; of a new one, that of a new series."""
+    new = categories - len(standing.prior_covariance)
+    _, wide = _newcomer(model, standing, report)
+    return np.concatenate([standing.prior_covariance, np.tile(wide[:-1, :-1], (new, 1, 1))])
+
+
+def _model(
+    model: DemandModel,
+    standing: Standing,
+    roll: _Roll,
+    laid: _Laid,
+    prior: Prior,
+    *,
+    calendar_in_advance: bool,
+) -> DemandModel:
+    mean, covariance = ahead(standing.mean, standing.covariance, standing.drift, model.period_days)
+    mean, covariance = mean[:, :_C], covariance[:, :_C, :_C]
+    identified = identify(
+        covariance,
+        standing.prior_covariance[roll.category][:, :_C, :_C],
+        laid.seen.levels,
+        calendar_in_advance=calendar_in_advance,
+        population_informed=informed(laid.seen),
+        control=laid.control,
+    )
+    shared = standing.period_variance + standing.traffic_slope**2 * float(laid.traffic.var())
+    return replace(
+        model,
+        series=roll.panel.series,
+        mean=mean,
+        factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
+        dispersion=prior.size,
+        reference_price=laid.reference,
+        support_low=laid.seen.low,
+        support_high=laid.seen.high,
+        depth_low=laid.seen.depth_low,
+        identified_by=identified,
+        category=roll.category,
+        rival_group=laid.rivals.group,
+        rival_weight=laid.rivals.weight,
+        rival_outside_weight=laid.rivals.outside_weight,
+        category_shock_sd=np.sqrt(prior.category_variance),
+        period_shock_sd=float(np.sqrt(shared)),
+        weekday=_spread_week(model, roll).weekday,
+    )
+
+
+def _told(
+    before: DemandModel, after: DemandModel, roll: _Roll, laid: _Laid, found: Posterior
+) -> UpdateReport:
+    """Say what the update found, and how well the model before it had foretold it."""
+    fresh, known = laid.fresh, roll.old >= 0
+    rows, period = np.nonzero(fresh.observed & known[:, None])
+    at = fresh.X[rows, period][:, :_C].copy()
+    day = roll.panel.periods[-fresh.units.shape[1] :].astype("datetime64[D]").astype(np.int64)
+    at[:, _TRAFFIC] = np.nan_to_num(before.traffic_on(roll.old[rows], day[period]))
+    old = roll.old[rows]
+    y, made = fresh.units[rows, period], forecast(before, old, at, np.exp(fresh.offset[rows, period]))
+    sold = bool(y.sum() > 0.0)
+    inside = (y >= made.units_lower) & (y <= made.units_upper)
+    change = after.mean[known, _REGULAR] - before.mean[roll.old[known], _REGULAR]
+    return UpdateReport(
+        periods=fresh.units.shape[1],
+        cells=int(fresh.observed.sum()),
+        new_series=int((~known).sum()),
+        silent_series=int((known & ~fresh.observed.any(axis=1)).sum()),
+        wmape=wmape(y, made.expected) if sold else None,
+        bias=bias(y, made.expected) if sold else None,
+        coverage=float(inside.mean()) if sold else None,
+        moved_regular=float(np.abs(change).mean()),
+        rounds=found.rounds,
+    )
+
+
+def _report(report: FitReport, model: DemandModel, laid: _Laid, series: int, periods: int) -> FitReport:
+    """Return the fit's report with what the update changed."""
+    identified = tuple(
+        (kind.label, how.label, int((model.identified_by[:, kind] == how).sum()))
+        for kind in PriceKind
+        for how in Identification
+    )
+    return replace(
+        report,
+        series=len(model.series),
+        periods=periods,
+        without_sales=series - len(model.series),
+        period_shock_sd=model.period_shock_sd,
+        negative_regular=float((model.mean[:, _REGULAR] < 0.0).mean()),
+        negative_depth=float(((model.discount * model.mean).sum(axis=1) < 0.0).mean()),
+        identified=identified,
+        first_stage=laid.control.first_stage if laid.control else report.first_stage,
+    )
