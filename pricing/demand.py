@@ -93,6 +93,8 @@ class Conditions:
     rivals
         Rival price: mean log shelf price over reference price of the substitutes
         (:meth:`pricing.rivals.Rivals.index`).
+    season
+        Effect of month and year on log units.
     """
 
     depth: Floats
@@ -100,12 +102,13 @@ class Conditions:
     display: Floats
     traffic: Floats
     rivals: Floats = field(default_factory=lambda: np.zeros(()))
+    season: Floats = field(default_factory=lambda: np.zeros(()))
 
     @staticmethod
     def plain(series: int) -> Conditions:
         """Return a period without promotions, mean traffic and rivals at reference prices for N series."""
         nothing = np.zeros(series)
-        return Conditions(nothing, nothing, nothing, nothing, nothing)
+        return Conditions(nothing, nothing, nothing, nothing, nothing, nothing)
 
 
 def log_units(
@@ -148,6 +151,7 @@ def standing_units(parameters: DemandParameters, lag: Floats, conditions: Condit
         + d.deal * deal_signal(conditions.depth)
         + d.featured_depth * conditions.feature * conditions.depth
         + d.rivals * conditions.rivals
+        + conditions.season
     )
     return out
 

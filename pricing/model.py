@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pricing.archive import pack, unpack
 from pricing.arrays import Codes, Floats, Ints
+from pricing.calendar import cycle_waves
 from pricing.errors import UnknownProduct
 from pricing.panel import Series, rebuild
 from pricing.randomness import label_hash, normals
@@ -106,6 +107,9 @@ class DemandModel:
     weekday
         float64 [G, 7]; expected log traffic of a category by weekday, Monday first, over that of a mean day;
         NaN on a weekday on which the shop never sold. None where periods are weeks.
+    cycle_days, cycle
+        float64 [J], [G, 2 J]; days of the calendar's cycles, and coefficients of their waves
+        (:func:`pricing.calendar.cycle_waves`) in the log units of a category. None without any.
     """
 
     series: Series
@@ -130,6 +134,8 @@ class DemandModel:
     fingerprint: str
     seed: int
     weekday: Floats | None = None
+    cycle_days: Floats | None = None
+    cycle: Floats | None = None
 
     def traffic_on(self, rows: Ints, day: Ints) -> Floats:
         """Return expected log traffic over its training mean, float64, broadcast; 0 where periods are weeks.
@@ -144,6 +150,14 @@ class DemandModel:
             return np.zeros(np.broadcast_shapes(rows.shape, day.shape))
         out: Floats = self.weekday[self.category[rows], (day + _THURSDAY) % 7]
         return out
+
+    def season_on(self, rows: Ints, day: Ints) -> Floats:
+        """Return the effect of month and year on log units; arguments as :meth:`traffic_on`."""
+        if self.cycle is None or self.cycle_days is None:
+            return np.zeros(np.broadcast_shapes(rows.shape, day.shape))
+        middle = np.asarray(day + 0.5 * (self.period_days - 1), dtype=np.float64)
+        waves = cycle_waves(middle, self.cycle_days)
+        return np.asarray(np.einsum("...s,...s->...", self.cycle[self.category[rows]], waves))
 
     def draws(self, count: int, *, first: int = 0) -> Floats:
         """Return posterior draws ``first .. first + count`` as float64 [D, N, C].

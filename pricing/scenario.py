@@ -126,8 +126,7 @@ class Scenario:
         first_day
             First day of the first period, days since 1970-01-01.
         conditions
-            T plans; None means no promotions and mean traffic. Where periods are days, the traffic that each
-            weekday is expected to bring is added.
+            T plans; None means no promotions and mean traffic. What the calendar expects is added.
         receipts
             float64 [T, N]; None means that nothing arrives.
         memory
@@ -140,8 +139,8 @@ class Scenario:
             raise UsageError(f"{len(plan)} plans of promotions were given for {horizon} periods.")
         beliefs = DemandParameters.of(own.mean, own, catalogue)
         rivals = own.rivals.at(catalogue.log_price - beliefs.log_reference)
-        if own.weekday is not None:
-            plan = _through_the_week(own, plan, first_day)
+        if own.weekday is not None or own.cycle is not None:
+            plan = _through_the_calendar(own, plan, first_day)
         return Scenario(
             guardrails=guardrails,
             beliefs=spilled(beliefs, rivals, catalogue),
@@ -195,11 +194,12 @@ class Scenario:
         )
 
 
-def _through_the_week(
+def _through_the_calendar(
     model: DemandModel, plan: tuple[Conditions, ...], first_day: int
 ) -> tuple[Conditions, ...]:
     rows = np.arange(len(model.series), dtype=np.int64)
-    day = first_day + np.arange(len(plan), dtype=np.int64)
+    day = first_day + model.period_days * np.arange(len(plan), dtype=np.int64)
     expected = model.traffic_on(rows, day[:, None])
     expected = np.where(np.isnan(expected), _SHUT, expected)
-    return tuple(replace(c, traffic=c.traffic + expected[t]) for t, c in enumerate(plan))
+    season = model.season_on(rows, day[:, None])
+    return tuple(replace(c, traffic=c.traffic + expected[t], season=season[t]) for t, c in enumerate(plan))

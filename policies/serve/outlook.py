@@ -30,7 +30,7 @@ class Outlook:
     ----------
     keys
         uint64 [N]; :attr:`pricing.catalogue.Catalogue.keys`, whatever their order.
-    depth, feature, display, traffic, rivals
+    depth, feature, display, traffic, rivals, season
         float64 [H, N]; see :class:`pricing.demand.Conditions`; period 0 is the first of the horizon. Rivals are
         at the prices in force when the outlook was made, less what is planned.
     received

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
+from pricing.calendar import cycle_waves
 from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
+from simulators.demand.cycles import middle_days
 from simulators.demand.design import design, known_prices, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
 from simulators.demand.fit import FitReport, informed, usable
@@ -179,9 +181,10 @@ def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
     known = roll.old >= 0
     reference[known] = model.reference_price[roll.old[known]]
     seen = support(panel)
-    traffic = _known_traffic(standing, panel)
+    traffic = _known_traffic(standing, model, panel)
     days = panel.periods.astype("datetime64[D]").astype(np.int64)
-    expected = np.nan_to_num(_spread_week(model, roll).traffic_on(np.arange(len(roll.old))[:, None], days))
+    rows, calendar = np.arange(len(roll.old), dtype=np.int64)[:, None], _spread_seasons(model, roll)
+    expected, season = np.nan_to_num(calendar.traffic_on(rows, days)), calendar.season_on(rows, days)
     rivals = rivals_of(panel)
     made = design(panel, reference, traffic + expected, model.period_days, rivals)
     watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
@@ -193,14 +196,14 @@ def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
         panel.units[:, past:],
         watched[:, past:],
         regressors[:, past:],
-        made.offset[:, past:],
+        (made.offset + season)[:, past:],
         roll.category,
     )
     return _Laid(fresh, seen, reference, control, traffic, rivals)
 
 
-def _known_traffic(standing: Standing, panel: Panel) -> Floats:
-    """Return log traffic [T] over the mean of all periods, by days over that of its weekday; 0 if unknown."""
+def _known_traffic(standing: Standing, model: DemandModel, panel: Panel) -> Floats:
+    """Return log traffic [T] over what the calendar expects of it; 0 if unknown."""
     out = np.zeros(len(panel.periods))
     if standing.traffic_mean is not None:
         covered = (panel.days > 0) & (panel.traffic > 0.0)
@@ -208,16 +211,23 @@ def _known_traffic(standing: Standing, panel: Panel) -> Floats:
         if standing.traffic_by_weekday:
             own = np.array(standing.traffic_by_weekday)[weekday(panel.periods)]
             out = np.where(covered, out - own, 0.0)
+        if model.cycle_days is not None:
+            days = panel.periods.astype("datetime64[D]").astype(np.int64)
+            waves = cycle_waves(middle_days(days, model.period_days), model.cycle_days)
+            out = np.where(covered, out - waves @ np.array(standing.traffic_by_cycle), 0.0)
     return out
 
 
-def _spread_week(model: DemandModel, roll: _Roll) -> DemandModel:
-    """Return the model with the series of the roll, new categories sharing the others' mean week."""
-    if model.weekday is None:
-        return replace(model, category=roll.category)
-    new = roll.categories - len(model.weekday)
-    week = np.concatenate([model.weekday, np.tile(model.weekday.mean(axis=0), (new, 1))])
-    return replace(model, category=roll.category, weekday=week)
+def _spread_seasons(model: DemandModel, roll: _Roll) -> DemandModel:
+    """Return the model with the series of the roll, new categories sharing the others' mean seasons."""
+
+    def spread(profile: Floats | None) -> Floats | None:
+        if profile is None:
+            return None
+        new = roll.categories - len(profile)
+        return np.concatenate([profile, np.tile(profile.mean(axis=0), (new, 1))])
+
+    return replace(model, category=roll.category, weekday=spread(model.weekday), cycle=spread(model.cycle))
 
 
 def _control(panel: Panel) -> Control:
@@ -313,6 +323,7 @@ def _model(
         population_informed=informed(laid.seen),
         control=laid.control,
     )
+    calendar = _spread_seasons(model, roll)
     shared = standing.period_variance + standing.traffic_slope**2 * float(laid.traffic.var())
     return replace(
         model,
@@ -331,7 +342,8 @@ def _model(
         rival_outside_weight=laid.rivals.outside_weight,
         category_shock_sd=np.sqrt(prior.category_variance),
         period_shock_sd=float(np.sqrt(shared)),
-        weekday=_spread_week(model, roll).weekday,
+        weekday=calendar.weekday,
+        cycle=calendar.cycle,
     )
 
 

@@ -27,9 +27,9 @@ from simulators.demand.identification import Support, held_inside, identify, ins
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
 from simulators.demand.population import Population, first_population, update_level, update_population
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
+from simulators.demand.seasons import Seasons, first_seasons
 from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks
 from simulators.demand.standing import Standing, standing
-from simulators.demand.weekdays import Week, first_week, split_week
 
 __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
 
@@ -127,7 +127,7 @@ class _Learned:
     sizes: SizePopulation
     rounds: int
     settled: bool
-    week: Week | None
+    seasons: Seasons
 
 
 def fit(
@@ -171,11 +171,12 @@ def fit(
     category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
     control = price_control(kept)
     rivals = rivals_of(kept)
-    week, traffic = first_week(kept, len(names), log_traffic(kept))
+    calendar = first_seasons(kept, period_days, len(names), log_traffic(kept))
     evidence = _evidence(kept, reference, category, seen, period_days, control, rivals)
+    evidence = calendar.bare(evidence)
     rich = _rich(evidence, seen)
-    learned = _learn(evidence, rich, len(names), traffic, week, progress)
-    evidence = _with_week(evidence, learned.week, traffic)
+    learned = _learn(evidence, rich, len(names), calendar, progress)
+    evidence = learned.seasons.written(evidence)
     settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     model = _model(
@@ -189,8 +190,7 @@ def fit(
         seed,
         control,
         rivals,
-        learned.week,
-        traffic,
+        learned.seasons,
         calendar_in_advance=calendar_in_advance,
     )
     progress("anchor", 0.95)
@@ -198,7 +198,7 @@ def fit(
     stage = control.first_stage if control else None
     report = _report(model, settled, learned, len(panel.series) - len(known), len(rich), anchor, stage)
     progress("fitted", 1.0)
-    return Fit(model, report, standing(evidence, settled, kept, by_weekday=learned.week is not None))
+    return Fit(model, report, standing(evidence, settled, kept, learned.seasons))
 
 
 def _evidence(
@@ -223,18 +223,18 @@ def _learn(
     evidence: Evidence,
     rich: Ints,
     categories: int,
-    traffic: Floats,
-    week: Week | None,
+    seasons: Seasons,
     progress: Progress,
 ) -> _Learned:
     """Empirical Bayes on the rich series."""
-    some = _with_week(evidence.take(rich), week, traffic)
+    bare = evidence.take(rich)
+    some = seasons.written(bare)
     level = _rough_level(some)
     population = first_population(level, categories, some.X.shape[2])
     mode = np.tile(population.mean, (len(rich), 1))
     mode[:, 0] = level
     sizes = SizePopulation(0.7, 1.0)
-    still, shocks = np.zeros_like(some.units), first_shocks(categories, len(traffic), some.period_days)
+    still, shocks = np.zeros_like(some.units), first_shocks(categories, len(seasons.rest), some.period_days)
     process = first_drift(some.period_days)
     now = Parameters(mode, still, np.full(len(rich), 2.0), population, shocks, process)
     done, settled = 0, False
@@ -245,29 +245,12 @@ def _learn(
             sizes = size_population(likelihood)
             now = replace(now, size=shrink_sizes(likelihood, sizes))
         before = now.population
-        now = _round(some, now, traffic, steps=2 if done < _FIRST_ROUNDS else 1)
-        if week is not None:
-            now, week = _week_round(some, now, week)
-            some = _with_week(some, week, traffic)
+        now = _round(some, now, seasons.rest, steps=2 if done < _FIRST_ROUNDS else 1)
+        seasons, now = seasons.learned(some, now)
+        some = seasons.written(bare)
         done += 1
         settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
-    return _Learned(now, sizes, done, settled, week)
-
-
-def _with_week(evidence: Evidence, week: Week | None, traffic: Floats) -> Evidence:
-    """Return the evidence with the expected traffic of each weekday, by days."""
-    if week is None:
-        return evidence
-    regressors = evidence.X.copy()
-    regressors[..., _TRAFFIC] = week.columns(evidence.category, traffic)
-    return replace(evidence, X=regressors)
-
-
-def _week_round(some: Evidence, now: Parameters, week: Week) -> tuple[Parameters, Week]:
-    shocks, moved, lift = split_week(now.shocks, week, float(now.population.mean[_TRAFFIC]))
-    mode = now.mode.copy()
-    mode[:, 0] += mode[:, _TRAFFIC] * lift[some.category]
-    return replace(now, mode=mode, shocks=shocks), moved
+    return _Learned(now, sizes, done, settled, seasons)
 
 
 def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> Parameters:
@@ -338,8 +321,7 @@ def _model(
     seed: int,
     control: Control | None,
     rivals: Rivals,
-    week: Week | None,
-    rest: Floats,
+    seasons: Seasons,
     *,
     calendar_in_advance: bool,
 ) -> DemandModel:
@@ -347,8 +329,7 @@ def _model(
     C = len(COEFFICIENTS)
     mean, covariance = (a[..., :C] for a in summarise(evidence, found))
     covariance = covariance[:, :C]
-    traffic = evidence.X[0, :, _TRAFFIC] if week is None else rest
-    visits = float(found.population.mean[_TRAFFIC]) * traffic
+    visits = float(found.population.mean[_TRAFFIC]) * seasons.rest
     ahead = outlook(found.shocks, visits, evidence.period_days)
     mean[:, 0] += ahead.lift[evidence.category]
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
@@ -384,7 +365,9 @@ def _model(
         until=until,
         fingerprint=fingerprint,
         seed=seed,
-        weekday=None if week is None else week.profile,
+        weekday=None if seasons.week is None else seasons.week.profile,
+        cycle_days=None if seasons.cycle is None else seasons.cycle.lengths,
+        cycle=None if seasons.cycle is None else seasons.cycle.profile,
     )
 
 

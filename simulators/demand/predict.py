@@ -73,8 +73,8 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     that the last earlier one it sets, failing that the last known. A scenario with several prices for one
     series and period is a menu of alternatives, not a plan: such a period passes no price on. A shelf
     price above the last known regular price, without a stated one, is read as a new regular price. Shop
-    traffic is taken to be as on average in training (by days, on that weekday), and the level of demand as
-    it was last seen: the intervals do not grow with the distance from the end of training.
+    traffic is taken to be as on average in training (by days, on that weekday), month and year as the
+    calendar knows them, and the level of demand as it was last seen: the intervals do not grow with the distance from the end of training.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
         refuse_unseen(model, rows, scenario, regular, money)
     X = _regressors(model, rows, scenario, regular, known, last)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = forecast(model, rows, X, np.ones(len(rows)))
+        found = forecast(model, rows, X, np.exp(model.season_on(rows, _days(scenario))))
     _refuse_endless(found, scenario, money)
     return found
 

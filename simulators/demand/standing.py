@@ -5,7 +5,6 @@ there, more is needed: coefficients and the last drift apart, with what is known
 filtered state of a linear state-space model (Durbin and Koopman, Time Series Analysis by State Space Methods,
 2012, chapter 4), here with Laplace's approximation of the negative binomial. Shared shocks to come are one
 variance around their expected mean: what lasts of them is in the levels.
-
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from simulators.demand.design import log_traffic
 from simulators.demand.drift import Drift
 from simulators.demand.irls import laplace_mean
 from simulators.demand.posterior import Evidence, Parameters, chunks, laplace
+from simulators.demand.seasons import Seasons
 from simulators.demand.shocks import outlook
 from simulators.demand.weekdays import weekday_means
 
@@ -58,6 +58,9 @@ class Standing:
     traffic_by_weekday
         Seven numbers, Monday first; mean of log daily traffic on that weekday over `traffic_mean`. Empty
         where periods are weeks, or the fit looked for no weekdays.
+    traffic_by_cycle
+        Coefficients of the waves of the model's `cycle_days` in what that leaves of log traffic; empty
+        without.
     """
 
     mean: Floats
@@ -69,6 +72,7 @@ class Standing:
     traffic_mean: float | None
     periods: int
     traffic_by_weekday: tuple[float, ...] = ()
+    traffic_by_cycle: tuple[float, ...] = ()
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same state gives the same bytes."""
@@ -83,7 +87,8 @@ class Standing:
         arrays, meta = unpack(_KIND, _VERSION, content)
         try:
             facts: dict[str, Any] = {**arrays, **meta, "drift": Drift(**meta["drift"])}
-            facts["traffic_by_weekday"] = tuple(facts.get("traffic_by_weekday", ()))
+            for name in ("traffic_by_weekday", "traffic_by_cycle"):
+                facts[name] = tuple(facts.get(name, ()))
             return Standing(**facts)
         except (LookupError, TypeError) as error:
             raise ArtifactError(
@@ -94,10 +99,11 @@ class Standing:
 
 
 _ARRAYS = ("mean", "covariance", "prior_covariance")
-_FACTS = ("period_variance", "traffic_slope", "traffic_mean", "periods", "traffic_by_weekday")
+_FACTS = ("period_variance", "traffic_slope", "traffic_mean", "periods", "traffic_by_weekday",
+          "traffic_by_cycle")  # fmt: skip
 
 
-def standing(evidence: Evidence, found: Parameters, panel: Panel, *, by_weekday: bool = False) -> Standing:
+def standing(evidence: Evidence, found: Parameters, panel: Panel, seasons: Seasons) -> Standing:
     """Return where a fit stands.
 
     Parameters
@@ -106,12 +112,12 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel, *, by_weekday:
         What was seen, and the parameters at their modes.
     panel
         The training panel of the same series, for its traffic.
-    by_weekday
-        The fit measured traffic from the mean of its weekday.
+    seasons
+        From what the fit measured traffic.
     """
     traffic = log_traffic(panel)
     by_day: tuple[float, ...] = ()
-    if by_weekday:
+    if seasons.week is not None:
         by_day = tuple(float(value) for value in weekday_means(panel, traffic))
     shared = outlook(found.shocks, np.zeros(len(panel.periods)), evidence.period_days)
     means: list[Floats] = []
@@ -133,6 +139,7 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel, *, by_weekday:
         mean_log_traffic(panel) if traffic.any() else None,
         len(panel.periods),
         by_day,
+        () if seasons.cycle is None else tuple(float(value) for value in seasons.cycle.traffic),
     )
 
 

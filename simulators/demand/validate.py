@@ -72,7 +72,7 @@ class Backtest:
     at
         float64 [R, C]; regressors of the prediction, in the order of :data:`pricing.model.COEFFICIENTS`.
     exposure
-        float64 [R]; share of a whole period that the row covers.
+        float64 [R]; share of a whole period that the row covers, times the season.
     offered, regular
         float64 [R]; shelf and regular price, gross minor units; the last one carried forward where none was
         recorded.
@@ -239,9 +239,9 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
         )
     rows, lined = _lined(model, panel, start, everything=everything)
     own = model.take(rows)
-    traffic = own.traffic_on(
-        np.arange(len(rows), dtype=np.int64)[:, None], panel.periods.astype("datetime64[D]").astype(np.int64)
-    )
+    place = np.arange(len(rows), dtype=np.int64)[:, None]
+    days = panel.periods.astype("datetime64[D]").astype(np.int64)
+    traffic, season = own.traffic_on(place, days), own.season_on(place, days)
     X = design(lined, own.reference_price, np.nan_to_num(traffic), own.period_days, own.rivals)
     # A weekday on which the shop never sold: nothing is foretold of it.
     shut: Bools = np.asarray(np.isnan(traffic).any(axis=0), dtype=np.bool_)
@@ -250,7 +250,7 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
     limits = (model.support_low[rows], model.support_high[rows], model.depth_low[rows])
     inside = held_inside(X.X, model.reference_price[rows], *limits)
     at = inside[:, later].reshape(n * H, -1)
-    exposure = np.exp(X.offset[:, later]).reshape(-1)
+    exposure = np.exp((X.offset + season)[:, later]).reshape(-1)
     row = np.repeat(rows, H)
     predicted = forecast(model, row, at, exposure)
     prices = known_prices(lined)
@@ -271,7 +271,7 @@ def backtest(model: DemandModel, panel: Panel, *, everything: bool = False) -> B
         lift=np.log(predicted.expected / exposure) - log_base,
         move=move,
         variance=variance,
-        naive=np.repeat(naive, H) * exposure,
+        naive=np.repeat(naive, H) * np.exp(X.offset[:, later]).reshape(-1),
         inside=inside_support(prices, *limits)[:, later].reshape(-1),
         at=at,
         exposure=exposure,
