@@ -37,7 +37,9 @@ class DemandParameters:
         Extra elasticity to a shelf price below and above the reference (remembered) price; 0 where the
         data say nothing of it (Kalyanaram and Winer, Marketing Science 1995).
     dispersion
-        Size r of the negative binomial: variance = mu + mu**2 / r.
+        Size r of the negative binomial: variance = mu + mu**2 / r, given presence.
+    absence
+        Chance that a period sells nothing for a reason that no table tells; expected units have it in.
     log_reference
         Log of the reference price R0, as a shelf price.
     """
@@ -56,6 +58,7 @@ class DemandParameters:
     gain: Floats
     loss: Floats
     dispersion: Floats
+    absence: Floats
     log_reference: Floats
 
     @staticmethod
@@ -72,6 +75,7 @@ class DemandParameters:
             gain=nothing,
             loss=nothing,
             dispersion=np.broadcast_to(model.dispersion, nothing.shape),
+            absence=np.broadcast_to(model.absence, nothing.shape),
             log_reference=np.broadcast_to(
                 np.log(model.reference_price / catalogue.gross_share), nothing.shape
             ),

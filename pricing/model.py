@@ -76,6 +76,10 @@ class DemandModel:
         float64 [N, C, C]; lower Cholesky factor of the posterior covariance.
     dispersion
         float64 [N]; size r of the negative binomial: variance = mu + mu**2 / r.
+    absence
+        float64 [N]; chance that a period sells nothing for a reason that no table tells, such as an empty
+        shelf. The coefficients are of expected units with it in; given presence they are 1 / (1 - absence)
+        times as many.
     reference_price
         float64 [N]; R0, gross minor units.
     support_low, support_high
@@ -116,6 +120,7 @@ class DemandModel:
     mean: Floats
     factor: Floats
     dispersion: Floats
+    absence: Floats
     reference_price: Floats
     support_low: Ints
     support_high: Ints
@@ -203,7 +208,8 @@ class DemandModel:
     def take(self, index: Ints) -> DemandModel:
         """Return the model of the series at `index`; population facts stay."""
         by_series = (
-            "mean factor dispersion reference_price support_low support_high depth_low identified_by category"
+            "mean factor dispersion absence reference_price support_low support_high depth_low identified_by "
+            "category"
         )
         picked: dict[str, Any] = {name: getattr(self, name)[index] for name in by_series.split()}
         rivals = self.rivals.take(index)

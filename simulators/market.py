@@ -7,7 +7,8 @@ length of the horizon (its first periods are the same in a longer one).
 
 A period's units of a series are negative binomial, drawn as Poisson units around a gamma-distributed
 mean: the gamma factor and the shared shocks do not depend on the price, and the Poisson count is the
-quantile at a normal score that does not depend on it either.
+quantile at a normal score that does not depend on it either. Where a series may be absent without anybody
+knowing, the lowest scores are its absences.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from pricing.arrays import Floats, Ints, Words
 from pricing.catalogue import Catalogue
@@ -221,6 +223,9 @@ class Market:
         shared = np.take(shock[..., :1] * shock[..., 1:], own.category, axis=-1)
         factor = np.swapaxes(np.divide(gamma, sizes, out=gamma) * shared, 0, 1)
         score = np.swapaxes(z[..., shops:], 0, 1)
+        absence = self.parameters.absence
+        if absence.any():
+            factor, score = _absent(factor, score, absence)
         return Noise(np.ascontiguousarray(factor), np.ascontiguousarray(score))
 
     def sell(
@@ -269,6 +274,14 @@ class Market:
         shelf = np.maximum(np.rint(moved.shelf), 1.0).astype(np.int64)
         arrived = np.asarray(received, dtype=np.float64)
         return Sale(demanded, sold, profit, shelf, state.next(moved, price, shelf, sold, arrived))
+
+
+def _absent(factor: Floats, score: Floats, absence: Floats) -> tuple[Floats, Floats]:
+    """Let the lowest scores be absences, and stretch the others over the whole distribution again."""
+    chance = ndtr(score)
+    there = chance >= absence
+    left = np.clip((chance - absence) / (1.0 - absence), 1e-300, 1.0 - 1e-16)
+    return np.where(there, factor / (1.0 - absence), 0.0), np.where(there, ndtri(left), score)
 
 
 def _rewind(philox: np.random.Philox, seed: int, stream: int) -> None:

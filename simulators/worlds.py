@@ -133,6 +133,7 @@ def _model(
         mean=mean,
         factor=np.repeat(np.diag(sd)[None], len(names), axis=0),
         dispersion=dispersion,
+        absence=np.zeros(len(names)),
         reference_price=price.astype(np.float64),
         support_low=np.floor(price * 0.75).astype(np.int64),
         support_high=np.ceil(price * 1.25).astype(np.int64),

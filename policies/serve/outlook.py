@@ -31,8 +31,8 @@ class Outlook:
     keys
         uint64 [N]; :attr:`pricing.catalogue.Catalogue.keys`, whatever their order.
     depth, feature, display, traffic, rivals, season
-        float64 [H, N]; see :class:`pricing.demand.Conditions`; period 0 is the first of the horizon. Rivals are
-        at the prices in force when the outlook was made, less what is planned.
+        float64 [H, N]; see :class:`pricing.demand.Conditions`; period 0 is the first of the horizon. Rivals
+        are at the prices in force when the outlook was made, less what is planned.
     received
         float64 [H, N]; units that arrive at the end of each period.
     low, high

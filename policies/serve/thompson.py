@@ -33,7 +33,8 @@ class Thompson(Stored):
     (Thompson 1933; Ferreira, Simchi-Levi and Wang, Operations Research 2018, for limited stock.) A rung is
     worth what it brings if it is held: the coming period at today's state and planned promotions, then
     the periods left at the demand that the price itself settles to, without promotions, until the stock
-    is sold; and in each of them what it brings to its rivals. The propensity of a price is exactly the share of draws that choose it.
+    is sold; and in each of them what it brings to its rivals. The propensity of a price is exactly the share
+    of draws that choose it.
 
     Attributes
     ----------

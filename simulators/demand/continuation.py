@@ -230,6 +230,14 @@ def _spread_seasons(model: DemandModel, roll: _Roll) -> DemandModel:
     return replace(model, category=roll.category, weekday=spread(model.weekday), cycle=spread(model.cycle))
 
 
+def _absence(model: DemandModel, roll: _Roll) -> Floats:
+    """Return the chance of absence of each series, the shop's mean for new ones, float64 [N]."""
+    out = np.full(len(roll.old), float(model.absence.mean()))
+    known = roll.old >= 0
+    out[known] = model.absence[roll.old[known]]
+    return out
+
+
 def _control(panel: Panel) -> Control:
     """Return the price control over all periods, which the fit had and an update must have too."""
     control = price_control(panel)
@@ -331,6 +339,7 @@ def _model(
         mean=mean,
         factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         dispersion=prior.size,
+        absence=_absence(model, roll),
         reference_price=laid.reference,
         support_low=laid.seen.low,
         support_high=laid.seen.high,

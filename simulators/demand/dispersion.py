@@ -25,7 +25,7 @@ class SizePopulation:
     sd: float
 
 
-def log_likelihood_by_size(y: Floats, observed: Bools, eta: Floats, variance: Floats) -> Floats:
+def log_likelihood_by_size(y: Floats, observed: Bools | Floats, eta: Floats, variance: Floats) -> Floats:
     """Return the expected log likelihood of each size of :data:`GRID`, float64 [n, len(GRID)].
 
     Parameters
@@ -33,7 +33,7 @@ def log_likelihood_by_size(y: Floats, observed: Bools, eta: Floats, variance: Fl
     y, eta
         float64 [n, T]; counts and posterior log means.
     observed
-        bool [n, T].
+        [n, T]; whether, or with what weight, each count is evidence.
     variance
         float64 [n, T]; posterior variance of the log mean. A second-order term accounts for it; without
         it the fitted means would look better than they are and sizes come out too large.
@@ -44,7 +44,7 @@ def log_likelihood_by_size(y: Floats, observed: Bools, eta: Floats, variance: Fl
         r = np.exp(log_r)
         value = gammaln(y + r) - gammaln(r) + r * log_r + y * eta - (y + r) * np.log(r + mu)
         value -= 0.5 * variance * (y + r) * r * mu / (r + mu) ** 2
-        out[:, g] = np.where(observed, value, 0.0).sum(axis=1)
+        out[:, g] = (observed * value).sum(axis=1)
     return out
 
 

@@ -48,6 +48,8 @@ _ROUNDS = 40
 _FIRST_ROUNDS = 4
 _SIZE_ROUNDS = (4, 10, 20)
 _SETTLED = 2e-3
+_FIRST_ABSENCE = 0.02
+_ABSENCE_WEIGHT = 50.0
 _INFORMING_SERIES = 3
 
 
@@ -236,7 +238,8 @@ def _learn(
     sizes = SizePopulation(0.7, 1.0)
     still, shocks = np.zeros_like(some.units), first_shocks(categories, len(seasons.rest), some.period_days)
     process = first_drift(some.period_days)
-    now = Parameters(mode, still, np.full(len(rich), 2.0), population, shocks, process)
+    absence = np.full(len(rich), _FIRST_ABSENCE)
+    now = Parameters(mode, still, np.full(len(rich), 2.0), absence, population, shocks, process)
     done, settled = 0, False
     while done < _ROUNDS and not settled:
         progress("population", 0.05 + 0.6 * done / _ROUNDS)
@@ -267,6 +270,7 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
         population=_shifted(population, _TRAFFIC, slope),
         shocks=shocks,
         drift=found.drift,
+        absence=_absence(some, found.absent),
     )
 
 
@@ -281,12 +285,13 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
     level[rich] = old.level
     size = np.full(n, np.exp(learned.sizes.mean))
     size[rich] = old.size
-    now = replace(old, mode=mode, level=level, size=size)
+    absence = np.full(n, float(old.absence.mean()))
+    now = replace(old, mode=mode, level=level, size=size, absence=absence)
     now = replace(now, population=_level_of(evidence, now))
     for done in range(4):
         progress("all series", 0.65 + 0.06 * done)
         found = sweep(evidence, now, steps=5, tolerance=1e-3)
-        now = replace(now, mode=found.mode, level=found.level)
+        now = replace(now, mode=found.mode, level=found.level, absence=_absence(evidence, found.absent))
         population = update_level(
             found.mode[:, 0], found.covariance[:, 0, 0], evidence.category, now.population
         )
@@ -300,6 +305,13 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
         )
     found = sweep(evidence, now, steps=25)
     return replace(now, mode=found.mode, level=found.level)
+
+
+def _absence(evidence: Evidence, absent: Floats) -> Floats:
+    """Return the chance of absence of each series, shrunk to the shop's, from expected absent periods [N]."""
+    count = evidence.observed.sum(axis=1)
+    shop = float(absent.sum()) / max(float(count.sum()), 1.0)
+    return np.asarray((absent + _ABSENCE_WEIGHT * shop) / (count + _ABSENCE_WEIGHT))
 
 
 def _level_of(evidence: Evidence, now: Parameters) -> Population:
@@ -331,7 +343,7 @@ def _model(
     covariance = covariance[:, :C]
     visits = float(found.population.mean[_TRAFFIC]) * seasons.rest
     ahead = outlook(found.shocks, visits, evidence.period_days)
-    mean[:, 0] += ahead.lift[evidence.category]
+    mean[:, 0] += ahead.lift[evidence.category] + np.log1p(-found.absence)
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
     newcomer = found.population.mean[:C].copy()
     newcomer[0] += float(ahead.lift.mean())
@@ -348,6 +360,7 @@ def _model(
         mean=mean,
         factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         dispersion=found.size,
+        absence=found.absence,
         reference_price=reference,
         support_low=seen.low,
         support_high=seen.high,

@@ -10,7 +10,7 @@ from scipy.special import betainc
 from pricing.arrays import Floats, Ints
 from pricing.model import DemandModel
 
-__all__ = ["Z90", "Forecast", "expected_units", "forecast", "sales_quantiles"]
+__all__ = ["Z90", "Forecast", "cell_variance", "expected_units", "forecast", "sales_quantiles"]
 
 Z90 = 1.6448536269514722
 """Normal quantile of .95: half the width of a 90 % interval in standard deviations."""
@@ -78,10 +78,11 @@ def forecast(model: DemandModel, rows: Ints, X: Floats, exposure: Floats) -> For
     expected, m, variance = expected_units(model, rows, X)
     reach = Z90 * np.sqrt(variance)
     shock = model.period_shock_sd**2 + model.category_shock_sd[model.category[rows]] ** 2
-    log_mean = m + np.log(exposure) - 0.5 * shock
-    units = sales_quantiles(
-        log_mean, np.sqrt(variance + shock), model.dispersion[rows], np.array([0.05, 0.95])
-    )
+    absence = model.absence[rows]
+    log_mean = m + np.log(exposure) - 0.5 * shock - np.log1p(-absence)
+    # Nothing sells with the chance of absence; the rest of the probability is the negative binomial's.
+    asked = (np.array([0.05, 0.95]) - absence[:, None]) / (1.0 - absence[:, None])
+    units = sales_quantiles(log_mean, np.sqrt(variance + shock), model.dispersion[rows], asked)
     return Forecast(
         expected * exposure,
         np.exp(m - reach) * exposure,
@@ -89,6 +90,20 @@ def forecast(model: DemandModel, rows: Ints, X: Floats, exposure: Floats) -> For
         units[:, 0],
         units[:, 1],
     )
+
+
+def cell_variance(model: DemandModel, rows: Ints, expected: Floats, variance: Floats) -> Floats:
+    """Return the variance of sales, shared shocks apart, float64 [R].
+
+    Parameters
+    ----------
+    rows
+        int64 [R]; rows of the model.
+    expected, variance
+        float64 [R]; expected units, and posterior variance of their log.
+    """
+    wide = (1.0 + 1.0 / model.dispersion[rows]) * np.exp(variance) / (1.0 - model.absence[rows])
+    return np.asarray(expected + expected**2 * (wide - 1.0))
 
 
 def sales_quantiles(log_mean: Floats, sd: Floats, r: Floats, probability: Floats) -> Floats:
@@ -104,11 +119,12 @@ def sales_quantiles(log_mean: Floats, sd: Floats, r: Floats, probability: Floats
     r
         float64 [R]; negative-binomial size.
     probability
-        float64 [Q]; 0-1, ascending.
+        float64 [Q] or [R, Q]; at most 1; where it is not positive the quantile is 0.
     """
+    asked = np.broadcast_to(probability, (len(log_mean), probability.shape[-1]))
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     weights = weights / weights.sum()
-    out = np.empty((len(log_mean), len(probability)))
+    out = np.empty(asked.shape)
     largest = log_mean + sd * nodes.max()
     order = np.argsort(largest, kind="stable")
     for start in range(0, len(order), _CHUNK):
@@ -116,10 +132,10 @@ def sales_quantiles(log_mean: Floats, sd: Floats, r: Floats, probability: Floats
         mu = np.exp(np.clip(log_mean[part, None] + sd[part, None] * nodes, -30.0, 25.0))
         size = r[part, None]
         if mu.max() <= _SMALL:
-            out[part] = _summed(mu, size, weights, probability)
+            out[part] = _summed(mu, size, weights, asked[part])
             continue
-        for q, p in enumerate(probability):
-            out[part, q] = _inverted(mu, size, weights, float(p))
+        for q in range(asked.shape[1]):
+            out[part, q] = _inverted(mu, size, weights, asked[part, q])
     return out
 
 
@@ -128,11 +144,11 @@ def _summed(mu: Floats, r: Floats, weights: Floats, probability: Floats) -> Floa
     fail = mu / (r + mu)
     term = np.exp(-r * np.log1p(mu / r))
     cdf = term @ weights
-    out = np.zeros((len(mu), len(probability)))
+    out = np.zeros(probability.shape)
     k = 0
     active = np.arange(len(mu))
     while len(active):
-        short = cdf[:, None] < probability
+        short = cdf[:, None] < probability[active]
         out[active] += short
         going = short.any(axis=1)
         active, term, fail, r, cdf = active[going], term[going], fail[going], r[going], cdf[going]
@@ -142,8 +158,8 @@ def _summed(mu: Floats, r: Floats, weights: Floats, probability: Floats) -> Floa
     return out
 
 
-def _inverted(mu: Floats, r: Floats, weights: Floats, p: float) -> Floats:
-    """Return the least whole k with P(units <= k) >= p, float64 [R]; mu is [R, J], r is [R, 1]."""
+def _inverted(mu: Floats, r: Floats, weights: Floats, p: Floats) -> Floats:
+    """Return the least whole k with P(units <= k) >= p, float64 [R]; mu is [R, J], r is [R, 1], p [R]."""
     success = r / (r + mu)
     widest = (mu + 20.0 * np.sqrt(mu + mu**2 / r)).max(axis=1)
     high: Floats = np.ceil(widest) + 20.0

@@ -90,7 +90,7 @@ def derivatives(y: Floats, eta: Floats, r: Floats) -> tuple[Floats, Floats, Floa
 
 def newton(
     y: Floats,
-    observed: Bools,
+    observed: Bools | Floats,
     X: Floats,
     offset: Floats,
     r: Floats,
@@ -110,7 +110,7 @@ def newton(
     y, offset
         float64 [n, T]; counts, and what is added to the log mean.
     observed
-        bool [n, T].
+        [n, T]; whether, or with what weight, each count is evidence.
     X
         float64 [n, T, K].
     r
@@ -184,7 +184,7 @@ def _given(X: Floats, weight: Floats, drift: Drift | None) -> tuple[Floats, Floa
 
 
 def laplace_mean(
-    found: Laplace, y: Floats, observed: Bools, X: Floats, r: Floats, drift: Drift | None = None
+    found: Laplace, y: Floats, observed: Bools | Floats, X: Floats, r: Floats, drift: Drift | None = None
 ) -> tuple[Floats, Floats]:
     """Return posterior means of coefficients [n, K] and drift [n, T], to the next order after the mode.
 

@@ -14,7 +14,7 @@ from simulators.demand.metrics import total_by
 from simulators.demand.population import Population
 from simulators.demand.shocks import Shocks, information
 
-__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "laplace", "sized", "summarise", "sweep"]
+__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "laplace", "presence", "sized", "summarise", "sweep"]
 
 _CHUNK = 4096
 
@@ -68,6 +68,8 @@ class Parameters:
         float64 [N, T]; drift of the level.
     size
         float64 [N]; negative-binomial size.
+    absence
+        float64 [N]; chance that a period sells nothing for a reason that no table tells.
     population, shocks
         Shared by all series.
     drift
@@ -77,6 +79,7 @@ class Parameters:
     mode: Floats
     level: Floats
     size: Floats
+    absence: Floats
     population: Population
     shocks: Shocks
     drift: Drift
@@ -106,6 +109,7 @@ class Sweep:
     mode: Floats
     level: Floats
     covariance: Floats
+    absent: Floats
     drift: Drift
     score: Floats
     weight: Floats
@@ -128,12 +132,14 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: 
     n, C = len(evidence.units), evidence.X.shape[2]
     shape = parameters.shocks.category.shape
     mode, level = np.empty_like(parameters.mode), np.empty_like(parameters.level)
-    covariance = np.empty((n, C, C))
+    covariance, absent = np.empty((n, C, C)), np.empty(n)
     score, weight, told = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     level_variance = float(parameters.population.covariance[0, 0])
     square, product, last = 0.0, 0.0, 0.0
     for rows in chunks(n):
         found = laplace(evidence, parameters, rows, steps, tolerance)
+        seen = evidence.observed[rows]
+        absent[rows] = (seen - presence(evidence, parameters, rows)).sum(axis=1)
         mode[rows], level[rows], covariance[rows] = found.mode, found.level, found.covariance
         cell = (evidence.category[rows, None] * shape[1] + np.arange(shape[1], dtype=np.int64)).ravel()
         score += total_by(cell, found.score.ravel(), score.size).reshape(shape)
@@ -145,7 +151,7 @@ def sweep(evidence: Evidence, parameters: Parameters, *, steps: int, tolerance: 
         last = max(last, float(found.last_step.max(initial=0.0)))
     T = shape[1]
     moved = drift_from(square / (n * T), product / (n * max(T - 1, 1)))
-    return Sweep(mode, level, covariance, moved, score, weight, told, last)
+    return Sweep(mode, level, covariance, absent, moved, score, weight, told, last)
 
 
 def _moments(found: Laplace) -> tuple[float, float]:
@@ -164,7 +170,9 @@ def sized(evidence: Evidence, parameters: Parameters) -> Floats:
         found = laplace(evidence, parameters, rows)
         variance = found.eta_variance(evidence.X[rows])
         parts.append(
-            log_likelihood_by_size(evidence.units[rows], evidence.observed[rows], found.eta, variance)
+            log_likelihood_by_size(
+                evidence.units[rows], presence(evidence, parameters, rows), found.eta, variance
+            )
         )
     return np.concatenate(parts)
 
@@ -180,7 +188,8 @@ def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Float
     for rows in chunks(len(evidence.units)):
         found = laplace(evidence, parameters, rows)
         X, y, size = evidence.X[rows], evidence.units[rows], parameters.size[rows]
-        mean, level = laplace_mean(found, y, evidence.observed[rows], X, size, parameters.drift)
+        seen = presence(evidence, parameters, rows)
+        mean, level = laplace_mean(found, y, seen, X, size, parameters.drift)
         mean[:, 0] += kept * level[:, -1]
         means.append(mean)
         # The last drift gives way as the coefficients move: level = b0 + kept * (u - pull'b), u given b.
@@ -199,7 +208,7 @@ def laplace(
     category, population = evidence.category[rows], parameters.population
     return newton(
         evidence.units[rows],
-        evidence.observed[rows],
+        presence(evidence, parameters, rows),
         evidence.X[rows],
         evidence.offset[rows] + parameters.shocks.log[category],
         parameters.size[rows],
@@ -211,6 +220,24 @@ def laplace(
         drift=parameters.drift,
         level=parameters.level[rows],
     )
+
+
+def presence(evidence: Evidence, parameters: Parameters, rows: slice) -> Floats:
+    """Return the probability that each period counts as one of demand, float64 [n, T]; 0 where unobserved.
+
+    A period without a sale is one of demand that happened to be none, or one in which the product was not
+    there and no table says so: a shelf not filled, a label missing. Bayes' rule weighs the two (Lambert,
+    Technometrics 1992, zero-inflated counts); what sold was there.
+    """
+    seen = evidence.observed[rows].astype(np.float64)
+    category = evidence.category[rows]
+    eta = np.matmul(evidence.X[rows], parameters.mode[rows][..., None])[..., 0]
+    eta += parameters.level[rows] + evidence.offset[rows] + parameters.shocks.log[category]
+    size, absence = parameters.size[rows][:, None], parameters.absence[rows][:, None]
+    none = np.exp(-size * np.log1p(np.exp(np.clip(eta, -30.0, 25.0)) / size))
+    there = (1.0 - absence) * none
+    share = there / np.maximum(absence + there, 1e-300)
+    return np.where(evidence.units[rows] > 0.0, seen, seen * share)
 
 
 def chunks(n: int) -> list[slice]:

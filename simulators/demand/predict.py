@@ -72,9 +72,11 @@ def predict(model: DemandModel, known: LastKnown, scenario: Scenario, *, widen: 
     A row's lagged price is the shelf price that the scenario itself sets for the period before; failing
     that the last earlier one it sets, failing that the last known. A scenario with several prices for one
     series and period is a menu of alternatives, not a plan: such a period passes no price on. A shelf
-    price above the last known regular price, without a stated one, is read as a new regular price. Shop
-    traffic is taken to be as on average in training (by days, on that weekday), month and year as the
-    calendar knows them, and the level of demand as it was last seen: the intervals do not grow with the distance from the end of training.
+    price above the last known regular price, without a stated one, is read as a new regular price. The rival
+    prices of a row are those that the scenario plans for the same period, or the last known. Shop traffic is
+    taken to be as on average in training (by days, on that weekday), month and year as the calendar knows
+    them, and the level of demand as it was last seen: the intervals do not grow with the distance from the
+    end of training.
 
     Parameters
     ----------

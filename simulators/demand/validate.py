@@ -16,7 +16,7 @@ from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from simulators.demand.design import KnownPrices, design, known_prices, observed, priced
-from simulators.demand.forecast import Z90, expected_units, forecast
+from simulators.demand.forecast import Z90, cell_variance, expected_units, forecast
 from simulators.demand.identification import held_inside, inside_support
 from simulators.demand.metrics import Lift, bias, lift_slope, poisson_deviance, total_by, wmape
 
@@ -317,8 +317,8 @@ def _recent_mean(panel: Panel, start: int) -> Floats:
 
 def _totals(model: DemandModel, found: Backtest, later: Dates) -> Totals:
     H = len(later)
-    mu, variance = found.expected, np.expm1(found.variance)
-    cell = mu + mu**2 * (1.0 / model.dispersion[found.rows] + variance)
+    mu = found.expected
+    cell = cell_variance(model, found.rows, mu, found.variance)
     own = total_by(found.period, cell, H)
     expected = total_by(found.period, mu, H)
     G = len(model.category_shock_sd)

@@ -23,11 +23,12 @@ _LEAST_CELLS = 1000
 
 @dataclass(frozen=True, slots=True)
 class LogMean:
-    """Normal log mean of R cells and their negative-binomial sizes, float64 [R] each."""
+    """Normal log mean of R cells, their negative-binomial sizes, and chances of absence, float64 [R] each."""
 
     mean: Floats
     sd: Floats
     size: Floats
+    absence: Floats
 
 
 def log_mean(model: DemandModel, found: Backtest) -> LogMean:
@@ -37,8 +38,9 @@ def log_mean(model: DemandModel, found: Backtest) -> LogMean:
     """
     rows = found.rows
     shock = model.period_shock_sd**2 + model.category_shock_sd[model.category[rows]] ** 2
-    centre = np.log(found.expected) - 0.5 * found.variance - 0.5 * shock
-    return LogMean(centre, np.sqrt(found.variance + shock), model.dispersion[rows])
+    absence = model.absence[rows]
+    centre = np.log(found.expected) - 0.5 * found.variance - 0.5 * shock - np.log1p(-absence)
+    return LogMean(centre, np.sqrt(found.variance + shock), model.dispersion[rows], absence)
 
 
 def sales_cdf(at: LogMean, units: Floats) -> Floats:
@@ -54,6 +56,8 @@ def sales_cdf(at: LogMean, units: Floats) -> Floats:
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         mu = np.exp(at.mean[some] + at.sd[some] * node)
         out[some] += weight * np.asarray(betainc(size, k, size / (size + mu)), dtype=np.float64)
+    absence = at.absence[some]
+    out[some] = absence + (1.0 - absence) * out[some]
     return out
 
 

@@ -80,7 +80,7 @@ def price_events(model: DemandModel, found: Backtest, steady: Bools, seed: int) 
     cells = found.take(np.asarray(seen & ((change <= SIZES[3]) | (change >= SIZES[4])), dtype=np.bool_))
     at = log_mean(model, cells)
     uniform = np.random.default_rng((seed, 2)).random(len(cells.units))
-    before = LogMean(at.mean + np.log(cells.stayed / cells.expected), at.sd, at.size)
+    before = LogMean(at.mean + np.log(cells.stayed / cells.expected), at.sd, at.size, at.absence)
     return Events(
         np.expm1(cells.step),
         cells.units,

@@ -64,7 +64,7 @@ def replay(model: DemandModel, found: Backtest, worlds: int, seed: int) -> Repla
     """
     series, place = np.unique(found.rows, return_inverse=True)
     own = model.take(np.asarray(series, dtype=np.int64))
-    category, size = own.category[place], own.dispersion[place]
+    category, size, absence = own.category[place], own.dispersion[place], own.absence[place]
     H = int(found.period.max()) + 1
     rng = np.random.default_rng((seed, 3))
     price, off = found.offered, found.regular - found.offered
@@ -78,6 +78,8 @@ def replay(model: DemandModel, found: Backtest, worlds: int, seed: int) -> Repla
             )
             eta = np.einsum("rc,rc->r", found.at, b[place])
             mu = np.exp(eta + shop[found.period] + part[category, found.period]) * found.exposure
+            there = rng.random(len(mu)) >= absence
+            mu = np.where(there, mu / (1.0 - absence), 0.0)
             sold: Floats = np.asarray(rng.poisson(rng.standard_gamma(size) * (mu / size)), dtype=np.float64)
             totals[first + w] = sold.sum(), sold @ price, sold @ off
     y = found.units

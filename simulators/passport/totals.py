@@ -9,7 +9,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats
 from pricing.model import DemandModel
-from simulators.demand.forecast import sales_quantiles
+from simulators.demand.forecast import cell_variance, sales_quantiles
 from simulators.demand.metrics import total_by
 from simulators.demand.validate import Backtest
 from simulators.passport.thresholds import held
@@ -52,7 +52,7 @@ def category_bands(model: DemandModel, found: Backtest, periods: int) -> tuple[B
     G = len(model.category_shock_sd)
     group = model.category[found.rows] * periods + found.period
     mu = found.expected
-    cell = mu + mu**2 * (1.0 / model.dispersion[found.rows] + np.expm1(found.variance))
+    cell = cell_variance(model, found.rows, mu, found.variance)
     actual, expected, own = (
         total_by(group, values, G * periods).reshape(G, periods) for values in (found.units, mu, cell)
     )
