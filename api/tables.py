@@ -28,7 +28,7 @@ SUMMARY = b"tarifa.summary"
 _PLAIN = (
     "decision_id", "price_group", "zone", "current_price", "recommended_price", "price_basis",
     "expected_units", "expected_profit", "profit_change", "profit_change_lower", "profit_change_upper",
-    "probability_of_loss", "at_bound", "release", "passport",
+    "probability_of_loss", "at_bound", "release", "provenance_digest",
 )  # fmt: skip
 """Columns of a recommendation that are its fields as they stand."""
 

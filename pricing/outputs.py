@@ -256,7 +256,7 @@ RECOMMENDATIONS = OutputTable(
         ),
         _text("status", "What became of the allowed set.", *_STATUSES),
         _text("release", "What decided: policy@version."),
-        _text("passport", "SHA-256 of everything that the decision follows from."),
+        _text("provenance_digest", "SHA-256 of everything that the decision follows from."),
     ),
     ("decision_id",),
 )

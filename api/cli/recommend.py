@@ -73,7 +73,7 @@ def recommend_folder(
 
 def _document(made: Recommended) -> dict[str, object]:
     return {
-        "passport": made.passport,
+        "provenance_digest": made.provenance_digest,
         "release": made.release,
         "valid_from": made.shelf.catalogue.as_of,
         "valid_to": made.valid_to,

@@ -100,7 +100,7 @@ class Recommendation(BaseModel):
     reasons: list[str] = Field(description="The same as sentences in the reader's language.")
     status: str = Field(description="What became of the allowed prices (code).")
     release: str = Field(description="Policy and version that decided.")
-    passport: str = Field(description="Digest of everything that the decision follows from.")
+    provenance_digest: str = Field(description="SHA-256 of everything that the decision follows from.")
     recorded_at: str
 
     @staticmethod
@@ -113,7 +113,7 @@ class RunInfo(BaseModel):
     """The joint decision that recommendations belong to."""
 
     run: str = Field(description="Number: the last eight digits of its decision identifiers.")
-    passport: str
+    provenance_digest: str = Field(description="SHA-256 of everything that the decision follows from.")
     data_fingerprint: str
     policy: str
     policy_version: str
@@ -127,7 +127,8 @@ class RunInfo(BaseModel):
     @staticmethod
     def of(run: Run) -> RunInfo:
         """Read a recorded run."""
-        content: dict[str, Any] = {**run.content, "run": run.number, "passport": run.passport}
+        named = {"run": run.number, "provenance_digest": run.provenance_digest}
+        content: dict[str, Any] = {**run.content, **named}
         return RunInfo(**{name: content[name] for name in RunInfo.model_fields})
 
 
@@ -263,7 +264,7 @@ _MONEY = (
 
 
 def _values(stored: Stored, texts: Texts) -> dict[str, Any]:
-    values = dict(stored.content["recommendation"])
+    values = _current(stored.content["recommendation"])
     codes = values.pop("reasons")
     for name in _MONEY:
         if values[name] is not None:
@@ -272,6 +273,14 @@ def _values(stored: Stored, texts: Texts) -> dict[str, Any]:
     rule = texts.text("word", "none") if binding is None else texts.text("rule", binding)
     sentences = [texts.text("reason", code, rule=rule) for code in codes]
     return {**values, "reason_codes": codes, "reasons": sentences, "recorded_at": stored.recorded_at}
+
+
+def _current(written: dict[str, Any]) -> dict[str, Any]:
+    """Return a recommendation as it is written today; schema 1 called its provenance a passport."""
+    values = dict(written)
+    if "provenance_digest" not in values:
+        values["provenance_digest"] = values.pop("passport")
+    return values
 
 
 def _menu(decision: dict[str, Any], currency: str, texts: Texts) -> list[Rung]:

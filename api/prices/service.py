@@ -383,7 +383,7 @@ def _run(made: Recommended) -> Run:
         "prices_digest": prices,
         "shadow_price": float(made.decisions.admission.shadow_price[0]),
     }
-    return Run(made.passport[:8], made.passport, content)
+    return Run(made.provenance_digest[:8], made.provenance_digest, content)
 
 
 def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:

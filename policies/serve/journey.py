@@ -2,7 +2,7 @@
 
 What a run knows of the shop is a :class:`policies.serve.shelf.Shelf`. :func:`recommend` decides over all
 of it at once, because some rules are about the whole catalogue, and judges every decision by posterior draws.
-One such joint decision has one number: the first 32 bits of its passport, which is the digest of everything
+One such joint decision has one number: the first 32 bits of the digest of its provenance, which is everything
 that it follows from. To ask again is to get the same decisions under the same identifiers.
 """
 
@@ -68,7 +68,7 @@ class Recommendation:
         Codes, the most important first.
     status
         What became of the allowed set.
-    release, passport
+    release, provenance_digest
         What decided (policy and version); digest of everything that the decision follows from.
     """
 
@@ -92,7 +92,7 @@ class Recommendation:
     reasons: tuple[Reason, ...]
     status: Status
     release: str
-    passport: str
+    provenance_digest: str
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Recommended:
         return len(self.shelf.catalogue)
 
     @cached_property
-    def passport(self) -> str:
+    def provenance_digest(self) -> str:
         """SHA-256 of the provenance."""
         return _digest(self.provenance)
 
@@ -223,7 +223,7 @@ class Recommended:
             reasons=why,
             status=Status(int(d.admission.status[0, series])),
             release=self.release,
-            passport=self.passport,
+            provenance_digest=self.provenance_digest,
         )
 
     def curve(self, series: int) -> Curve:
