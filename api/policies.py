@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -131,5 +132,12 @@ def trained_under(name: str) -> Standing | None:
         return None
     if not (path / TRAINING_FILE).is_file():
         return UNVALIDATED
-    found = json.loads((path / TRAINING_FILE).read_bytes()).get("standing")
-    return UNVALIDATED if found is None else Standing.of(found)
+    try:
+        found = dict[str, Any](json.loads((path / TRAINING_FILE).read_bytes())).get("standing")
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{path / TRAINING_FILE} cannot be read.",
+            why=f"{type(error).__name__}: {error}.",
+            todo="Train the policy again.",
+        ) from error
+    return UNVALIDATED if found is None else Standing.of(found, str(path / TRAINING_FILE))

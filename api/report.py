@@ -115,8 +115,13 @@ def _decided(
 ) -> dict[str, Any]:
     """Return what is said of the decision as a whole."""
     policy, _, version = str(summary["release"]).partition("@")
-    standing, other = Standing.of(summary["standing"]), summary["trained_under"]
-    trained = {} if other is None else {_policy(policy, texts): Standing.of(other)}
+    standing, other = (
+        Standing.of(summary["standing"], "The file of recommendations"),
+        summary["trained_under"],
+    )
+    trained = (
+        {} if other is None else {_policy(policy, texts): Standing.of(other, "The file of recommendations")}
+    )
     money = Currency.of(summary["currency"])
     return {
         "summary": summary,

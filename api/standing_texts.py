@@ -14,7 +14,7 @@ _DIGITS = 12
 
 
 def standing_lines(standing: Standing, texts: Texts, trained: Mapping[str, Standing]) -> tuple[str, ...]:
-    """Return a sentence about the model, and one for each policy that was trained on one of another standing.
+    """Return what there is to say of the model, and of each policy trained on one of another standing.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def standing_lines(standing: Standing, texts: Texts, trained: Mapping[str, Stand
         for name, found in trained.items()
         if found != standing
     ]
-    return (texts.text("standing", standing.word, **_values(standing, texts)), *others)
+    hurried = [texts.text("standing", "quick")] if standing.quick else []
+    return (texts.text("standing", standing.word, **_values(standing, texts)), *hurried, *others)
 
 
 def standing_short(standing: Standing, texts: Texts) -> str:

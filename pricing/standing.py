@@ -64,11 +64,14 @@ class Standing:
         Of the passport as a whole; None where there is none.
     accepted
         Codes of the failed checks, in the passport's order; all of them, and each was accepted by its name.
+    quick
+        The passport was made in a hurry: a full one sees more, and may fail where this one did not.
     """
 
     passport: str | None
     verdict: Verdict | None
     accepted: tuple[str, ...] = ()
+    quick: bool = False
 
     @property
     def word(self) -> str:
@@ -77,11 +80,16 @@ class Standing:
 
     def document(self) -> dict[str, object]:
         """Return it as JSON-able values; :meth:`of` reads them."""
-        return {"passport": self.passport, "verdict": self.word, "accepted": list(self.accepted)}
+        return {
+            "passport": self.passport,
+            "verdict": self.word,
+            "accepted": list(self.accepted),
+            "quick": self.quick,
+        }
 
     @staticmethod
-    def of(document: Mapping[str, Any]) -> Standing:
-        """Read what :meth:`document` returned.
+    def of(document: Mapping[str, Any], place: str) -> Standing:
+        """Read what :meth:`document` returned; `place` names where it was written, for messages.
 
         Raises
         ------
@@ -92,10 +100,13 @@ class Standing:
             word, passport = str(document["verdict"]), document["passport"]
             if word == NOT_VALIDATED:
                 return UNVALIDATED
-            return Standing(str(passport), Verdict(word), tuple(map(str, document["accepted"])))
+            accepted = tuple(map(str, document["accepted"]))
+            return Standing(str(passport), Verdict(word), accepted, bool(document["quick"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
-                "It does not say under which passport it was made.", why=f"{type(error).__name__}: {error}."
+                f"{place} does not say under which passport it was made.",
+                why=f"{type(error).__name__}: {error}.",
+                todo="Make it again.",
             ) from error
 
 
@@ -149,6 +160,8 @@ class Judgement:
         Number of checks that either passed or failed.
     failed
         The checks that failed, in the passport's order.
+    quick
+        It was made in a hurry.
     """
 
     passport: str
@@ -157,6 +170,7 @@ class Judgement:
     verdict: Verdict
     judged: int
     failed: tuple[FailedCheck, ...]
+    quick: bool
 
     @staticmethod
     def from_bytes(content: bytes, place: str) -> Judgement:
@@ -247,7 +261,7 @@ class Judgement:
                 why="Whatever is made on this model rests on them; in brackets is what is allowed.",
                 todo=f"Fit on better data, or accept each by its name: --accept-failed {','.join(failed)}",
             )
-        return Standing(self.passport, self.verdict, failed)
+        return Standing(self.passport, self.verdict, failed, self.quick)
 
 
 def refuse_acceptance(names: Sequence[str], run: str) -> None:
@@ -289,6 +303,7 @@ def _judgement(values: Mapping[str, Any], passport: str) -> Judgement | None:
         verdict=whole,
         judged=sum(verdict is not Verdict.NOT_APPLICABLE for verdict in verdicts),
         failed=tuple(FailedCheck(code, broken[code]) for code in failed),
+        quick=bool(values["quick"]),
     )
 
 

@@ -326,7 +326,9 @@ def _values(stored: Stored, texts: Texts) -> dict[str, Any]:
     said = {
         "rule": rule,
         "checks": check_names(values["accepted_checks"], texts),
-        "trained": "" if trained is None else standing_short(Standing.of(trained), texts),
+        "trained": ""
+        if trained is None
+        else standing_short(Standing.of(trained, "The recorded decision"), texts),
     }
     sentences = [texts.text("reason", code, **said) for code in codes]
     return {**values, "reason_codes": codes, "reasons": sentences, "recorded_at": stored.recorded_at}
@@ -342,7 +344,8 @@ def _current(written: dict[str, Any]) -> dict[str, Any]:
 
 def _standing(document: Any) -> dict[str, Any]:
     """Return the fields that say under which passport something was made."""
-    found = document or {"passport": None, "verdict": _NOT_RECORDED, "accepted": []}
+    absent: dict[str, Any] = {"passport": None, "verdict": _NOT_RECORDED, "accepted": []}
+    found: dict[str, Any] = absent if document is None else document
     return {
         "passport": found["passport"],
         "model_verdict": found["verdict"],

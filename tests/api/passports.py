@@ -27,7 +27,7 @@ def checks(*failed: str) -> tuple[Check, ...]:
     )
 
 
-def passport_of(run: Path, *failed: str, run_id: str | None = None) -> Passport:
+def passport_of(run: Path, *failed: str, run_id: str | None = None, quick: bool = False) -> Passport:
     """Return a passport of a run folder, or of another `run_id` with the same data."""
     origin = json.loads((run / "run.json").read_bytes())
     return Passport(
@@ -37,16 +37,16 @@ def passport_of(run: Path, *failed: str, run_id: str | None = None) -> Passport:
         own_holdout=False,
         series=12,
         periods=5,
-        quick=True,
+        quick=quick,
         seed=0,
         versions=(("tarifa", "0"),),
         checks=checks(*failed),
     )
 
 
-def write_passport(run: Path, *failed: str, run_id: str | None = None) -> str:
+def write_passport(run: Path, *failed: str, run_id: str | None = None, quick: bool = False) -> str:
     """Write a passport beside a run folder and return its digest."""
-    made = passport_of(run, *failed, run_id=run_id)
+    made = passport_of(run, *failed, run_id=run_id, quick=quick)
     place = run.with_name(f"{run.name}.passport")
     write_folder(place, "passport", {"passport.json": made.to_bytes(), "passport.html": b"<html>"})
     return made.digest

@@ -121,7 +121,7 @@ def test_what_is_refused_is_refused_in_spanish_too(run: Path) -> None:
 def test_what_is_accepted_by_name_is_in_every_recommendation(run: Path) -> None:
     digest = write_passport(run, "lift", "totals")
     found = _ok(*_recommend(run, FLAG, " totals,lift , totals"))
-    assert found["standing"] == {"passport": digest, "verdict": "failed", "accepted": ["lift", "totals"]}
+    assert found["standing"] == Standing(digest, Verdict.FAILED, ("lift", "totals")).document()
     assert found["trained_under"] is None
     rows = _rows(run)
     assert len(rows) == 12
@@ -143,6 +143,14 @@ def test_a_passed_passport_is_carried_and_there_is_nothing_to_accept(run: Path) 
         assert (row["passport"], row["model_verdict"], row["accepted_checks"]) == (digest, "passed", [])
         assert not [code for code in row["reason_codes"] if code.startswith(("model_", "policy_"))]
     assert "did not fail" in _refused(2, "usage", *_recommend(run, FLAG, "lift"))["what"]
+
+
+def test_a_passport_made_in_a_hurry_is_carried_with_a_word_of_warning(run: Path) -> None:
+    write_passport(run, quick=True)
+    assert _ok(*_recommend(run))["standing"]["quick"]
+    assert "made in a hurry (--quick)" in _shown(_call(*_recommend(run)))
+    write_passport(run)
+    assert "hurry" not in _shown(_call(*_recommend(run)))
 
 
 def test_a_run_that_nobody_validated_is_used_and_never_silently(run: Path) -> None:
@@ -238,7 +246,7 @@ def test_a_policy_says_under_which_passport_it_was_trained_and_both_are_recorded
     policy = run.with_name("policy")
     trained = _ok("train", run, "--policy", "static", "--out", policy, FLAG, "lift")
     manifest = json.loads((policy / "training.json").read_bytes())
-    then = {"passport": first, "verdict": "failed", "accepted": ["lift"]}
+    then = Standing(first, Verdict.FAILED, ("lift",)).document()
     assert manifest["standing"] == trained["standing"] == then
     second = write_passport(run)
     found = _ok("recommend", run, "--policy", policy, "--out", run.with_name("r.parquet"))
@@ -259,6 +267,16 @@ def test_a_policy_says_under_which_passport_it_was_trained_and_both_are_recorded
         assert row["policy_passport"] == (first if row["policy"] == "static" else None)
     shown = _shown(_call("recommend", run, "--policy", policy, "--out", run.with_name("r.parquet")))
     assert f"Policy {release}: trained on a demand model of another standing" in shown
+
+
+@pytest.mark.parametrize("facts", ["[7]", "{", '{"standing": {"verdict": "passed"}}'])
+def test_a_policy_folder_that_says_it_wrongly_is_refused(facts: str, run: Path) -> None:
+    policy = run.with_name("policy")
+    _ok("train", run, "--policy", "static", "--out", policy)
+    written = {"policy.npz": (policy / "policy.npz").read_bytes(), "training.json": facts.encode()}
+    write_folder(policy, "policy", written)
+    _refused(4, "artifact", "recommend", run, "--policy", policy, "--out", run.with_name("r.parquet"))
+    _refused(4, "artifact", "serve", run, "--policy", policy)
 
 
 def test_a_policy_folder_that_says_nothing_counts_as_not_validated(run: Path) -> None:

@@ -36,6 +36,7 @@ def _document() -> dict[str, Any]:
         "run_id": "0123456789ab",
         "fingerprint": "f" * 64,
         "until": "2025-01-06",
+        "quick": False,
         "verdict": FAILED,
         "failed": ["lift", "totals"],
         "checks": [
@@ -184,21 +185,37 @@ def test_no_bytes_are_more_than_an_error(content: bytes) -> None:
         Judgement.from_bytes(content, "passport.json")
 
 
+def test_a_passport_made_in_a_hurry_says_so() -> None:
+    assert not _read(_document()).accept(("lift", "totals"), "RUN").quick
+    assert _read({**_document(), "quick": True}).accept(("lift", "totals"), "RUN").quick
+
+
 @given(
-    st.sampled_from(Verdict), st.from_regex("[0-9a-f]{64}", fullmatch=True), st.lists(st.text(), max_size=3)
+    st.sampled_from(Verdict),
+    st.from_regex("[0-9a-f]{64}", fullmatch=True),
+    st.lists(st.text(), max_size=3),
+    st.booleans(),
 )
-def test_a_standing_is_read_as_it_was_written(verdict: Verdict, passport: str, accepted: list[str]) -> None:
-    standing = Standing(passport, verdict, tuple(accepted))
-    assert Standing.of(json.loads(json.dumps(standing.document()))) == standing
+def test_a_standing_is_read_as_it_was_written(
+    verdict: Verdict, passport: str, accepted: list[str], quick: bool
+) -> None:
+    standing = Standing(passport, verdict, tuple(accepted), quick)
+    assert Standing.of(json.loads(json.dumps(standing.document())), "here") == standing
 
 
 def test_a_standing_that_is_missing_is_said_and_one_that_is_broken_refused() -> None:
-    assert UNVALIDATED.document() == {"passport": None, "verdict": "not_validated", "accepted": []}
-    assert Standing.of(UNVALIDATED.document()) == UNVALIDATED
+    nothing: dict[str, object] = {
+        "passport": None,
+        "verdict": "not_validated",
+        "accepted": [],
+        "quick": False,
+    }
+    assert UNVALIDATED.document() == nothing
+    assert Standing.of(UNVALIDATED.document(), "here") == UNVALIDATED
     fine: dict[str, Any] = {"passport": None, "verdict": "fine", "accepted": []}
     for broken in (fine, {"verdict": "passed"}, dict[str, Any]()):
-        with pytest.raises(ArtifactError, match="under which passport"):
-            Standing.of(broken)
+        with pytest.raises(ArtifactError, match="here does not say under which passport"):
+            Standing.of(broken, "here")
 
 
 def test_every_decision_says_what_is_less_than_passed() -> None:
