@@ -386,6 +386,9 @@ def test_a_service_says_it_as_it_starts_and_in_what_it_answers(run: Path, tmp_pa
     assert (item["passport"], item["model_verdict"], item["accepted_checks"]) == (digest, "failed", ["lift"])
     assert (ready["passport"], ready["accepted_checks"]) == (digest, ["lift"])
     assert again == item, "the passport counts that was read as it started"
+    with served(run, tmp_path / "other.sqlite3") as server:
+        assert b"NOT VALIDATED" in server.said
+        assert server.ask("p03").json()["items"][0]["model_verdict"] == "not_validated"
 
 
 def test_a_passport_that_is_being_replaced_is_never_missed_or_read_in_halves(run: Path) -> None:
