@@ -133,12 +133,7 @@ def simulate_folder(
             "horizon": horizon,
             "currency": shelf.catalogue.currency,
             "reference": against,
-            "standing": shelf.standing.document(),
-            "trained_under": {release: found.document() for release, found in trained.items()},
-            "comparisons": [
-                {"which": which, "products": count, "policies": [asdict(d) for d in found]}
-                for which, count, found in tables
-            ],
+            **_found(about, tables),
         }
         (work.draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         _write_tables(work.draft, rolled, about, decisions=decisions)
@@ -152,6 +147,20 @@ def simulate_folder(
     written = texts.text("simulate", "written", place=escape(str(out)))
     standing = standing_shown(shelf.standing, texts, trained)
     return Outcome({**facts, "out": str(out)}, (*shown, written, *standing))
+
+
+def _found(
+    about: Simulated, tables: tuple[tuple[str, int, tuple[Difference, ...]], ...]
+) -> dict[str, object]:
+    """Return under which passports it was simulated, and how the policies compare, JSON-able."""
+    return {
+        "standing": about.standing.document(),
+        "trained_under": {release: found.document() for release, found in about.trained.items()},
+        "comparisons": [
+            {"which": which, "products": count, "policies": [asdict(d) for d in found]}
+            for which, count, found in tables
+        ],
+    }
 
 
 def _shelf(shelf: Shelf, horizon: int, products: int | None) -> Shelf:
