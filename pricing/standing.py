@@ -78,7 +78,7 @@ class Standing:
         """The verdict as a code: ``passed``, ``failed``, ``not_applicable`` or ``not_validated``."""
         return NOT_VALIDATED if self.verdict is None else self.verdict.value
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> Mapping[str, object]:
         """Return it as JSON-able values; :meth:`of` reads them."""
         return {
             "passport": self.passport,
