@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from policies.serve.static import Static
 from policies.serve.thompson import DRAWS, Thompson
 from pricing.demand import DemandParameters, spilled
 from pricing.errors import ArtifactError, UsageError
+from pricing.standing import UNVALIDATED, Standing
 
 __all__ = [
     "MADE",
@@ -28,13 +30,14 @@ __all__ = [
     "make_policy",
     "open_policy",
     "trained_on",
+    "trained_under",
 ]
 
 POLICY_KIND, POLICY_FILE, POLICY_VERSION = "policy", "policy.npz", 1
 """Kind, file and newest schema of policy folders."""
 
 TRAINING_FILE = "training.json"
-"""What a policy was trained on: for showing how it does on products that it never saw."""
+"""What a policy was trained on: its products, for showing how it does on others, and the model's standing."""
 
 _DRAWN = 4096
 """Series whose posterior is drawn at once: bounds the memory, not the draws."""
@@ -112,3 +115,30 @@ def trained_on(name: str) -> frozenset[tuple[str, str]]:
     if name in _MAKERS or not path.is_file():
         return frozenset()
     return frozenset((str(group), str(zone)) for group, zone in json.loads(path.read_bytes())["trained_on"])
+
+
+def trained_under(name: str) -> Standing | None:
+    """Return the standing of the model that a policy folder, once verified, was trained on.
+
+    A policy by name is made on the very model it decides by: None. A folder that says nothing was written
+    before standings were kept, and counts as trained on a model that nobody had validated.
+
+    Raises
+    ------
+    ArtifactError
+        If what the folder says cannot be read.
+    """
+    path = Path(name)
+    if name in _MAKERS or not path.is_dir():
+        return None
+    if not (path / TRAINING_FILE).is_file():
+        return UNVALIDATED
+    try:
+        found = dict[str, Any](json.loads((path / TRAINING_FILE).read_bytes())).get("standing")
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{path / TRAINING_FILE} cannot be read.",
+            why=f"{type(error).__name__}: {error}.",
+            todo="Train the policy again.",
+        ) from error
+    return UNVALIDATED if found is None else Standing.of(found, str(path / TRAINING_FILE))

@@ -18,7 +18,8 @@ from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_c
 from api.check_texts import answers, missing_tables
 from api.cli.validate import measures
 from api.planned import plans_told
-from api.runs import open_shelf
+from api.runs import read_shelf
+from api.standing_texts import standing_lines
 from api.tables import SUMMARY
 from api.texts import Texts
 from policies.serve.incumbent import Incumbent
@@ -27,13 +28,18 @@ from policies.serve.shelf import Shelf
 from pricing.arrays import Ints
 from pricing.money import Currency
 from pricing.recommendation import LIMIT_SHARE, Reason
+from pricing.standing import Standing, Verdict
 
 __all__ = ["Findings", "render_report"]
 
 _pq: Any = pyarrow.parquet
 
 _MOVES, _CURVES = 25, 6
-_PLAIN = {Reason.COST_ASSUMED.value, Reason.PRICE_RAISED.value, Reason.PRICE_LOWERED.value}
+_PLAIN = {
+    Reason.COST_ASSUMED.value, Reason.PRICE_RAISED.value, Reason.PRICE_LOWERED.value,
+    Reason.MODEL_CHECK_FAILED_ACCEPTED.value, Reason.MODEL_NOT_VALIDATED.value,
+    Reason.MODEL_CHECKS_UNTOLD.value, Reason.POLICY_OF_OTHER_PASSPORT.value,
+}  # fmt: skip
 """Reasons that are said once above the moves, not in every row."""
 
 _RISK = 0.05
@@ -72,7 +78,7 @@ def render_report(found: Findings, texts: Texts) -> str:
     table: Any = _pq.read_table(found.recommendations)
     rows: list[dict[str, Any]] = table.to_pylist()
     summary = json.loads(table.schema.metadata[SUMMARY])
-    shelf = open_shelf(found.run)
+    shelf = read_shelf(found.run)
     moves = sorted(
         (r for r in rows if r["recommended_price"] not in (None, r["current_price"])), key=_by_gain
     )
@@ -109,9 +115,18 @@ def _decided(
 ) -> dict[str, Any]:
     """Return what is said of the decision as a whole."""
     policy, _, version = str(summary["release"]).partition("@")
+    standing, other = (
+        Standing.of(summary["standing"], "The file of recommendations"),
+        summary["trained_under"],
+    )
+    trained = (
+        {} if other is None else {_policy(policy, texts): Standing.of(other, "The file of recommendations")}
+    )
     money = Currency.of(summary["currency"])
     return {
         "summary": summary,
+        "trusted": standing.verdict is Verdict.PASSED,
+        "standing": standing_lines(standing, texts, trained),
         "span": texts.span(summary["valid_from"], summary["valid_to"]),
         "decided_by": f"{_policy(policy, texts)} ({policy} {version})",
         "currency": summary["currency"],

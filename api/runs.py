@@ -1,16 +1,40 @@
-"""Reading a run folder for serving: bytes and digests, nothing that the batch side needs."""
+"""Reading a run folder for serving: bytes and digests, nothing that the batch side needs.
+
+Beside a run lies its passport, if `tarifa validate` has judged it. Whoever opens a run to decide by it
+(:func:`open_shelf`) opens it under that passport: one that failed is refused until each failed check is
+accepted by its name, and a run without one is opened as not validated.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, PLANS_FILE, Shelf
-from pricing.errors import ArtifactError
-from pricing.marker import MARKER, Marker
+from pricing.errors import ArtifactError, BusyError
+from pricing.marker import MARKER, Marker, aside
+from pricing.standing import UNVALIDATED, Judgement, Standing, refuse_acceptance
 
-__all__ = ["ORIGIN_FILE", "RUN_KIND", "RUN_VERSION", "data_name", "open_shelf", "run_id", "verified"]
+__all__ = [
+    "ORIGIN_FILE",
+    "PASSPORT_FILE",
+    "PASSPORT_KIND",
+    "PASSPORT_VERSION",
+    "RUN_KIND",
+    "RUN_VERSION",
+    "data_name",
+    "judgement_of",
+    "open_shelf",
+    "passport_place",
+    "read_shelf",
+    "run_id",
+    "standing_of",
+    "verified",
+]
 
 ORIGIN_FILE = "run.json"
 """File of a run folder that says where it came from."""
@@ -18,7 +42,18 @@ ORIGIN_FILE = "run.json"
 RUN_KIND, RUN_VERSION = "run", 1
 """Kind and newest schema of run folders that can be served."""
 
+PASSPORT_KIND, PASSPORT_VERSION = "passport", 1
+"""Kind and newest schema of the folder that a passport lies in."""
+
+PASSPORT_FILE = "passport.json"
+"""Its canonical JSON, from whose bytes the digest follows."""
+
 _CHUNK = 1 << 20
+
+_Identity = tuple[int, int, int]
+
+_TRIES, _PAUSE = 40, 0.025
+"""How often, and after how many seconds, one looks again for a passport that is just being replaced."""
 
 
 def verified(path: Path, kind: str, version: int) -> Marker:
@@ -43,8 +78,118 @@ def verified(path: Path, kind: str, version: int) -> Marker:
     return marker
 
 
-def open_shelf(path: Path) -> Shelf:
-    """Read what a run knows of the shop, every digest of the folder verified.
+def open_shelf(path: Path, accepted: Sequence[str] = ()) -> Shelf:
+    """Open a run to decide by it, under its passport.
+
+    Parameters
+    ----------
+    path
+        The run folder.
+    accepted
+        Codes of the failed checks of its passport that are accepted: each of them, or none where none failed.
+
+    Raises
+    ------
+    ArtifactError
+        As :func:`read_shelf` and :func:`judgement_of`.
+    FailedChecks
+        If a check failed and is not accepted.
+    UsageError
+        If what is accepted did not fail.
+    BusyError
+        If the passport is being replaced all the time.
+    """
+    shelf = read_shelf(path)
+    return replace(shelf, standing=standing_of(path, accepted))
+
+
+def standing_of(path: Path, accepted: Sequence[str] = ()) -> Standing:
+    """Return the standing of a run that was verified; arguments and errors as :func:`open_shelf`."""
+    found = judgement_of(path)
+    if found is None:
+        refuse_acceptance(accepted, str(path))
+        return UNVALIDATED
+    return found.accept(accepted, str(path))
+
+
+def judgement_of(path: Path) -> Judgement | None:
+    """Return what the passport of a run that was verified says, None where the run was never judged.
+
+    A passport is replaced by two renames. Whoever looks in between sees none, and must not take that for
+    "not validated"; whoever reads in between may read half of each. So it is read again if, when it was
+    read, another one lay in its place.
+
+    Raises
+    ------
+    ArtifactError
+        If what lies there is no passport of this run, or was changed.
+    BusyError
+        If it is being replaced, or a validation was stopped as it replaced it.
+    """
+    place = passport_place(path)
+    for _ in range(_TRIES):
+        before = _identity(place)
+        if before is None and _absent(place):
+            return None
+        content = _settled(place, before)
+        if content is not None:
+            found = Judgement.from_bytes(content, str(place / PASSPORT_FILE))
+            found.require_of(run_id(path), _origin(path, "fingerprint"), str(path))
+            return found
+        time.sleep(_PAUSE)
+    raise BusyError(
+        f"The passport {place} is being replaced, or `tarifa validate` was stopped as it replaced it.",
+        todo="Wait for that to end, or give `tarifa validate` again.",
+    )
+
+
+def passport_place(path: Path) -> Path:
+    """Return where the passport of a run lies: RUN.passport, beside it."""
+    final = path.resolve()
+    return final.with_name(f"{final.name}.passport")
+
+
+def _absent(place: Path) -> bool:
+    """Whether no passport lies there, nor is one aside while another takes its place."""
+    return _identity(place.with_name(aside(place.name, "old"))) is None and _identity(place) is None
+
+
+def _settled(place: Path, before: _Identity | None) -> bytes | None:
+    """Return the bytes of the passport that lay there `before`; None if another one does by now."""
+    if before is None:
+        return None
+    try:
+        content = _passport(place)
+    except (ArtifactError, FileNotFoundError):
+        if _identity(place) == before:
+            raise
+        return None
+    return content if _identity(place) == before else None
+
+
+def _passport(place: Path) -> bytes:
+    """Return the bytes of a passport, once its folder is verified."""
+    marker = verified(place, PASSPORT_KIND, PASSPORT_VERSION)
+    if PASSPORT_FILE not in dict(marker.digests):
+        raise ArtifactError(
+            f"{place} holds no {PASSPORT_FILE}.", todo="Make it again with `tarifa validate`."
+        )
+    content = (place / PASSPORT_FILE).read_bytes()
+    replace(marker, editable=()).judge(PASSPORT_FILE, hashlib.sha256(content).hexdigest(), str(place))
+    return content
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Return what tells a folder from another one of its name, None where there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def read_shelf(path: Path) -> Shelf:
+    """Read what a run knows of the shop, every digest of the folder verified; for showing, not for deciding.
 
     Raises
     ------

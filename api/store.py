@@ -35,6 +35,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
@@ -46,8 +47,11 @@ from pricing.errors import ArtifactError, BusyError, UsageError
 
 __all__ = ["SCHEMA", "Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
 
-SCHEMA = 1
-"""Version of the tables; a newer program reads every older one."""
+SCHEMA = 2
+"""Version of the tables; a newer program reads every older one.
+
+Version 1 called the digest of a joint decision its passport, in the table of runs and in what rows hold.
+"""
 
 _GENESIS = "0" * 64
 _PATIENCE = 10.0
@@ -66,7 +70,7 @@ _RUNS = Table(
     "runs",
     _TABLES,
     Column("number", String(8), primary_key=True),
-    Column("passport", String(64), nullable=False),
+    Column("provenance_digest", String(64), nullable=False),
     Column("content", Text, nullable=False),
     Column("recorded_at", String(40), nullable=False),
 )
@@ -104,10 +108,10 @@ _SUBJECTS = Table(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One joint decision. `number` is the first eight digits of `passport`; `content` is JSON-able."""
+    """One joint decision. `number` is the first eight digits of its digest; `content` is JSON-able."""
 
     number: str
-    passport: str
+    provenance_digest: str
     content: Mapping[str, object]
 
 
@@ -366,9 +370,13 @@ class Writing:
     def _keep_run(self, run: Run) -> None:
         known = _run(self._connection, run.number)
         if known is None:
-            row = {"number": run.number, "passport": run.passport, "content": _canonical(run.content)}
+            row = {
+                "number": run.number,
+                "provenance_digest": run.provenance_digest,
+                "content": _canonical(run.content),
+            }
             self._connection.execute(insert(_RUNS).values(**row, recorded_at=self._at))
-        elif known.passport != run.passport:
+        elif known.provenance_digest != run.provenance_digest:
             raise ArtifactError(
                 f"Two different runs have the number {run.number}.",
                 why="Their decisions would share identifiers.",
@@ -398,6 +406,9 @@ def _create(connection: Connection) -> None:
             f"The decision store has schema {version}; this Tarifa reads up to {SCHEMA}.",
             todo="Update Tarifa.",
         )
+    elif version < SCHEMA:
+        connection.execute(text("ALTER TABLE runs RENAME COLUMN passport TO provenance_digest"))
+        connection.execute(update(_VERSION).values(version=SCHEMA))
 
 
 def _known(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
@@ -436,7 +447,7 @@ def _request(connection: Connection, key: str) -> Request | None:
 
 def _run(connection: Connection, number: str) -> Run | None:
     row = connection.execute(select(_RUNS).where(_RUNS.c.number == number)).mappings().first()
-    return None if row is None else Run(number, row["passport"], json.loads(row["content"]))
+    return None if row is None else Run(number, row["provenance_digest"], json.loads(row["content"]))
 
 
 def _stored(row: Mapping[Any, Any]) -> Stored:

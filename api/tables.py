@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ import pyarrow  # noqa: ICN001 - `pa` is the same library, said once to be untyp
 
 from policies.decision_table import DecisionTable, decision_table
 from policies.rollout import Outcome
-from policies.serve.journey import Recommendation, Recommended
+from policies.serve.journey import Recommendation, Recommended, release_name
 from pricing.arrays import Bits, Dates, Ints
 from pricing.guardrails import Rule, Status
 from pricing.outputs import DECISIONS, RECOMMENDATIONS, ROLLOUTS
+from pricing.standing import UNVALIDATED, Standing
 from simulators.output_schema import declared_table
 
 __all__ = ["SUMMARY", "Simulated", "decisions_table", "recommendations_table", "rollouts_table"]
@@ -28,7 +29,7 @@ SUMMARY = b"tarifa.summary"
 _PLAIN = (
     "decision_id", "price_group", "zone", "current_price", "recommended_price", "price_basis",
     "expected_units", "expected_profit", "profit_change", "profit_change_lower", "profit_change_upper",
-    "probability_of_loss", "at_bound", "release", "passport",
+    "probability_of_loss", "at_bound", "release", "provenance_digest",
 )  # fmt: skip
 """Columns of a recommendation that are its fields as they stand."""
 
@@ -45,6 +46,11 @@ class Simulated:
         ISO 4217 code; "gross" or "net".
     first_day, period_days
         First day of the first period, days since 1970-01-01; days of a period.
+    standing
+        Of the model that everything was simulated on.
+    trained
+        Standing of the model that a policy was trained on, by release; policies made on this run are not
+        there.
     """
 
     run_id: str
@@ -52,6 +58,8 @@ class Simulated:
     basis: str
     first_day: int
     period_days: int
+    standing: Standing = UNVALIDATED
+    trained: Mapping[str, Standing] = field(default_factory=dict[str, Standing])
 
 
 def recommendations_table(
@@ -86,6 +94,7 @@ def recommendations_table(
         ],
         "reason_codes": [[reason.value for reason in row.reasons] for row in rows],
         "status": [row.status.label for row in rows],
+        **_under(made.shelf.standing, made.trained_under, len(rows)),
     }
     facts = {SUMMARY: json.dumps(dict(summary), sort_keys=True).encode()}
     return declared_table(RECOMMENDATIONS, len(rows), columns, facts)
@@ -98,8 +107,15 @@ def rollouts_table(rolled: Sequence[Outcome], about: Simulated) -> Any:
 
 def decisions_table(rolled: Sequence[Outcome], about: Simulated) -> Any:
     """Return every decision that the rollouts kept, by policy, block of worlds, period, run and series."""
-    batches = [decision_table(batch) for outcome in rolled for batch in outcome.result.decisions]
-    return pa.concat_tables([_decisions(batch, about) for batch in batches])
+    return pa.concat_tables(
+        [
+            _decisions(
+                decision_table(batch), about, about.trained.get(release_name(outcome.policy, outcome.version))
+            )
+            for outcome in rolled
+            for batch in outcome.result.decisions
+        ]
+    )
 
 
 def _rollout(outcome: Outcome, about: Simulated) -> Any:
@@ -127,7 +143,7 @@ def _rollout(outcome: Outcome, about: Simulated) -> Any:
     return declared_table(ROLLOUTS, runs * periods, columns)
 
 
-def _decisions(found: DecisionTable, about: Simulated) -> Any:
+def _decisions(found: DecisionTable, about: Simulated, trained: Standing | None) -> Any:
     rungs = found.valid.sum(axis=1)
     columns: dict[str, Any] = {
         "run_id": about.run_id,
@@ -157,8 +173,20 @@ def _decisions(found: DecisionTable, about: Simulated) -> Any:
         "model_fingerprint": found.model_fingerprint,
         "personalised": found.personalised,
         "record_version": np.full(len(found), found.schema),
+        **_under(about.standing, trained, len(found)),
     }
     return declared_table(DECISIONS, len(found), columns)
+
+
+def _under(standing: Standing, trained: Standing | None, rows: int) -> dict[str, Any]:
+    """Return the columns that say under which passport decisions were made."""
+    return {
+        "passport": standing.passport,
+        "model_verdict": standing.word,
+        "accepted_checks": [list(standing.accepted)] * rows,
+        "policy_passport": None if trained is None else trained.passport,
+        "policy_verdict": None if trained is None else trained.word,
+    }
 
 
 def _rules(bits: Bits) -> Any:

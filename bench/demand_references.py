@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from pricing.arrays import Floats, Ints
+from pricing.calendar import MONTH_DAYS, cycle_waves
+from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.demand.design import design, known_prices
+from simulators.demand.cycles import middle_days
+from simulators.demand.design import design, known_prices, rivals_among
 
 __all__ = [
     "Prediction",
@@ -32,8 +35,9 @@ _ORIGINS = (1, 4, 8)
 """Weeks between the last week known and the week predicted, in LightGBM's training rows."""
 _TUNE_FROM = 34
 _FEATURES = (
-    "log_regular", "log_depth", "feature", "display", "log_lag", "log_price_level", "log_mean", "log_recent",
-    "selling_share", "weeks_ahead", "category", "subcategory", "brand",
+    "log_regular", "log_depth", "feature", "display", "log_lag", "log_rivals", "log_price_level", "log_mean",
+    "log_recent", "selling_share", "weeks_ahead", "month_cos", "month_sin", "category", "subcategory",
+    "brand",
 )  # fmt: skip
 _CATEGORICAL = ["category", "subcategory", "brand"]
 _GRID = (
@@ -202,6 +206,8 @@ def feature_table(
         log_regular = np.repeat(np.log(usual[0] / reference)[:, None], H, axis=1)
         log_depth = np.repeat(np.log(usual[1] / usual[0])[:, None], H, axis=1)
     series = panel.series
+    days = panel.periods[weeks].astype("datetime64[D]").astype(np.int64)
+    month = cycle_waves(middle_days(days, 7), np.array([MONTH_DAYS]))
 
     def spread(values: Any) -> Any:
         return np.repeat(values, H)
@@ -218,6 +224,8 @@ def feature_table(
         "log_recent": spread(np.log(history[:, -8:].mean(axis=1) + 0.05)),
         "selling_share": spread((history > 0.0).mean(axis=1)),
         "weeks_ahead": np.tile(weeks - origin, n),
+        "month_cos": np.tile(month[:, 0], n),
+        "month_sin": np.tile(month[:, 1], n),
         **{name: spread(np.unique(getattr(series, name), return_inverse=True)[1]) for name in _CATEGORICAL},
     }
     return pd.DataFrame(columns)[list(_FEATURES)]

@@ -20,6 +20,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
+from api.cli.session import named
 from api.jobs import ProcessPool
 from api.runs import open_shelf
 from policies.compare import Difference, compare
@@ -87,9 +88,9 @@ class Problem:
         )
 
 
-def of_run(path: Path, products: int, horizon: int) -> Problem:
+def of_run(path: Path, products: int, horizon: int, accepted: Sequence[str]) -> Problem:
     """Return the problem of at most `products` of the series of a run that may move, evenly spread."""
-    shelf = open_shelf(path)
+    shelf = open_shelf(path, accepted)
     movable = shelf.movable()
     places = np.unique(np.linspace(0, movable.size - 1, min(products, movable.size)).round().astype(np.int64))
     shelf = shelf.take(movable[places])
@@ -232,7 +233,9 @@ def main(asked: argparse.Namespace) -> None:
     """Measure the run (or the toy) and the scarce toy."""
     asked.out.mkdir(parents=True, exist_ok=True)
     first = (
-        of_toy(asked.products, 26) if asked.run is None else of_run(asked.run, asked.products, asked.horizon)
+        of_toy(asked.products, 26)
+        if asked.run is None
+        else of_run(asked.run, asked.products, asked.horizon, named(asked.accept_failed))
     )
     figures = {
         "shop": measured(first, "shop", asked.rollouts, asked, mean=asked.mean),
@@ -247,6 +250,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("run", type=Path, nargs="?", help="run folder; without it, or with --toy, a toy shop")
     parser.add_argument("--toy", action="store_true", help="ignore the run and measure the toy shop")
+    parser.add_argument("--accept-failed", default="", help="failed checks of the run's passport, by name")
     parser.add_argument("--out", type=Path, required=True, help="folder for plots and figures")
     parser.add_argument("--products", type=int, default=200, help="most products, half of them trained on")
     parser.add_argument("--horizon", type=int, default=13, help="weeks of the run's problem")

@@ -24,6 +24,7 @@ from pricing.arrays import Bools, Floats, Words
 from pricing.errors import UsageError
 from pricing.features import FEATURES
 from pricing.scenario import Scenario
+from pricing.standing import Standing
 from simulators.market import Worlds, sample_worlds
 from simulators.worlds import toy_scenario
 
@@ -63,6 +64,11 @@ def _spaces(runs: Runs) -> tuple[spaces.Space[Observation], spaces.Space[Any]]:
     return seen, spaces.MultiDiscrete(np.full(count, rungs, dtype=np.int64))
 
 
+def _told_of(runs: Runs, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that also say under which passport the problem was made."""
+    return {**metadata, "standing": runs.scenario.standing.document()}
+
+
 def _report(runs: Runs, period: Period | None) -> dict[str, Any]:
     """Return what is told besides the observation, arrays with the batch axis first."""
     info: dict[str, Any] = {"allowed": runs.allowed.copy()}
@@ -80,6 +86,9 @@ class PricingEnv(gymnasium.Env[Observation, Action]):
 
     Any action of the space is valid: the price set is the allowed one nearest to what it asks for, and
     where the guardrails let only a share of the catalogue move, the most profitable moves happen.
+
+    ``standing``, and the same as JSON-able values in ``metadata``, says under which passport of its demand
+    model the problem was made, and which failed checks were accepted.
 
     Parameters
     ----------
@@ -108,11 +117,17 @@ class PricingEnv(gymnasium.Env[Observation, Action]):
         render_mode: None = None,
     ) -> None:
         self._runs = _runs(scenario, worlds, 1, action)
+        self.metadata = _told_of(self._runs, self.metadata)
         self._terminal = terminal
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces(self._runs)
         self._seed: Words | None = None
         self._episode = 0
+
+    @property
+    def standing(self) -> Standing:
+        """Under which passport of its demand model the pricing problem was made."""
+        return self._runs.scenario.standing
 
     def reset(
         self,
@@ -174,6 +189,7 @@ class PricingVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
         render_mode: None = None,
     ) -> None:
         self._runs = _runs(scenario, worlds, num_envs, action)
+        self.metadata = _told_of(self._runs, self.metadata)
         self._terminal = terminal
         self.num_envs = num_envs
         self.render_mode = render_mode
@@ -183,6 +199,11 @@ class PricingVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
         self.action_space = batch_space(acted, num_envs)
         self._seeds: Words | None = None
         self._episode = 0
+
+    @property
+    def standing(self) -> Standing:
+        """Under which passport of its demand model the pricing problem was made."""
+        return self._runs.scenario.standing
 
     def reset(
         self,

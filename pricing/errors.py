@@ -10,6 +10,7 @@
     +-- ArtifactError          a run, policy or output folder is corrupt, foreign or stale (exit 4)
     |   +-- FingerprintError   it was made from other data
     +-- RefusedError           Tarifa will not answer, because the answer would be invented (exit 5)
+    |   +-- FailedChecks       the demand model's passport failed, and nobody accepted that by name
     |   +-- UnknownProduct     not in the catalogue of the run
     |   +-- OutsideSupport     a price nobody has ever seen
     |   +-- NotIdentified      the data cannot tell
@@ -29,6 +30,7 @@ __all__ = [
     "ArtifactError",
     "BusyError",
     "DataError",
+    "FailedChecks",
     "FingerprintError",
     "MissingCost",
     "NotIdentified",
@@ -118,6 +120,12 @@ class RefusedError(TarifaError):
     code = "refused"
     exit_code = 5
     status = 422
+
+
+class FailedChecks(RefusedError):  # noqa: N818 - reads as a sentence where it is raised
+    """The demand model failed checks of its passport that nobody has accepted by name."""
+
+    code = "failed_checks"
 
 
 class UnknownProduct(RefusedError):  # noqa: N818 - reads as a sentence where it is raised

@@ -11,12 +11,21 @@ from dataclasses import dataclass
 
 from pricing.errors import ArtifactError
 
-__all__ = ["MARKER", "Marker"]
+__all__ = ["MARKER", "Marker", "aside"]
 
 MARKER = "tarifa.json"
 """Name of the marker file inside every folder that Tarifa writes."""
 
 _AGAIN = "Make the folder again with the command that writes it."
+
+
+def aside(name: str, role: str) -> str:
+    """Return the hidden name, beside an output called `name`, of what is kept there while it is written.
+
+    `role` is ``new`` (the draft), ``old`` (what it replaces, from one rename to the next), ``lock`` or
+    ``work``.
+    """
+    return f".{name}.tarifa-{role}"
 
 
 @dataclass(frozen=True, slots=True)

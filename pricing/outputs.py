@@ -15,6 +15,7 @@ from pricing.evidence import Identification, PriceKind
 from pricing.features import FEATURES
 from pricing.guardrails import Rule, Status
 from pricing.recommendation import Reason
+from pricing.standing import NOT_VALIDATED, Verdict
 
 __all__ = [
     "DECISIONS",
@@ -219,6 +220,28 @@ PREDICTIONS = OutputTable(
     (),
 )
 
+_STANDINGS = (*(verdict.value for verdict in Verdict), NOT_VALIDATED)
+_UNDER = (
+    _text("passport", "SHA-256 of the demand model's passport; null: it was not validated.", nullable=True),
+    _text("model_verdict", "What that passport says of the model as a whole.", *_STANDINGS),
+    OutputColumn(
+        "accepted_checks", _T.STRINGS, "Checks of that passport that failed, each accepted by its name."
+    ),
+    _text(
+        "policy_passport",
+        "SHA-256 of the passport of the model that the policy was trained on; null: the policy was made on "
+        "this run's model, or trained on one that was not validated.",
+        nullable=True,
+    ),
+    _text(
+        "policy_verdict",
+        "What that passport says of that model; null: the policy was made on this run's model.",
+        *_STANDINGS,
+        nullable=True,
+    ),
+)
+"""Under which passport a decision was made: the model's, and that of the model its policy was trained on."""
+
 RECOMMENDATIONS = OutputTable(
     "recommendations",
     "The coming period's price of one price group in one zone. What concerns all rows stands in the file's "
@@ -256,9 +279,11 @@ RECOMMENDATIONS = OutputTable(
         ),
         _text("status", "What became of the allowed set.", *_STATUSES),
         _text("release", "What decided: policy@version."),
-        _text("passport", "SHA-256 of everything that the decision follows from."),
+        _text("provenance_digest", "SHA-256 of everything that the decision follows from."),
+        *_UNDER,
     ),
     ("decision_id",),
+    version=2,
 )
 
 ROLLOUTS = OutputTable(
@@ -327,6 +352,7 @@ DECISIONS = OutputTable(
         _text("model_fingerprint", "SHA-256 of the data that the model was fitted on."),
         OutputColumn("personalised", _T.BOOL, "A feature that was read is personal data."),
         _count("record_version", "", "Version of the decision record."),
+        *_UNDER,
     ),
     ("policy", "decision_id"),
 )

@@ -12,8 +12,19 @@ from pricing.decision import Decisions
 from pricing.demand import DemandParameters
 from pricing.evidence import Identification
 from pricing.guardrails import Rule, Status
+from pricing.standing import Standing, Verdict
 
-__all__ = ["LIMIT_SHARE", "Assessment", "Curve", "Reason", "assess", "curve", "reasons", "reasons_each"]
+__all__ = [
+    "LIMIT_SHARE",
+    "Assessment",
+    "Curve",
+    "Reason",
+    "assess",
+    "curve",
+    "model_reasons",
+    "reasons",
+    "reasons_each",
+]
 
 LIMIT_SHARE = 0.3
 """Above this share of recommendations at a bound a run is marked "driven by limits, not by data"."""
@@ -37,6 +48,10 @@ class Reason(Enum):
     NO_PRICE_ALLOWED = "no_price_allowed"
     COST_ASSUMED = "cost_assumed"
     CHANGE_UNCERTAIN = "change_uncertain"
+    MODEL_CHECK_FAILED_ACCEPTED = "model_check_failed_accepted"
+    MODEL_NOT_VALIDATED = "model_not_validated"
+    MODEL_CHECKS_UNTOLD = "model_checks_untold"
+    POLICY_OF_OTHER_PASSPORT = "policy_of_other_passport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,26 @@ def reasons_each(
     flags = np.stack([np.asarray(holds, dtype=np.bool_) for _, holds in found], axis=-1).tolist()
     names = [reason for reason, _ in found]
     return [tuple(name for name, holds in zip(names, row, strict=True) if holds) for row in flags]
+
+
+def model_reasons(standing: Standing, trained_under: Standing | None) -> tuple[Reason, ...]:
+    """Return what every decision made on a model has to say of it, after its own reasons.
+
+    Parameters
+    ----------
+    standing
+        Of the model.
+    trained_under
+        Standing of the model that the policy was trained on; None where it was made on this one.
+    """
+    said = {
+        None: Reason.MODEL_NOT_VALIDATED,
+        Verdict.FAILED: Reason.MODEL_CHECK_FAILED_ACCEPTED,
+        Verdict.NOT_APPLICABLE: Reason.MODEL_CHECKS_UNTOLD,
+    }
+    found = (said[standing.verdict],) if standing.verdict in said else ()
+    other = trained_under is not None and trained_under != standing
+    return (*found, Reason.POLICY_OF_OTHER_PASSPORT) if other else found
 
 
 def _promoted(decisions: Decisions, run: int, series: Ints) -> Bools:

@@ -17,6 +17,7 @@ from pricing.menu import Menu
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.rivals import Rivals
 from pricing.situation import Situation, myopic_log_price
+from pricing.standing import UNVALIDATED, Standing
 from pricing.transition import State
 
 __all__ = ["MEMORY", "Scenario"]
@@ -61,6 +62,8 @@ class Scenario:
         7 for weeks, 1 for days.
     memory
         Share of the remembered price that survives a period, 0-1.
+    standing
+        Of the model that is believed: under which passport the problem was made.
     """
 
     guardrails: Guardrails
@@ -72,6 +75,7 @@ class Scenario:
     first_day: int
     period_days: int = 7
     memory: float = MEMORY
+    standing: Standing = UNVALIDATED
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -112,6 +116,7 @@ class Scenario:
         conditions: Sequence[Conditions] | None = None,
         receipts: Floats | None = None,
         memory: float = MEMORY,
+        standing: Standing = UNVALIDATED,
     ) -> Scenario:
         """Build a scenario from a fitted model; its series may be more than those of the catalogue.
 
@@ -129,7 +134,7 @@ class Scenario:
             T plans; None means no promotions and mean traffic. What the calendar expects is added.
         receipts
             float64 [T, N]; None means that nothing arrives.
-        memory
+        memory, standing
             See :class:`Scenario`.
         """
         catalogue = guardrails.catalogue
@@ -151,6 +156,7 @@ class Scenario:
             first_day=first_day,
             period_days=model.period_days,
             memory=memory,
+            standing=standing,
         )
 
     @cached_property

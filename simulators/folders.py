@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pricing.errors import ArtifactError, BusyError, UsageError
-from pricing.marker import MARKER, Marker
+from pricing.marker import MARKER, Marker, aside
 
 __all__ = [
     "MARKER",
@@ -263,7 +263,7 @@ def _acquire(path: Path, target: Path) -> int:
 def _beside(target: Path, role: str) -> Path:
     if not target.name:
         raise UsageError(f"{target} is no place to write to.", todo="Name a file or folder inside it.")
-    return target.with_name(f".{target.name}.tarifa-{role}")
+    return target.with_name(aside(target.name, role))
 
 
 def _sweep(target: Path) -> None:

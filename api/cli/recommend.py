@@ -9,8 +9,9 @@ import typer
 from rich.console import RenderableType
 
 from api.cli.grid import grid
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
 from api.planned import plans_told
+from api.standing_texts import standing_shown
 from api.texts import Texts
 from pricing.money import Currency
 
@@ -27,6 +28,7 @@ def recommend_prices(
     ],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     rows: Annotated[int, typer.Option(help="Most rows to show; the file holds all.", min=0)] = 20,
+    accept_failed: AcceptFailed = "",
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -34,20 +36,23 @@ def recommend_prices(
 ) -> None:
     """Recommend the coming period's prices of the whole catalogue, behind the shop's guardrails.
 
+    A run whose passport failed is refused until each failed check is accepted by its name; every
+    recommendation then says so.
+
     Example: tarifa recommend run --policy resolve --out recommendations.parquet
     """
 
     def work(session: Session) -> Outcome:
-        return recommend_folder(session, run, policy, out, rows)[0]
+        return recommend_folder(session, run, policy, out, rows, accepted=named(accept_failed))[0]
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
 def recommend_folder(
-    session: Session, run: Path, policy: str, out: Path, rows: int
+    session: Session, run: Path, policy: str, out: Path, rows: int, *, accepted: tuple[str, ...] = ()
 ) -> tuple[Outcome, Recommended]:
     """Recommend by a run folder and write the table."""
-    from api.policies import open_policy
+    from api.policies import open_policy, trained_under
     from api.runs import open_shelf, run_id
     from api.tables import recommendations_table
     from policies.serve.journey import recommend
@@ -56,11 +61,11 @@ def recommend_folder(
 
     with session.progress("recommend") as told:
         told("reading the run", 0.05)
-        shelf = open_shelf(run)
+        shelf = open_shelf(run, accepted)
         told("making the policy", 0.15)
         chosen = open_policy(policy, shelf)
         told("deciding", 0.4)
-        made = recommend(shelf, chosen)
+        made = recommend(shelf, chosen, trained_under=trained_under(policy))
         told("writing", 0.8)
         found = made.rows(range(len(made)))
         name = run_id(run)
@@ -73,7 +78,7 @@ def recommend_folder(
 
 def _document(made: Recommended) -> dict[str, object]:
     return {
-        "passport": made.passport,
+        "provenance_digest": made.provenance_digest,
         "release": made.release,
         "valid_from": made.shelf.catalogue.as_of,
         "valid_to": made.valid_to,
@@ -87,6 +92,8 @@ def _document(made: Recommended) -> dict[str, object]:
         "shadow_price": float(made.decisions.admission.shadow_price[0]),
         "promoted": int(made.shelf.plans.promoted().sum()),
         "plans_left_out": made.shelf.plans.left_out,
+        "standing": made.shelf.standing.document(),
+        "trained_under": None if made.trained_under is None else made.trained_under.document(),
     }
 
 
@@ -126,7 +133,8 @@ def recommendations_shown(
         from pricing.recommendation import LIMIT_SHARE
 
         told.append(f"[yellow]{word('word', 'driven_by_limits', limit=texts.percent(LIMIT_SHARE))}[/yellow]")
-    return tuple(told)
+    trained = {} if made.trained_under is None else {made.release: made.trained_under}
+    return (*told, *standing_shown(made.shelf.standing, texts, trained))
 
 
 def _cells(row: Recommendation, money: Currency, texts: Texts, *, several: bool) -> tuple[str, ...]:

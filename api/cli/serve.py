@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.standing_texts import standing_shown
 from pricing.errors import FingerprintError, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def serve_run(
         Path | None,
         typer.Option(help="Data folder the run must have been fitted on; default: the one beside the run."),
     ] = None,
+    accept_failed: AcceptFailed = "",
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -50,21 +52,32 @@ def serve_run(
 ) -> None:
     """Serve recommendations over HTTP, each recorded durably before it is answered.
 
+    A run whose passport failed is refused until each failed check is accepted by its name; every
+    recommendation then says so.
+
     There is no authentication: keep it on 127.0.0.1, or behind a proxy that knows who asks.
 
     Example: tarifa serve run --policy resolve --port 8000
     """
 
     def work(session: Session) -> Outcome:
-        desk = desk_of(session, run, policy, store, data)
+        desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed))
         return serve_folder(session, desk, host, port)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def desk_of(session: Session, run: Path, policy: str, store: str | None, data: Path | None) -> Desk:
+def desk_of(
+    session: Session,
+    run: Path,
+    policy: str,
+    store: str | None,
+    data: Path | None,
+    *,
+    accepted: tuple[str, ...] = (),
+) -> Desk:
     """Open everything that is served; fails before anything listens."""
-    from api.policies import open_policy
+    from api.policies import open_policy, trained_under
     from api.prices.service import Desk
     from api.runs import open_shelf
     from api.sqlite import url_of
@@ -72,7 +85,7 @@ def desk_of(session: Session, run: Path, policy: str, store: str | None, data: P
 
     with session.progress("serve") as told:
         told("verifying the run", 0.1)
-        shelf = open_shelf(run)
+        shelf = open_shelf(run, accepted)
         require_data(run, shelf.model.fingerprint, data)
         told("making policies", 0.5)
         names = [name.strip() for name in policy.split(",") if name.strip()]
@@ -80,10 +93,12 @@ def desk_of(session: Session, run: Path, policy: str, store: str | None, data: P
             raise UsageError("--policy names none.", todo="Give for example resolve.")
         chosen = [open_policy(name, shelf) for name in names]
         _require_distinct([made.name for made in chosen])
+        under = [trained_under(name) for name in names]
+        trained = {made.name: found for made, found in zip(chosen, under, strict=True) if found is not None}
         told("opening the store", 0.9)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(url_of(place), lambda: dt.datetime.now(dt.UTC))
-    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened)
+    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened, trained)
 
 
 def _require_distinct(names: list[str]) -> None:
@@ -167,6 +182,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _tell(session: Session, desk: Desk, where: str) -> None:
     """Say where the service is, and how to try it."""
+    for line in standing_shown(desk.shelf.standing, session.texts, desk.trained):
+        session.err.print(line, highlight=False)
     session.err.print(f"Serving {desk.default} on {where} (Ctrl-C ends it); to try it: {where}/docs, or")
     body = json.dumps({"price_groups": list(desk.shelf.catalogue.series.group[:1])})
     example = f"curl -s {where}/v1/recommendations -H 'content-type: application/json' -d '{body}'"

@@ -29,6 +29,7 @@ from pricing.errors import TarifaError, UsageError
 __all__ = [
     "INTERNAL",
     "INTERRUPTED",
+    "AcceptFailed",
     "AsJson",
     "Debug",
     "Language",
@@ -36,6 +37,7 @@ __all__ = [
     "Session",
     "Told",
     "carry_out",
+    "named",
 ]
 
 INTERNAL, INTERRUPTED = 70, 130
@@ -55,6 +57,15 @@ Language = Annotated[
     str, typer.Option("--language", envvar="TARIFA_LANGUAGE", help="Language of what is printed: en or es.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error that nobody foresaw.")]
+
+AcceptFailed = Annotated[
+    str,
+    typer.Option(
+        "--accept-failed",
+        metavar="CHECK[,CHECK...]",
+        help="Failed checks of the run's passport that you accept, each by its name.",
+    ),
+]
 
 Told = Callable[[str, float], None]
 """Told what is being done and the share that is done, 0-1."""
@@ -128,6 +139,11 @@ class Session:
                 bar.update(task, description=f"{title}: {what}", completed=share)
 
             yield told
+
+
+def named(words: str) -> tuple[str, ...]:
+    """Return what an option names, separated by commas; each name once."""
+    return tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
 
 
 def carry_out(work: Callable[[Session], Outcome], *, as_json: bool, language: str, debug: bool) -> None:

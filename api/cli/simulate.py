@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.cli.grid import grid
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.standing_texts import standing_shown
 from api.texts import Texts
 from pricing.errors import NotIdentified, UsageError
 from pricing.money import Currency
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from policies.serve.artifact import StoredPolicy
     from policies.serve.shelf import Shelf
     from pricing.arrays import Ints
+    from pricing.standing import Standing
     from simulators.unfinished import Work
 
 __all__ = ["HELD_OUT", "SIMULATION_KIND", "simulate_folder", "simulate_policies"]
@@ -57,6 +60,7 @@ def simulate_policies(
         typer.Option(help="At most so many products, evenly spread; default: all that may move.", min=1),
     ] = None,
     workers: Annotated[int, typer.Option(help="Worker processes; 0: one a core.", min=0)] = 0,
+    accept_failed: AcceptFailed = "",
     *,
     decisions: Annotated[
         bool, typer.Option("--decisions", help="Also write every decision, with its menu and probabilities.")
@@ -72,14 +76,14 @@ def simulate_policies(
 
     Products whose price no policy may move are left out: they bring the same under all. A simulation that was
     stopped goes on where it stopped when the same command is given again (with --decisions it starts anew).
+    A run whose passport failed is refused until each failed check is accepted by its name.
 
     Example: tarifa simulate run --policies incumbent,static,resolve --seeds 20 --horizon 13 --out simulation
     """
 
     def work(session: Session) -> Outcome:
-        names = tuple(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
         return simulate_folder(
-            session, run, names, out, seeds, horizon,
+            session, run, named(policies), out, seeds, horizon, accepted=named(accept_failed),
             reference=reference, products=products, workers=workers, decisions=decisions, restart=restart,
         )  # fmt: skip
 
@@ -94,6 +98,7 @@ def simulate_folder(
     seeds: int,
     horizon: int,
     *,
+    accepted: tuple[str, ...] = (),
     reference: str | None = None,
     products: int | None = None,
     workers: int = 0,
@@ -109,10 +114,10 @@ def simulate_folder(
         raise UsageError("--policies names none.", todo="Give for example incumbent,static,resolve.")
     with resumable(out, SIMULATION_KIND) as work, session.progress("simulate") as told:
         told("reading the run", 0.0)
-        shelf = _shelf(open_shelf(run), horizon, products)
+        shelf = _shelf(open_shelf(run, accepted), horizon, products)
         if decisions:
             _refuse_too_many(len(names) * seeds * horizon * len(shelf.catalogue))
-        rolled = _rolled(
+        rolled, trained = _rolled(
             shelf, names, seeds, workers or os.cpu_count() or 1, told, work, keep=decisions, restart=restart
         )
         seen = {pair for name in names for pair in trained_on(name)}
@@ -120,7 +125,7 @@ def simulate_folder(
         unseen = [i for i, pair in enumerate(zip(series.group, series.zone, strict=True)) if pair not in seen]
         against = reference or ("resolve" if "resolve" in names else rolled[0].policy)
         tables = _comparisons(rolled, against, len(series), unseen)
-        about = _about(shelf, run_id(run))
+        about = _about(shelf, run_id(run), trained)
         facts = {
             "run_id": about.run_id,
             "series": len(series),
@@ -128,10 +133,7 @@ def simulate_folder(
             "horizon": horizon,
             "currency": shelf.catalogue.currency,
             "reference": against,
-            "comparisons": [
-                {"which": which, "products": count, "policies": [asdict(d) for d in found]}
-                for which, count, found in tables
-            ],
+            **_found(about, tables),
         }
         (work.draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         _write_tables(work.draft, rolled, about, decisions=decisions)
@@ -143,7 +145,22 @@ def simulate_folder(
         for which, count, found in tables
     ]
     written = texts.text("simulate", "written", place=escape(str(out)))
-    return Outcome({**facts, "out": str(out)}, (*shown, written))
+    standing = standing_shown(shelf.standing, texts, trained)
+    return Outcome({**facts, "out": str(out)}, (*shown, written, *standing))
+
+
+def _found(
+    about: Simulated, tables: tuple[tuple[str, int, tuple[Difference, ...]], ...]
+) -> dict[str, object]:
+    """Return under which passports it was simulated, and how the policies compare, JSON-able."""
+    return {
+        "standing": about.standing.document(),
+        "trained_under": {release: found.document() for release, found in about.trained.items()},
+        "comparisons": [
+            {"which": which, "products": count, "policies": [asdict(d) for d in found]}
+            for which, count, found in tables
+        ],
+    }
 
 
 def _shelf(shelf: Shelf, horizon: int, products: int | None) -> Shelf:
@@ -183,16 +200,25 @@ def _rolled(
     *,
     keep: bool,
     restart: bool,
-) -> tuple[Rolled, ...]:
-    """Roll out what is not done yet; every block is kept as soon as it is there, unless decisions are."""
+) -> tuple[tuple[Rolled, ...], dict[str, Standing]]:
+    """Roll out what is not done yet; every block is kept as soon as it is there, unless decisions are.
+
+    Returns the outcomes, and by release the standings of the models that policies were trained on.
+    """
     from api.jobs import ProcessPool
-    from api.policies import open_policy
+    from api.policies import open_policy, trained_under
     from policies.rollout import BlockResult, Plan, blocks_of, roll_out
+    from policies.serve.journey import release_name
     from simulators.market import sample_worlds
 
     told("making policies", 0.02)
     policies = [open_policy(name, shelf) for name in names]
-    pieces = work.resume(_recipe(shelf, policies, seeds, decisions=keep), restart=restart)
+    under = {
+        release_name(made.name, made.version): trained_under(name)
+        for name, made in zip(names, policies, strict=True)
+    }
+    trained = {release: found for release, found in under.items() if found is not None}
+    pieces = work.resume(_recipe(shelf, policies, trained, seeds, decisions=keep), restart=restart)
     worlds = sample_worlds(shelf.model, shelf.catalogue, seeds, first=HELD_OUT)
     plan = Plan(
         shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint,
@@ -200,7 +226,7 @@ def _rolled(
     )  # fmt: skip
     found = {place: pieces.read(f"{place:06d}") for place in range(len(blocks_of(plan, policies)))}
     with ProcessPool(workers) as pool:
-        return roll_out(
+        rolled = roll_out(
             plan,
             policies,
             pool,
@@ -208,15 +234,25 @@ def _rolled(
             done={place: BlockResult.from_bytes(content) for place, content in found.items() if content},
             keep=None if keep else lambda place, result: pieces.write(f"{place:06d}", result.to_bytes()),
         )
+    return rolled, trained
 
 
-def _recipe(shelf: Shelf, policies: list[StoredPolicy], seeds: int, *, decisions: bool) -> dict[str, object]:
-    """Return all that a rollout follows from."""
+def _recipe(
+    shelf: Shelf,
+    policies: list[StoredPolicy],
+    trained: Mapping[str, Standing],
+    seeds: int,
+    *,
+    decisions: bool,
+) -> dict[str, object]:
+    """Return all that a rollout, and what is said of it, follows from."""
     import platform
     from importlib.metadata import version
 
     return {
         "run": shelf.digest,
+        "passport": shelf.standing.passport,
+        "trained_under": {release: found.passport for release, found in trained.items()},
         "policies": {f"{place}, {made.name}": made.version for place, made in enumerate(policies, 1)},
         "series": len(shelf.catalogue),
         "seeds": seeds,
@@ -266,11 +302,19 @@ def _grid(title: str, found: tuple[Difference, ...], money: Currency, texts: Tex
     return grid(title, header, rows, right=(1, 2, 3, 4, 5, 6))
 
 
-def _about(shelf: Shelf, name: str) -> Simulated:
+def _about(shelf: Shelf, name: str, trained: Mapping[str, Standing]) -> Simulated:
     from api.tables import Simulated
 
     catalogue, scenario = shelf.catalogue, shelf.scenario
-    return Simulated(name, catalogue.currency, catalogue.basis, scenario.first_day, scenario.period_days)
+    return Simulated(
+        name,
+        catalogue.currency,
+        catalogue.basis,
+        scenario.first_day,
+        scenario.period_days,
+        shelf.standing,
+        trained,
+    )
 
 
 def _write_tables(draft: Path, rolled: tuple[Rolled, ...], about: Simulated, *, decisions: bool) -> None:

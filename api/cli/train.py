@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.standing_texts import standing_shown
 from pricing.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def train_policy(
     ] = 64,
     rollouts: Annotated[int, typer.Option(help="ppo: whole episodes played and learned from.", min=1)] = 60,
     seed: Annotated[int, typer.Option(help="ppo: everything random follows from it.", min=0)] = 0,
+    accept_failed: AcceptFailed = "",
     *,
     restart: Annotated[
         bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
@@ -56,15 +58,17 @@ def train_policy(
     """Train or plan a policy in sampled worlds and write it as a folder of plain arrays.
 
     A training that was stopped goes on where it stopped when the same command is given again, and ends in the
-    same bytes.
+    same bytes. A run whose passport failed is refused until each failed check is accepted by its name; the
+    folder says under which passport it was trained.
 
     Example: tarifa train run --policy ppo --out policy
     """
 
     def work(session: Session) -> Outcome:
         return train_folder(
-            session, run, policy, out, products=products, rollouts=rollouts, seed=seed, restart=restart
-        )
+            session, run, policy, out, products=products, rollouts=rollouts, seed=seed, restart=restart,
+            accepted=named(accept_failed),
+        )  # fmt: skip
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -79,6 +83,7 @@ def train_folder(
     rollouts: int,
     seed: int,
     restart: bool = False,
+    accepted: tuple[str, ...] = (),
 ) -> Outcome:
     """Train a policy on a run folder, from where an earlier call was stopped, and write it."""
     from api.policies import POLICY_FILE, POLICY_KIND, POLICY_VERSION, TRAINING_FILE, make_policy
@@ -89,8 +94,8 @@ def train_folder(
     trained: list[list[str]] = []
     with resumable(out, POLICY_KIND, version=POLICY_VERSION) as work, session.progress("train") as told:
         told("reading the run", 0.0)
-        shelf = open_shelf(run)
-        recipe = {"run": shelf.digest, "policy": policy}
+        shelf = open_shelf(run, accepted)
+        recipe = {"run": shelf.digest, "policy": policy, "passport": shelf.standing.passport}
         if policy == "ppo":
             some, how = _some(shelf, products), _settings(rollouts)
             pieces = work.resume({**recipe, **_recipe(how, products, seed)}, restart=restart)
@@ -104,14 +109,19 @@ def train_folder(
             made = make_policy(policy, shelf)
         (work.draft / POLICY_FILE).write_bytes(made.to_bytes())
         facts |= {"policy": made.name, "version": made.version, "trained_on": trained}
+        facts |= {"standing": shelf.standing.document()}
         (work.draft / TRAINING_FILE).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-    return _outcome(made, len(trained), len(shelf.catalogue), out)
+    return _outcome(session, made, len(trained), shelf, out)
 
 
-def _outcome(made: StoredPolicy, trained: int, priced: int, out: Path) -> Outcome:
+def _outcome(session: Session, made: StoredPolicy, trained: int, shelf: Shelf, out: Path) -> Outcome:
     document = {"out": str(out), "policy": made.name, "version": made.version, "products": trained}
-    how = f"trained on {trained:,} products" if trained else f"planned for {priced:,} series"
-    return Outcome(document, (f"{made.name} {made.version[:12]}, {how}; written to {out}",))
+    how = f"trained on {trained:,} products" if trained else f"planned for {len(shelf.catalogue):,} series"
+    told = (
+        f"{made.name} {made.version[:12]}, {how}; written to {out}",
+        *standing_shown(shelf.standing, session.texts, {}),
+    )
+    return Outcome({**document, "standing": shelf.standing.document()}, told)
 
 
 def _settings(rollouts: int) -> PPOSettings:

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.runs import PASSPORT_FILE, PASSPORT_KIND, passport_place
 from api.texts import Texts
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["measures", "passport_lines", "validate_folder", "validate_run", "validation_document"]
 
-PASSPORT_KIND = "passport"
-"""Kind of the folder that a passport lies in."""
-PASSPORT_FILE, PASSPORT_PAGE = "passport.json", "passport.html"
-"""Its two files: canonical JSON, from which the digest follows, and the page."""
+PASSPORT_PAGE = "passport.html"
+"""The page that lies beside the passport's JSON."""
 
 
 def validate_run(
@@ -42,7 +41,8 @@ def validate_run(
 
     What it predicts is compared with the periods that its fit did not see. A run that was fitted on
     everything says so and makes a holdout of its own: its last fifth. The passport, a page and a JSON file
-    with every check, threshold and verdict, lies in RUN.passport.
+    with every check, threshold and verdict, lies in RUN.passport, where whatever decides by the run looks for
+    it.
 
     Example: tarifa validate run
     """
@@ -60,7 +60,7 @@ def validate_folder(session: Session, run: Path, out: Path | None, seed: int, *,
     from simulators.folders import claim
     from simulators.passport.issue import Effort, issue
 
-    place = out or run.resolve().with_name(f"{run.resolve().name}.passport")
+    place = out or passport_place(run)
     effort = Effort.hasty() if quick else Effort()
     with session.progress("validate") as told:
         told("reading the run", 0.0)

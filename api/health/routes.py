@@ -27,6 +27,11 @@ class Ready(BaseModel):
     run: str = Field(description="SHA-256 of the run that is served.")
     policy: str = Field(description="The policy that decides where none is asked for.")
     as_of: str = Field(description="The day on which the run knows the shop.")
+    passport: str | None = Field(description="SHA-256 of the demand model's passport; null: not validated.")
+    model_verdict: str = Field(
+        description="What it says: `passed`, `failed`, `not_applicable`, or `not_validated`."
+    )
+    accepted_checks: list[str] = Field(description="Checks that failed, each accepted by its name (codes).")
 
 
 @router.get("/live", summary="Is the process alive?")
@@ -41,4 +46,12 @@ def ready(request: Request) -> Ready:
     readiness: Readiness[Desk] = request.app.state.readiness
     desk = readiness.require()
     desk.store.ping()
-    return Ready(run=desk.shelf.digest, policy=desk.default, as_of=desk.shelf.catalogue.as_of)
+    shelf, standing = desk.shelf, desk.shelf.standing
+    return Ready(
+        run=shelf.digest,
+        policy=desk.default,
+        as_of=shelf.catalogue.as_of,
+        passport=standing.passport,
+        model_verdict=standing.word,
+        accepted_checks=list(standing.accepted),
+    )

@@ -8,13 +8,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.prices.service import Answer, Ask, Page, Served
+from api.standing_texts import check_name, check_names, standing_short
 from api.store import Run, Stored
 from api.texts import Texts
 from pricing.guardrails import Rule
 from pricing.money import Currency
 from pricing.recommendation import Curve
+from pricing.standing import Standing
 
 __all__ = [
+    "AcceptedCheck",
     "CurvePoint",
     "Detail",
     "Money",
@@ -26,7 +29,17 @@ __all__ = [
     "RecommendationResponse",
     "RunInfo",
     "Rung",
+    "StandingInfo",
 ]
+
+_NOT_RECORDED = "not_recorded"
+_PASSPORT = "SHA-256 of the demand model's passport; null: there is none."
+_VERDICT = (
+    "What that passport says of the model: `passed`, `failed`, `not_applicable` (its data allow no check); "
+    "`not_validated` where there is none, `not_recorded` in what was decided before passports were kept."
+)
+_ACCEPTED = "Checks of that passport that failed, each accepted by its name (codes)."
+_TRAINED = "The same of the model that the policy was trained on; null where it was made on the run's own."
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Cursor = Annotated[str, Field(min_length=1, max_length=100)]
@@ -100,7 +113,10 @@ class Recommendation(BaseModel):
     reasons: list[str] = Field(description="The same as sentences in the reader's language.")
     status: str = Field(description="What became of the allowed prices (code).")
     release: str = Field(description="Policy and version that decided.")
-    passport: str = Field(description="Digest of everything that the decision follows from.")
+    provenance_digest: str = Field(description="SHA-256 of everything that the decision follows from.")
+    passport: str | None = Field(description=_PASSPORT)
+    model_verdict: str = Field(description=_VERDICT)
+    accepted_checks: list[str] = Field(description=_ACCEPTED)
     recorded_at: str
 
     @staticmethod
@@ -109,11 +125,24 @@ class Recommendation(BaseModel):
         return Recommendation(**_values(stored, texts))
 
 
+class StandingInfo(BaseModel):
+    """Under which passport something was made, and what was accepted of it."""
+
+    passport: str | None = Field(description=_PASSPORT)
+    model_verdict: str = Field(description=_VERDICT)
+    accepted_checks: list[str] = Field(description=_ACCEPTED)
+
+    @staticmethod
+    def of(document: dict[str, Any] | None) -> StandingInfo:
+        """Read a recorded standing; None where none was recorded."""
+        return StandingInfo(**_standing(document))
+
+
 class RunInfo(BaseModel):
     """The joint decision that recommendations belong to."""
 
     run: str = Field(description="Number: the last eight digits of its decision identifiers.")
-    passport: str
+    provenance_digest: str = Field(description="SHA-256 of everything that the decision follows from.")
     data_fingerprint: str
     policy: str
     policy_version: str
@@ -123,11 +152,17 @@ class RunInfo(BaseModel):
     at_bound_share: float = Field(description="Share, among prices that the evidence lets move, at a bound.")
     driven_by_limits: bool = Field(description="That share is above 30 %: limits, not data, drive the run.")
     shadow_price: float = Field(description="Profit (minor units) that one more move would bring.")
+    passport: str | None = Field(description=_PASSPORT)
+    model_verdict: str = Field(description=_VERDICT)
+    accepted_checks: list[str] = Field(description=_ACCEPTED)
+    trained_under: StandingInfo | None = Field(description=_TRAINED)
 
     @staticmethod
     def of(run: Run) -> RunInfo:
         """Read a recorded run."""
-        content: dict[str, Any] = {**run.content, "run": run.number, "passport": run.passport}
+        named = {"run": run.number, "provenance_digest": run.provenance_digest}
+        content: dict[str, Any] = {**run.content, **named, **_standing(run.content.get("standing"))}
+        content["trained_under"] = _trained(run.content.get("trained_under"))
         return RunInfo(**{name: content[name] for name in RunInfo.model_fields})
 
 
@@ -220,9 +255,20 @@ class CurvePoint(BaseModel):
     supported: bool = Field(description="The price lies within what was ever observed.")
 
 
+class AcceptedCheck(BaseModel):
+    """A check that the demand model failed, and that was accepted by its name."""
+
+    code: str
+    name: str = Field(description="What it is called in the reader's language.")
+
+
 class Detail(Recommendation):
     """One recommendation with everything behind it."""
 
+    failed_checks: list[AcceptedCheck] = Field(
+        description="What `accepted_checks` are called: the model failed them, and somebody accepted each."
+    )
+    trained_under: StandingInfo | None = Field(description=_TRAINED)
     menu: list[Rung]
     curve: list[CurvePoint] | None = Field(
         description="Null where the decision was made by a run that is not served now."
@@ -240,8 +286,14 @@ class Detail(Recommendation):
         """Read a recorded decision and what stands behind it."""
         decision, currency = stored.content["decision"], str(stored.content["currency"])
         names = ("propensity", "policy_version", "model_fingerprint", "context_hash", "personalised")
+        values = _values(stored, texts)
+        checks = [
+            AcceptedCheck(code=code, name=check_name(code, texts)) for code in values["accepted_checks"]
+        ]
         return Detail(
-            **_values(stored, texts),
+            **values,
+            failed_checks=checks,
+            trained_under=_trained(stored.content["recommendation"].get("trained_under")),
             menu=_menu(decision, currency, texts),
             curve=None if curve is None else _points(curve, currency),
             **{name: decision[name] for name in names},
@@ -263,15 +315,46 @@ _MONEY = (
 
 
 def _values(stored: Stored, texts: Texts) -> dict[str, Any]:
-    values = dict(stored.content["recommendation"])
+    values = _current(stored.content["recommendation"])
     codes = values.pop("reasons")
     for name in _MONEY:
         if values[name] is not None:
             values[name] = Money.of(values[name], str(stored.content["currency"]))
     binding = values["binding_guardrail"]
     rule = texts.text("word", "none") if binding is None else texts.text("rule", binding)
-    sentences = [texts.text("reason", code, rule=rule) for code in codes]
+    trained = values.pop("trained_under")
+    said = {
+        "rule": rule,
+        "checks": check_names(values["accepted_checks"], texts),
+        "trained": ""
+        if trained is None
+        else standing_short(Standing.of(trained, "The recorded decision"), texts),
+    }
+    sentences = [texts.text("reason", code, **said) for code in codes]
     return {**values, "reason_codes": codes, "reasons": sentences, "recorded_at": stored.recorded_at}
+
+
+def _current(written: dict[str, Any]) -> dict[str, Any]:
+    """Return a recommendation as it is answered today; schema 1 called its provenance a passport."""
+    values = dict(written)
+    if "provenance_digest" not in values:
+        values["provenance_digest"] = values.pop("passport")
+    return {**values, **_standing(values.pop("standing", None)), "trained_under": values.get("trained_under")}
+
+
+def _standing(document: Any) -> dict[str, Any]:
+    """Return the fields that say under which passport something was made."""
+    absent: dict[str, Any] = {"passport": None, "verdict": _NOT_RECORDED, "accepted": []}
+    found: dict[str, Any] = absent if document is None else document
+    return {
+        "passport": found["passport"],
+        "model_verdict": found["verdict"],
+        "accepted_checks": found["accepted"],
+    }
+
+
+def _trained(document: Any) -> StandingInfo | None:
+    return None if document is None else StandingInfo.of(document)
 
 
 def _menu(decision: dict[str, Any], currency: str, texts: Texts) -> list[Rung]:

@@ -22,11 +22,12 @@ from itertools import chain
 from typing import Any, cast
 
 from api.store import Entry, Filter, Request, Run, Store, Stored
-from policies.serve.journey import Recommended, recommend_each
+from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
 from policies.serve.shelf import Shelf
 from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError
 from pricing.policy import Policy
 from pricing.recommendation import Curve
+from pricing.standing import Standing
 
 __all__ = ["Answer", "Ask", "Desk", "Page", "Served", "plain"]
 
@@ -135,10 +136,20 @@ class Desk:
         Name of the policy that decides where none is asked for.
     store
         Where decisions are recorded.
+    trained
+        Standing of the model that a policy was trained on, by name; policies made on this run are not there.
     """
 
-    def __init__(self, shelf: Shelf, policies: Mapping[str, Policy], default: str, store: Store) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        policies: Mapping[str, Policy],
+        default: str,
+        store: Store,
+        trained: Mapping[str, Standing] | None = None,
+    ) -> None:
         self.shelf = shelf
+        self.trained: Mapping[str, Standing] = trained or {}
         self.policies = policies
         self.default = default
         self.store = store
@@ -152,7 +163,8 @@ class Desk:
 
     def decide_all(self) -> None:
         """Decide for every policy; from then on each request is answered from memory, whatever it names."""
-        made = recommend_each(self.shelf, tuple(self.policies.values()))
+        under = [self.trained.get(name) for name in self.policies]
+        made = recommend_each(self.shelf, tuple(self.policies.values()), trained_under=under)
         for name, decided in zip(self.policies, made, strict=True):
             self._served[name] = self._serve(name, decided)
 
@@ -247,7 +259,7 @@ class Desk:
         if name not in self._served:
             with self._deciding[name]:
                 if name not in self._served:
-                    made = recommend_each(self.shelf, (self.policies[name],))[0]
+                    made = recommend(self.shelf, self.policies[name], trained_under=self.trained.get(name))
                     self._served[name] = self._serve(name, made)
         return self._served[name]
 
@@ -383,7 +395,7 @@ def _run(made: Recommended) -> Run:
         "prices_digest": prices,
         "shadow_price": float(made.decisions.admission.shadow_price[0]),
     }
-    return Run(made.passport[:8], made.passport, content)
+    return Run(made.provenance_digest[:8], made.provenance_digest, content)
 
 
 def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
@@ -393,10 +405,23 @@ def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
             row.decision_id,
             row.price_group,
             row.zone,
-            {"recommendation": plain(row), "decision": plain(record), "currency": currency},
+            {
+                "recommendation": {**plain(row), **_under(row)},
+                "decision": plain(record),
+                "currency": currency,
+            },
         )
         for row, record in made.written(series)
     ]
+
+
+def _under(row: Recommendation) -> dict[str, object]:
+    """Return under which passport it was decided, in the form that is read again."""
+    trained = row.trained_under
+    return {
+        "standing": row.standing.document(),
+        "trained_under": None if trained is None else trained.document(),
+    }
 
 
 def _cursor(of: str, last: int) -> str:

@@ -2,7 +2,7 @@
 
 What a run knows of the shop is a :class:`policies.serve.shelf.Shelf`. :func:`recommend` decides over all
 of it at once, because some rules are about the whole catalogue, and judges every decision by posterior draws.
-One such joint decision has one number: the first 32 bits of its passport, which is the digest of everything
+One such joint decision has one number: the first 32 bits of the digest of its provenance, which is everything
 that it follows from. To ask again is to get the same decisions under the same identifiers.
 """
 
@@ -25,10 +25,20 @@ from pricing.evidence import Identification
 from pricing.guardrails import Rule, Status
 from pricing.menu import Menu
 from pricing.policy import Policy
-from pricing.recommendation import LIMIT_SHARE, Assessment, Curve, Reason, assess, curve, reasons_each
+from pricing.recommendation import (
+    LIMIT_SHARE,
+    Assessment,
+    Curve,
+    Reason,
+    assess,
+    curve,
+    model_reasons,
+    reasons_each,
+)
+from pricing.standing import Standing
 from pricing.transition import State
 
-__all__ = ["DRAWS", "Recommendation", "Recommended", "recommend", "recommend_each"]
+__all__ = ["DRAWS", "Recommendation", "Recommended", "recommend", "recommend_each", "release_name"]
 
 DRAWS = 200
 """Posterior draws that judge a decision."""
@@ -68,8 +78,12 @@ class Recommendation:
         Codes, the most important first.
     status
         What became of the allowed set.
-    release, passport
+    release, provenance_digest
         What decided (policy and version); digest of everything that the decision follows from.
+    standing
+        Under which passport of the demand model it was decided, and what was accepted of it.
+    trained_under
+        The same of the model that the policy was trained on; None where it was made on this one.
     """
 
     decision_id: str
@@ -92,7 +106,9 @@ class Recommendation:
     reasons: tuple[Reason, ...]
     status: Status
     release: str
-    passport: str
+    provenance_digest: str
+    standing: Standing
+    trained_under: Standing | None
 
 
 @dataclass(frozen=True)
@@ -109,6 +125,8 @@ class Recommended:
         Everything that the decision follows from, JSON-able.
     draws
         Number of posterior draws behind the assessment.
+    trained_under
+        Standing of the model that the policy was trained on; None where it was made on this one.
     """
 
     shelf: Shelf
@@ -116,19 +134,24 @@ class Recommended:
     assessment: Assessment
     provenance: Mapping[str, object]
     draws: int
+    trained_under: Standing | None = None
 
     def __len__(self) -> int:
         return len(self.shelf.catalogue)
 
     @cached_property
-    def passport(self) -> str:
+    def provenance_digest(self) -> str:
         """SHA-256 of the provenance."""
         return _digest(self.provenance)
 
     @cached_property
     def release(self) -> str:
         """The policy and the first twelve digits of its version."""
-        return f"{self.decisions.policy}@{self.decisions.version[:12]}"
+        return release_name(self.decisions.policy, self.decisions.version)
+
+    @cached_property
+    def _model_reasons(self) -> tuple[Reason, ...]:
+        return model_reasons(self.shelf.standing, self.trained_under)
 
     @cached_property
     def _movable(self) -> Ints:
@@ -220,10 +243,12 @@ class Recommended:
             identified_by=Identification(int(catalogue.identified_by[series])),
             binding_guardrail=None if binding < 0 else Rule(binding),
             at_bound=bool(a.at_bound[series]),
-            reasons=why,
+            reasons=(*why, *self._model_reasons),
             status=Status(int(d.admission.status[0, series])),
             release=self.release,
-            passport=self.passport,
+            provenance_digest=self.provenance_digest,
+            standing=self.shelf.standing,
+            trained_under=self.trained_under,
         )
 
     def curve(self, series: int) -> Curve:
@@ -232,7 +257,14 @@ class Recommended:
         return curve(_part(self.decisions, part), _draws(self.shelf, part, self.draws), 0)
 
 
-def recommend(shelf: Shelf, policy: Policy, *, draws: int = DRAWS) -> Recommended:
+def release_name(policy: str, version: str) -> str:
+    """Return what a policy decides as: its name and the first twelve digits of its version."""
+    return f"{policy}@{version[:12]}"
+
+
+def recommend(
+    shelf: Shelf, policy: Policy, *, draws: int = DRAWS, trained_under: Standing | None = None
+) -> Recommended:
     """Decide the coming period's prices of a whole shelf and judge them.
 
     Parameters
@@ -243,23 +275,30 @@ def recommend(shelf: Shelf, policy: Policy, *, draws: int = DRAWS) -> Recommende
         What chooses.
     draws
         Posterior draws that judge the decisions.
+    trained_under
+        Standing of the model that the policy was trained on; None where it was made on this shelf.
 
     Raises
     ------
     UnknownProduct
         If the catalogue holds a series that the model was not fitted on.
     """
-    return recommend_each(shelf, (policy,), draws=draws)[0]
+    return recommend_each(shelf, (policy,), draws=draws, trained_under=(trained_under,))[0]
 
 
 def recommend_each(
-    shelf: Shelf, policies: Sequence[Policy], *, draws: int = DRAWS
+    shelf: Shelf,
+    policies: Sequence[Policy],
+    *,
+    draws: int = DRAWS,
+    trained_under: Sequence[Standing | None] | None = None,
 ) -> tuple[Recommended, ...]:
     """As :func:`recommend` for several policies, none of which affects another.
 
     The posterior draws that judge them cost about as much as a decision; they are drawn once for all.
     """
-    facts = [_provenance(shelf, policy, draws) for policy in policies]
+    under = [None] * len(policies) if trained_under is None else list(trained_under)
+    facts = [_provenance(shelf, *pair, draws) for pair in zip(policies, under, strict=True)]
     decided = [_decided(shelf, *pair) for pair in zip(policies, facts, strict=True)]
     judged: list[list[Assessment]] = [[] for _ in policies]
     for part in _parts(shelf, draws):
@@ -267,8 +306,8 @@ def recommend_each(
         for one, parts in zip(decided, judged, strict=True):
             parts.append(assess(_part(one, part), drawn))
     return tuple(
-        Recommended(shelf, one, _joined(parts), provenance, draws)
-        for one, parts, provenance in zip(decided, judged, facts, strict=True)
+        Recommended(shelf, one, _joined(parts), provenance, draws, trained)
+        for one, parts, provenance, trained in zip(decided, judged, facts, under, strict=True)
     )
 
 
@@ -294,7 +333,7 @@ def _judged(assessment: Assessment, index: Ints) -> Assessment:
     return Assessment(**{f.name: getattr(assessment, f.name)[index] for f in fields(Assessment)})
 
 
-def _provenance(shelf: Shelf, policy: Policy, draws: int) -> dict[str, object]:
+def _provenance(shelf: Shelf, policy: Policy, trained: Standing | None, draws: int) -> dict[str, object]:
     return {
         "as_of": shelf.catalogue.as_of,
         "data_fingerprint": shelf.model.fingerprint,
@@ -303,6 +342,8 @@ def _provenance(shelf: Shelf, policy: Policy, draws: int) -> dict[str, object]:
         "policy_version": policy.version,
         "run_digest": shelf.digest,
         "seed": shelf.model.seed,
+        "standing": shelf.standing.document(),
+        "trained_under": None if trained is None else trained.document(),
     }
 
 

@@ -21,6 +21,7 @@ from pricing.menu import Endings, candidates
 from pricing.model import DemandModel
 from pricing.plans import Plans
 from pricing.scenario import Scenario
+from pricing.standing import UNVALIDATED, Standing
 
 __all__ = ["CATALOGUE_FILE", "CORRIDOR_FILE", "MODEL_FILE", "PLANS_FILE", "Corridor", "Shelf"]
 
@@ -98,6 +99,8 @@ class Shelf:
         What the shop has decided about the coming periods of the same series.
     digest
         SHA-256 of the run that all this was read from.
+    standing
+        Of the model: under which passport the run was opened.
     """
 
     model: DemandModel
@@ -105,6 +108,7 @@ class Shelf:
     corridor: Corridor
     plans: Plans
     digest: str
+    standing: Standing = UNVALIDATED
 
     def __post_init__(self) -> None:
         if len(self.plans) != len(self.catalogue):
@@ -141,6 +145,7 @@ class Shelf:
             first_day=int(np.datetime64(self.catalogue.as_of, "D").astype(np.int64)),
             conditions=self.plans.conditions(horizon),
             receipts=self.plans.arriving(horizon),
+            standing=self.standing,
         )
 
     def movable(self) -> Ints:

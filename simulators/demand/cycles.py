@@ -119,8 +119,8 @@ def _ridge(traffic: Floats) -> float:
 def split_cycle(shocks: Shocks, cycle: Cycle) -> tuple[Shocks, Cycle]:
     """Move what the cycles explain out of the shocks.
 
-    Each coefficient is normal around 0 with a variance learned from all of them: the posterior mean is a ridge
-    regression (Lindley and Smith, JRSS B 1972).
+    Each coefficient is normal around 0 with a variance learned from all of them: the posterior mean is a
+    ridge regression (Lindley and Smith, JRSS B 1972).
 
     Parameters
     ----------

@@ -6,18 +6,12 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
+from pricing.standing import Verdict
+
 __all__ = ["Check", "Figure", "Reason", "Table", "Verdict", "absent", "check"]
 
 _DIGITS = 6
 """Significant digits that a passport keeps: what lies beyond depends on the order of a sum."""
-
-
-class Verdict(Enum):
-    """What a figure or a check says of a model."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_APPLICABLE = "not_applicable"
 
 
 class Reason(Enum):

@@ -45,21 +45,24 @@ def command(run: Path, store: Path | str, *options: str) -> list[str]:
 @contextmanager
 def served(run: Path, store: Path, *options: str, ready: bool = True) -> Iterator[Server]:
     with subprocess.Popen(command(run, store, *options), stderr=subprocess.PIPE) as process:
+        said = bytearray()
+        listening = threading.Thread(target=_listen, args=(process, said), daemon=True)
         try:
             assert process.stderr is not None
-            said = bytearray()
             while (found := re.search(rb"http://127\.0\.0\.1:\d+", said)) is None:
                 line = process.stderr.readline()
                 assert line, said
                 said += line
             server = Server(process, found[0].decode(), said)
-            threading.Thread(target=_listen, args=(process, said), daemon=True).start()
+            listening.start()
             if ready:
                 server.wait()
             yield server
         finally:
             process.kill()
             process.wait()
+            if listening.ident is not None:
+                listening.join()  # else the log is closed under it
 
 
 def _listen(process: subprocess.Popen[bytes], said: bytearray) -> None:

@@ -28,7 +28,7 @@ RECOMMENDED = {
     "decision_id", "price_group", "current_price", "recommended_price", "price_basis", "valid_from",
     "expected_units", "expected_profit", "profit_change", "profit_change_lower", "profit_change_upper",
     "probability_of_loss", "identified_by", "binding_guardrail", "reason_codes", "status", "release",
-    "passport",
+    "provenance_digest", "passport",
     "run_id", "zone", "channel", "currency", "period_start", "period_end",
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ def test_judging_in_parts_is_judging_at_once(shelf: Shelf, monkeypatch: pytest.M
         np.testing.assert_allclose(
             getattr(parts.assessment, entry.name), getattr(whole, entry.name), rtol=1e-12
         )
-    assert parts.passport == made.passport
+    assert parts.provenance_digest == made.provenance_digest
 
 
 def test_a_curve_goes_through_what_was_assessed(shelf: Shelf) -> None:
@@ -46,7 +46,7 @@ def test_a_curve_goes_through_what_was_assessed(shelf: Shelf) -> None:
 
 def test_identifiers_follow_from_all_that_was_decided_on(shelf: Shelf) -> None:
     made = recommend(shelf, Incumbent())
-    assert {name[-8:] for name in made.ids} == {made.passport[:8]}
+    assert {name[-8:] for name in made.ids} == {made.provenance_digest[:8]}
     assert made.ids == recommend(shelf, Incumbent()).ids
     others = (
         recommend(shelf, Resolve.of(shelf.scenario)),
@@ -54,7 +54,7 @@ def test_identifiers_follow_from_all_that_was_decided_on(shelf: Shelf) -> None:
         recommend(replace(shelf, model=replace(shelf.model, seed=9)), Incumbent()),
         recommend(shelf, Incumbent(), draws=50),
     )
-    assert len({made.passport, *(other.passport for other in others)}) == 5
+    assert len({made.provenance_digest, *(other.provenance_digest for other in others)}) == 5
 
 
 def test_keeping_every_price_changes_nothing(shelf: Shelf) -> None:

@@ -87,7 +87,7 @@ def test_a_recommendation_is_what_the_kernel_decided(client: Client, desk: Desk)
         assert item["reason_codes"] == [reason.value for reason in row.reasons]
         assert item["valid_from"] == "2024-01-01"
         assert item["valid_to"] == "2024-01-08"
-    assert body["run"]["passport"] == made.passport
+    assert body["run"]["provenance_digest"] == made.provenance_digest
     assert body["run"]["moved"] == made.moved <= SERIES // 2
 
 

@@ -236,3 +236,22 @@ def test_subjects_lie_apart_from_decisions(tmp_path: Path) -> None:
     direct.close()
     assert columns["subjects"] == {"pseudonym", "content", "recorded_at"}
     assert "pseudonym" not in columns["decisions"]
+
+
+def test_a_store_of_schema_1_is_read_and_goes_on(tmp_path: Path) -> None:
+    """It called the digest of a joint decision its passport; nothing else has changed since."""
+    place = tmp_path / "d.sqlite3"
+    store = _store(tmp_path)
+    with store.writing() as transaction:
+        transaction.record(RUN, _entries(1))
+    store.close()
+    with sqlite3.connect(place) as direct:
+        direct.execute("ALTER TABLE runs RENAME COLUMN provenance_digest TO passport")
+        direct.execute("UPDATE schema_version SET version = 1")
+    direct.close()
+    newer = _store(tmp_path)
+    assert newer.run(RUN.number) == RUN
+    with newer.writing() as transaction:
+        transaction.record(RUN, _entries(2))
+    newer.close()
+    assert _store(tmp_path).verify() == 2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -12,11 +13,14 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs.pricing import PricingEnv, PricingVectorEnv
 from envs.registration import PRICING, register_envs
+from envs.sb3 import PricingVecEnv
+from policies.subset import scenario_of
 from pricing.errors import UsageError
 from pricing.features import FEATURES
 from pricing.guardrails import GuardrailSettings
 from pricing.menu import Endings
 from pricing.scenario import Scenario
+from pricing.standing import Standing, Verdict
 from simulators.market import Worlds, sample_worlds
 from simulators.worlds import toy_scenario
 
@@ -190,3 +194,18 @@ def test_impossible_environments_are_refused(problem: Problem) -> None:
         PricingEnv(scenario, worlds.take(np.zeros(0, dtype=np.int64)))
     with pytest.raises(UsageError, match="2 seeds"):
         PricingVectorEnv(3, scenario, worlds).reset(seed=[1, 2])
+
+
+def test_an_environment_says_under_which_passport_its_problem_was_made(problem: Problem) -> None:
+    standing = Standing("a" * 64, Verdict.FAILED, ("lift",))
+    scenario, worlds = replace(problem[0], standing=standing), problem[1]
+    made = gymnasium.make(PRICING, scenario=scenario, worlds=worlds)
+    single, batch = made.unwrapped, PricingVectorEnv(2, scenario, worlds)
+    assert isinstance(single, PricingEnv)
+    assert single.standing == batch.standing == standing
+    assert made.metadata["standing"] == batch.metadata["standing"] == standing.document()
+    assert PricingVecEnv(batch).get_attr("standing") == [standing, standing]
+    toy = gymnasium.make(PRICING)
+    assert toy.metadata["standing"]["verdict"] == "not_validated"
+    assert "standing" not in PricingEnv.metadata, "one problem's standing is no other's"
+    assert scenario_of(scenario, np.array([1, 3])).standing == standing

@@ -30,7 +30,7 @@ from simulators.market import sample_worlds
 from simulators.worlds import toy_shop
 
 _RULES = GuardrailSettings(0.05, 0.1, 1, 1.0, Endings((5, 9), 10))
-_NAMED = ("decision_id", "price_group", "zone", "passport")
+_NAMED = ("decision_id", "price_group", "zone", "provenance_digest")
 
 
 def _shelf(count: int = 10, seed: int = 3, *, share: float = 1.0, stock: float | None = 2.0) -> Shelf:
@@ -72,7 +72,7 @@ def test_some_products_in_any_order_are_recommended_as_in_the_whole_shop(
     part = _rows(recommend(turned, policy, draws=30))
     assert list(part) == [shelf.catalogue.series.group[i] for i in some]
     for name, row in part.items():
-        ours, theirs = (_facts(r, "decision_id", "passport", "release") for r in (row, whole[name]))
+        ours, theirs = (_facts(r, "decision_id", "provenance_digest", "release") for r in (row, whole[name]))
         units = ours.pop("expected_units"), theirs.pop("expected_units")
         assert units[0] == pytest.approx(units[1], rel=1e-12)
         assert ours == theirs
@@ -155,11 +155,11 @@ def test_policies_asked_together_answer_as_if_asked_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(journey, "_TOGETHER", 4)
     for policy, ours in zip(policies, together, strict=True):
         alone = recommend(shelf, policy, draws=25)
-        assert alone.passport == ours.passport
+        assert alone.provenance_digest == ours.provenance_digest
         for i in range(10):
             one, other = _facts(ours.row(i), "expected_units"), _facts(alone.row(i), "expected_units")
             assert one == other
-    assert len({made.passport for made in together}) == len(policies)
+    assert len({made.provenance_digest for made in together}) == len(policies)
 
 
 def test_rows_and_records_say_the_same_in_any_order() -> None:

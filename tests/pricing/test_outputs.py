@@ -61,7 +61,7 @@ def test_the_contracts_columns_are_there() -> None:
     promised = (
         "decision_id price_group current_price recommended_price price_basis valid_from expected_units "
         "expected_profit profit_change profit_change_lower profit_change_upper probability_of_loss "
-        "identified_by binding_guardrail reason_codes status release passport"
+        "identified_by binding_guardrail reason_codes status release passport provenance_digest"
     )
     assert set(promised.split()) < set(RECOMMENDATIONS.names)
     for money in ("current_price", "recommended_price", "expected_profit", "profit_change"):
