@@ -215,7 +215,7 @@ def _known_traffic(standing: Standing, model: DemandModel, panel: Panel) -> Floa
             days = panel.periods.astype("datetime64[D]").astype(np.int64)
             waves = cycle_waves(middle_days(days, model.period_days), model.cycle_days)
             out = np.where(covered, out - waves @ np.array(standing.traffic_by_cycle), 0.0)
-    return out
+    return out * standing.traffic_scale
 
 
 def _spread_seasons(model: DemandModel, roll: _Roll) -> DemandModel:
@@ -257,7 +257,8 @@ def _recentring(standing: Standing, panel: Panel) -> Floats:
     """
     out = np.eye(standing.mean.shape[1])
     if standing.traffic_mean is not None:
-        out[0, _TRAFFIC] = mean_log_traffic(panel) - standing.traffic_mean
+        moved = mean_log_traffic(panel) - standing.traffic_mean
+        out[0, _TRAFFIC] = moved * standing.traffic_scale
     return out
 
 

@@ -16,7 +16,7 @@ from pricing.model import COEFFICIENTS, deal_signal
 from pricing.panel import Panel, Series
 from pricing.rivals import Rivals
 from simulators.contract.panel import carried
-from simulators.demand.weekdays import closed
+from simulators.demand.weekdays import by_days, closed
 
 __all__ = [
     "Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed", "priced", "rivals_among",
@@ -30,6 +30,12 @@ _REGULAR, _DEPTH, _FEATURE, _DEAL, _FEATURED = (
 _ENOUGH_SERIES = 20.0
 """Least effective number of series from which orders are a measure of visits: at most about 5 % of a price
 effect is then lost to the control."""
+
+
+_ONE_PRICE = 1e-3
+"""Prices nearer than this are one price, rounded."""
+_DAILY = 0.95
+"""From this share of days with a record on, a change of price is known to the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,39 @@ def observed(panel: Panel) -> Bools:
     out[opens, first[opens]] = False
     out[:, 0] = False
     out[:, closed(panel)] = False
+    if by_days(panel):
+        out[_in_doubt(panel)] = False
+    return out
+
+
+def _in_doubt(panel: Panel) -> Bools:
+    """Return the days around a change of price whose own price is not known, bool [N, T].
+
+    A price that is recorded only where something sold changed at some time between the last sale at the old
+    price and the first at the new one. Carried forward, it sets days without a sale at the new price against
+    the old, and price responses of products that do not sell daily shrink towards zero (measured: by a
+    quarter at one unit a day, by half at .4). What lies between says nothing, and nor do the two sales: each
+    was waited for, so that the rest counts as many sales as it has days. A product that sells on nearly all
+    days keeps the days of its changes; so does one whose prices a table records.
+    """
+    recorded = np.isfinite(panel.offered) & panel.on_sale
+    place = np.arange(recorded.shape[1], dtype=np.int64)
+    last = np.maximum.accumulate(np.where(recorded, place, -1), axis=1)
+    following = np.where(recorded, place, len(place))[:, ::-1]
+    coming = np.minimum.accumulate(following, axis=1)[:, ::-1]
+    before = np.concatenate([np.full((len(last), 1), -1, dtype=np.int64), last[:, :-1]], axis=1)
+    price = np.where(recorded, panel.offered, np.nan)
+    then = np.take_along_axis(price, np.maximum(before, 0), axis=1)
+    now = np.take_along_axis(price, np.minimum(coming, len(place) - 1), axis=1)
+    known = (before >= 0) & (coming < len(place))
+    moved = np.asarray(known & (np.abs(now - then) > _ONE_PRICE * then), dtype=np.bool_)
+    selling = (panel.on_sale & ~closed(panel)).sum(axis=1)
+    daily: Bools = np.asarray(recorded.sum(axis=1) >= _DAILY * np.maximum(selling, 1), dtype=np.bool_)
+    # The last sale at the old price is the cell before the first that waits.
+    waits = moved & ~daily[:, None]
+    out = waits.copy()
+    n, t = np.nonzero(waits)
+    out[n, before[n, t]] = True
     return out
 
 

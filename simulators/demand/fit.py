@@ -25,7 +25,13 @@ from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_popu
 from simulators.demand.drift import first_drift
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
-from simulators.demand.population import Population, first_population, update_level, update_population
+from simulators.demand.population import (
+    Population,
+    first_population,
+    shifted,
+    update_level,
+    update_population,
+)  # fmt: skip
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.seasons import Seasons, first_seasons
 from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks
@@ -248,7 +254,8 @@ def _learn(
             sizes = size_population(likelihood)
             now = replace(now, size=shrink_sizes(likelihood, sizes))
         before = now.population
-        now = _round(some, now, seasons.rest, steps=2 if done < _FIRST_ROUNDS else 1)
+        known = seasons.rest if seasons.week is None else np.zeros_like(seasons.rest)
+        now = _round(some, now, known, steps=2 if done < _FIRST_ROUNDS else 1)
         seasons, now = seasons.learned(some, now)
         some = seasons.written(bare)
         done += 1
@@ -267,7 +274,7 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
         now,
         mode=mode,
         level=found.level,
-        population=_shifted(population, _TRAFFIC, slope),
+        population=shifted(population, _TRAFFIC, slope),
         shocks=shocks,
         drift=found.drift,
         absence=_absence(some, found.absent),
@@ -341,7 +348,7 @@ def _model(
     C = len(COEFFICIENTS)
     mean, covariance = (a[..., :C] for a in summarise(evidence, found))
     covariance = covariance[:, :C]
-    visits = float(found.population.mean[_TRAFFIC]) * seasons.rest
+    visits = float(found.population.mean[_TRAFFIC]) * seasons.measured
     ahead = outlook(found.shocks, visits, evidence.period_days)
     mean[:, 0] += ahead.lift[evidence.category] + np.log1p(-found.absence)
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
@@ -488,10 +495,3 @@ def _distance(before: Population, after: Population) -> float:
     mean = np.abs(after.mean - before.mean).max()
     spread = np.abs(np.sqrt(np.diag(after.covariance)) - np.sqrt(np.diag(before.covariance))).max()
     return float(max(mean, spread))
-
-
-def _shifted(population: Population, column: int, by: float) -> Population:
-    mean, category_mean = population.mean.copy(), population.category_mean.copy()
-    mean[column] += by
-    category_mean[:, column] += by
-    return replace(population, mean=mean, category_mean=category_mean)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pricing.arrays import Floats, Ints
 
-__all__ = ["Population", "first_population", "update_level", "update_population"]
+__all__ = ["Population", "first_population", "shifted", "update_level", "update_population"]
 
 _PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0])
 _PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 2.0, 1.0])
@@ -222,3 +222,11 @@ def update_level(level: Floats, variance: Floats, category: Ints, old: Populatio
 def _floored(covariance: Floats) -> Floats:
     short = np.maximum(_SD_FLOOR[: len(covariance)] ** 2 - np.diag(covariance), 0.0)
     return covariance + np.diag(short + 1e-6)
+
+
+def shifted(population: Population, column: int, by: float) -> Population:
+    """Return the population with every mean of one coefficient moved."""
+    mean, category_mean = population.mean.copy(), population.category_mean.copy()
+    mean[column] += by
+    category_mean[:, column] += by
+    return replace(population, mean=mean, category_mean=category_mean)

@@ -8,7 +8,9 @@ from pricing.arrays import Floats
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.demand.cycles import Cycle, first_cycle, split_cycle
+from simulators.demand.population import shifted
 from simulators.demand.posterior import Evidence, Parameters
+from simulators.demand.shocks import split_traffic
 from simulators.demand.weekdays import Week, first_week, split_week
 
 __all__ = ["Seasons", "first_seasons"]
@@ -52,15 +54,30 @@ class Seasons:
 
     def learned(self, evidence: Evidence, now: Parameters) -> tuple[Seasons, Parameters]:
         """Return what the shocks say of the calendar, and the parameters that leaves."""
-        coefficient = float(now.population.mean[_TRAFFIC])
-        week, cycle, shocks, mode = self.week, self.cycle, now.shocks, now.mode
+        week, cycle = self.week, self.cycle
         if week is not None:
-            shocks, week, lift = split_week(shocks, week, coefficient)
-            mode = mode.copy()
-            mode[:, 0] += mode[:, _TRAFFIC] * lift[evidence.category]
+            week, now = _with_week(week, self.rest, evidence, now)
         if cycle is not None:
-            shocks, cycle = split_cycle(shocks, cycle)
-        return replace(self, week=week, cycle=cycle), replace(now, mode=mode, shocks=shocks)
+            shocks, cycle = split_cycle(now.shocks, cycle)
+            now = replace(now, shocks=shocks)
+        return replace(self, week=week, cycle=cycle), now
+
+    @property
+    def measured(self) -> Floats:
+        """float64 [T]; log traffic beyond the calendar, as it stands in the regressors."""
+        return self.rest if self.week is None else self.week.scale * self.rest
+
+
+def _with_week(week: Week, rest: Floats, evidence: Evidence, now: Parameters) -> tuple[Week, Parameters]:
+    """Let the week learn from the shocks. Demand follows its traffic one for one, on average over series."""
+    off = 1.0 - float(now.population.mean[_TRAFFIC])
+    shocks, slope = split_traffic(now.shocks, week.scale * rest)
+    shocks, moved, lift = split_week(shocks, replace(week, scale=week.scale * (1.0 + slope)))
+    mode = now.mode.copy()
+    mode[:, _TRAFFIC] += off
+    mode[:, 0] += mode[:, _TRAFFIC] * lift[evidence.category]
+    population = shifted(now.population, _TRAFFIC, off)
+    return moved, replace(now, mode=mode, population=population, shocks=shocks)
 
 
 def first_seasons(panel: Panel, period_days: int, categories: int, traffic: Floats) -> Seasons:

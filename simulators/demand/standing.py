@@ -61,6 +61,8 @@ class Standing:
     traffic_by_cycle
         Coefficients of the waves of the model's `cycle_days` in what that leaves of log traffic; empty
         without.
+    traffic_scale
+        What log traffic is multiplied by before it enters; 1 where periods are weeks.
     """
 
     mean: Floats
@@ -73,6 +75,7 @@ class Standing:
     periods: int
     traffic_by_weekday: tuple[float, ...] = ()
     traffic_by_cycle: tuple[float, ...] = ()
+    traffic_scale: float = 1.0
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same state gives the same bytes."""
@@ -99,8 +102,10 @@ class Standing:
 
 
 _ARRAYS = ("mean", "covariance", "prior_covariance")
-_FACTS = ("period_variance", "traffic_slope", "traffic_mean", "periods", "traffic_by_weekday",
-          "traffic_by_cycle")  # fmt: skip
+_FACTS = (
+    "period_variance", "traffic_slope", "traffic_mean", "periods", "traffic_by_weekday", "traffic_by_cycle",
+    "traffic_scale",
+)  # fmt: skip
 
 
 def standing(evidence: Evidence, found: Parameters, panel: Panel, seasons: Seasons) -> Standing:
@@ -115,10 +120,8 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel, seasons: Seaso
     seasons
         From what the fit measured traffic.
     """
-    traffic = log_traffic(panel)
-    by_day: tuple[float, ...] = ()
-    if seasons.week is not None:
-        by_day = tuple(float(value) for value in weekday_means(panel, traffic))
+    traffic, week = log_traffic(panel), seasons.week
+    by_day = () if week is None else tuple(float(value) for value in weekday_means(panel, traffic))
     shared = outlook(found.shocks, np.zeros(len(panel.periods)), evidence.period_days)
     means: list[Floats] = []
     covariances: list[Floats] = []
@@ -140,6 +143,7 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel, seasons: Seaso
         len(panel.periods),
         by_day,
         () if seasons.cycle is None else tuple(float(value) for value in seasons.cycle.traffic),
+        1.0 if week is None else week.scale,
     )
 
 

@@ -27,13 +27,13 @@ _FIRST_SPREAD = 0.04
 _SPREAD_FLOOR = 1e-4
 _CERTAIN_UNITS = 10.0
 """Where ten units are usual, a day without any has a chance below one in ten thousand: the shop was shut."""
-_LEAST_COEFFICIENT = 0.3
+_FIRST_SCALE = 0.7
 _LARGEST_STEP = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """Expected log traffic by weekday, Monday first.
+    """Expected log traffic by weekday, Monday first, in units in which demand follows it one for one.
 
     Attributes
     ----------
@@ -41,6 +41,8 @@ class Week:
         float64 [7].
     category
         float64 [G, 7]; on top of it.
+    scale
+        float; of the log traffic beyond the weekday, in the same units.
     spread
         float; variance of the categories' own log effects.
     day
@@ -51,6 +53,7 @@ class Week:
 
     shop: Floats
     category: Floats
+    scale: float
     spread: float
     day: Ints
     open: Bools
@@ -71,7 +74,7 @@ class Week:
         rest
             float64 [T]; what is known of the log traffic beyond the weekday.
         """
-        out: Floats = (self.shop + self.category)[category][:, self.day] + rest
+        out: Floats = (self.shop + self.category)[category][:, self.day] + self.scale * rest
         return out
 
 
@@ -112,7 +115,8 @@ def first_week(panel: Panel, categories: int, traffic: Floats) -> tuple[Week | N
     day, selling = weekday(panel.periods), ~closed(panel)
     shop = weekday_means(panel, traffic)
     rest = np.where(selling, traffic - shop[day], 0.0)
-    return Week(shop, np.zeros((categories, DAYS)), _FIRST_SPREAD, day, selling), rest
+    own = np.zeros((categories, DAYS))
+    return Week(_FIRST_SCALE * shop, own, _FIRST_SCALE, _FIRST_SPREAD, day, selling), rest
 
 
 def weekday_means(panel: Panel, traffic: Floats) -> Floats:
@@ -123,7 +127,7 @@ def weekday_means(panel: Panel, traffic: Floats) -> Floats:
     return out
 
 
-def split_week(shocks: Shocks, week: Week, coefficient: float) -> tuple[Shocks, Week, Floats]:
+def split_week(shocks: Shocks, week: Week) -> tuple[Shocks, Week, Floats]:
     """Move what the weekday explains of the shocks into the expected traffic, as far as days are many.
 
     Given the sum of a weekday's effect and its days' shocks, the most likely effect of n days is n / (n +
@@ -135,34 +139,36 @@ def split_week(shocks: Shocks, week: Week, coefficient: float) -> tuple[Shocks, 
         Of T periods and G categories.
     week
         As it was.
-    coefficient
-        Mean coefficient of log traffic: an effect is that times the traffic.
 
     Returns
     -------
     The shocks that are left, the new week with a mean multiplier of one, and how far each category's traffic
-    was moved to that end, float64 [G]; the levels take it up.
+    was lowered to that end, float64 [G]; the levels take it up.
     """
-    scale = max(coefficient, _LEAST_COEFFICIENT)
-    day, count = week.day, np.bincount(week.day[week.open], minlength=DAYS).astype(np.float64)
-    some = np.maximum(count, 1.0)
-    before, own = scale * week.shop, scale * week.category
-    mean = np.bincount(day, weights=np.where(week.open, shocks.period, 0.0), minlength=DAYS) / some
-    shop = count / (count + shocks.shop.variance[0] / _SHOP_VARIANCE) * (before + mean)
-    shop = before + np.clip(shop - before, -_LARGEST_STEP, _LARGEST_STEP)
-    period = shocks.period - np.where(week.open, (shop - before)[day], 0.0)
-    category, effects, spread = shocks.category, own, week.spread
+    count = np.bincount(week.day[week.open], minlength=DAYS).astype(np.float64)
+    mean = _weekday_mean(shocks.period[None], week)[0]
+    share = count / (count + shocks.shop.variance[0] / _SHOP_VARIANCE)
+    shop = _stepped(week.shop, share * (week.shop + mean))
+    period = shocks.period - np.where(week.open, (shop - week.shop)[week.day], 0.0)
+    category, own, spread = shocks.category, week.category, week.spread
     if len(own) > 1:
-        v = shocks.categories.variance[:, None]
-        means = np.stack(
-            [np.bincount(day, weights=np.where(week.open, row, 0.0), minlength=DAYS) for row in category]
-        )
-        share = count / (count + v / spread)
-        effects = share * (own + means / some)
-        effects = own + np.clip(effects - own, -_LARGEST_STEP, _LARGEST_STEP)
-        category = category - np.where(week.open, (effects - own)[:, day], 0.0)
-        spread = max(float((effects**2 + spread * (1.0 - share)).mean()), _SPREAD_FLOOR)
-    seen = count > 0.0
-    lift = np.log(np.exp((shop + effects)[:, seen]).mean(axis=1)) / scale
-    moved = replace(week, shop=shop / scale, category=effects / scale - lift[:, None], spread=spread)
+        share = count / (count + shocks.categories.variance[:, None] / spread)
+        own = _stepped(own, share * (own + _weekday_mean(category, week)))
+        category = category - np.where(week.open, (own - week.category)[:, week.day], 0.0)
+        spread = max(float((own**2 + spread * (1.0 - share)).mean()), _SPREAD_FLOOR)
+    lift = np.log(np.exp((shop + own)[:, count > 0.0]).mean(axis=1))
+    moved = replace(week, shop=shop, category=own - lift[:, None], spread=spread)
     return replace(shocks, period=period, category=category), moved, lift
+
+
+def _weekday_mean(values: Floats, week: Week) -> Floats:
+    """Return means of values [G, T] over the open days of each weekday, float64 [G, 7]."""
+    count = np.maximum(np.bincount(week.day[week.open], minlength=DAYS), 1)
+    kept = np.where(week.open, values, 0.0)
+    out: Floats = np.stack([np.bincount(week.day, weights=row, minlength=DAYS) for row in kept]) / count
+    return out
+
+
+def _stepped(old: Floats, new: Floats) -> Floats:
+    out: Floats = old + np.clip(new - old, -_LARGEST_STEP, _LARGEST_STEP)
+    return out
