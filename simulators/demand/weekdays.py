@@ -27,6 +27,7 @@ _FIRST_SPREAD = 0.04
 _SPREAD_FLOOR = 1e-4
 _CERTAIN_UNITS = 10.0
 """Where ten units are usual, a day without any has a chance below one in ten thousand: the shop was shut."""
+_CERTAIN_WEEKDAY = 50.0
 _FIRST_SCALE = 0.7
 _LARGEST_STEP = 0.5
 
@@ -91,8 +92,8 @@ def by_days(panel: Panel) -> bool:
 def closed(panel: Panel) -> Bools:
     """Return on which days the shop was shut, bool [T]; by weeks on none.
 
-    No table says so. A day without a single sale was one if the shop never sells on that weekday, or sells
-    at least ten units on it otherwise.
+    No table says so. A day without a single sale was one if the shop otherwise sells at least ten units on
+    that weekday, or never sells on it though other days of as many weeks bring fifty.
     """
     total = np.where(panel.on_sale, panel.units, 0.0).sum(axis=0)
     none = total <= 0.0
@@ -101,7 +102,9 @@ def closed(panel: Panel) -> Bools:
     day = weekday(panel.periods)
     selling = np.bincount(day[~none], minlength=DAYS)
     usual = np.bincount(day, weights=total, minlength=DAYS) / np.maximum(selling, 1)
-    shut = (selling == 0) | (usual >= _CERTAIN_UNITS)
+    mean = float(total.sum()) / max(int((~none).sum()), 1)
+    never = (selling == 0) & (mean * np.bincount(day, minlength=DAYS) >= _CERTAIN_WEEKDAY)
+    shut = never | (usual >= _CERTAIN_UNITS)
     return np.asarray(none & shut[day], dtype=np.bool_)
 
 

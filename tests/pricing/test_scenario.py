@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pricing.directed import Directed, index_target, latent_target, latent_width
 from pricing.errors import DataError, UsageError
 from pricing.guardrails import GuardrailSettings
+from pricing.model import DemandModel
 from pricing.scenario import Scenario
 from pricing.transition import State
 from simulators.worlds import toy_scenario
@@ -74,3 +77,22 @@ def test_a_latent_of_one_is_the_largest_move() -> None:
     np.testing.assert_allclose(np.exp(target[0, 0]), 0.8 * scenario.catalogue.price[0])
     np.testing.assert_allclose(np.exp(target[0, 1:]), scenario.catalogue.price[1:])
     assert latent_width(GuardrailSettings(max_change=1.0)) == latent_width(GuardrailSettings(max_change=0.5))
+
+
+def test_by_days_each_weekday_brings_the_traffic_expected_of_it() -> None:
+    """1970-01-01 was a Thursday: of days 3 to 6, Monday is busy and on Tuesday the shop was never open."""
+    scenario, model = PLAIN
+    week = np.zeros((int(model.category.max()) + 1, 7))
+    week[:, 0], week[:, 1] = 0.7, np.nan
+    daily = replace(model, weekday=week, period_days=1)
+    made = Scenario.of(
+        daily, scenario.guardrails, horizon=4, first_day=3, conditions=(scenario.conditions[0],) * 4
+    )
+    assert [set(c.traffic.tolist()) for c in made.conditions] == [{0.0}, {0.7}, {-4.0}, {0.0}]
+    rows = np.arange(len(model.series))
+    assert np.isnan(daily.traffic_on(rows, np.array(5))).all()
+    assert model.traffic_on(rows[:, None], np.arange(3)).tolist() == [[0.0] * 3] * len(rows)
+    back = DemandModel.from_bytes(daily.to_bytes())
+    assert back.weekday is not None
+    np.testing.assert_array_equal(back.weekday, week)
+    assert DemandModel.from_bytes(model.to_bytes()).weekday is None
