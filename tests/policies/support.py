@@ -15,6 +15,7 @@ from pricing.executor import Progress
 from pricing.guardrails import Guardrails, GuardrailSettings
 from pricing.menu import Menu
 from pricing.panel import Series
+from pricing.rivals import Rivals
 from pricing.scenario import Scenario
 from pricing.situation import Situation
 from pricing.transition import State
@@ -93,12 +94,14 @@ def a_scenario(
     zero = np.zeros(count)
     beliefs = DemandParameters(
         level=np.log(units) + zero, regular=elasticity + zero, depth=zero - 2.0, lag=lag + zero, feature=zero,
-        display=zero, traffic=zero, gain=gain + zero, loss=loss + zero, dispersion=zero + 5.0,
+        display=zero, traffic=zero, deal=zero, featured_depth=zero, rivals=zero, spill=zero,
+        gain=gain + zero, loss=loss + zero, dispersion=zero + 5.0, absence=zero,
         log_reference=np.log(catalogue.price.astype(np.float64)),
     )  # fmt: skip
     menu = Menu.of(ladder, np.ones(ladder.shape, dtype=np.bool_))
     return Scenario(
         guardrails=Guardrails(catalogue, menu, settings), beliefs=beliefs, elasticity_sd=zero + 0.2,
+        rivals=Rivals.none(count),
         conditions=(Conditions.plain(count),) * horizon, receipts=np.zeros((horizon, count)),
         first_day=20458, memory=memory,
     )  # fmt: skip
@@ -110,14 +113,14 @@ def opening(scenario: Scenario, batch: int = 1) -> tuple[Situation, Bools]:
 
 
 def certain_world(scenario: Scenario, worlds: int = 1) -> Worlds:
-    """Worlds that are exactly what is believed, without shared shocks."""
-    d = scenario.beliefs
+    """Worlds that are exactly what is believed, without shared shocks; rivals sell for themselves there."""
+    d = replace(scenario.beliefs, spill=np.zeros(len(scenario.catalogue)))
     spread = {
         n: np.repeat(getattr(d, n)[None], worlds, axis=0) for n in DemandParameters.__dataclass_fields__
     }
     return Worlds(
         DemandParameters(**spread), np.zeros(worlds), np.zeros((worlds, 1)),
-        np.zeros(len(scenario.catalogue), dtype=np.int64), scenario.memory,
+        np.zeros(len(scenario.catalogue), dtype=np.int64), scenario.rivals, scenario.memory,
     )  # fmt: skip
 
 

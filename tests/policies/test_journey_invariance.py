@@ -139,10 +139,13 @@ def _stack(first: Catalogue, second: Catalogue) -> Catalogue:
 def _models(first: DemandModel, second: DemandModel) -> DemandModel:
     by_series = (
         "mean factor dispersion reference_price support_low support_high depth_low identified_by category"
+        " rival_weight rival_outside_weight"
     )
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in by_series.split()
     }
+    there = np.where(second.rival_group >= 0, second.rival_group + first.rival_group.max() + 1, -1)
+    arrays["rival_group"] = np.concatenate([first.rival_group, there])
     return replace(first, series=_join(first.series, second.series), **arrays)
 
 

@@ -186,7 +186,7 @@ def test_resolve_plans_with_its_draws_and_waits_for_a_promotion() -> None:
     draws = several(scenario.beliefs, np.array([-1.2, 1.2]))
     assert _first(Resolve.of(scenario, Drawn(scenario.catalogue.keys, draws)), scenario)[0] == 0
     scarce = a_scenario([200], [100], [15.0], _LADDER, 2)
-    busy = Conditions(*(np.array([x]) for x in (0.0, 0.0, 0.0, 0.0)))
+    busy = Conditions(*(np.array([x]) for x in (0.0,) * 5))
     crowd = replace(busy, traffic=np.array([1.0]))
     eager = replace(scarce.beliefs, traffic=np.array([1.0]))
     later = replace(scarce, conditions=(busy, crowd), beliefs=eager)

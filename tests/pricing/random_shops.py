@@ -112,6 +112,7 @@ def demand(rng: np.random.Generator, shop: Catalogue) -> DemandParameters:
     n = len(shop)
     draw = {f.name: rng.normal(0.0, 0.2, n) for f in fields(DemandParameters)}
     draw |= {"level": rng.normal(2.0, 1.0, n), "regular": rng.uniform(-4.0, -0.5, n)}
+    draw |= {"spill": draw["spill"] * shop.price}
     return DemandParameters(**draw | {"dispersion": np.full(n, 5.0), "log_reference": np.log(shop.price)})
 
 
@@ -143,6 +144,7 @@ def situation(rng: np.random.Generator, shop: Catalogue, menu: Menu, batch: int)
             feature=rng.random((batch, n)),
             display=rng.random((batch, n)),
             traffic=np.full((batch, n), 0.1),
+            rivals=rng.normal(0.0, 0.1, (batch, n)),
         ),
         beliefs=beliefs,
         elasticity_sd=rng.uniform(0.1, 0.6, (n,)),

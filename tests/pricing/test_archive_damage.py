@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pricing.archive import digest, pack, unpack
 from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError, DataError
-from pricing.model import DemandModel
+from pricing.model import COEFFICIENTS, DemandModel
 from tests.pricing.small_shop import catalogue
 from tests.pricing.test_archive import model
 
+C = len(COEFFICIENTS)
 _HEAD = '{"kind": "thing", "version": 1, "meta": {}}'
 
 
@@ -219,19 +220,19 @@ def test_a_zero_cost_and_a_limit_of_every_kind_are_fine() -> None:
 
 
 def test_a_demand_model_lacks_nothing_and_has_nothing_more() -> None:
-    arrays, meta = unpack("demand-model", 1, model(3).to_bytes())
-    assert DemandModel.from_bytes(pack("demand-model", 1, arrays, meta)).to_bytes() == model(3).to_bytes()
+    arrays, meta = unpack("demand-model", 2, model(3).to_bytes())
+    assert DemandModel.from_bytes(pack("demand-model", 2, arrays, meta)).to_bytes() == model(3).to_bytes()
     for name in arrays:
         less = {key: array for key, array in arrays.items() if key != name}
         with pytest.raises(ArtifactError, match=name):
-            DemandModel.from_bytes(pack("demand-model", 1, less, meta))
+            DemandModel.from_bytes(pack("demand-model", 2, less, meta))
     for name in meta:
         with pytest.raises(ArtifactError, match="demand-model"):
             DemandModel.from_bytes(
-                pack("demand-model", 1, arrays, {k: v for k, v in meta.items() if k != name})
+                pack("demand-model", 2, arrays, {k: v for k, v in meta.items() if k != name})
             )
     with pytest.raises(ArtifactError, match="colour"):
-        DemandModel.from_bytes(pack("demand-model", 1, arrays, {**meta, "colour": "red"}))
+        DemandModel.from_bytes(pack("demand-model", 2, arrays, {**meta, "colour": "red"}))
     assert json.loads(json.dumps(meta)) == meta
 
 
@@ -258,7 +259,7 @@ def test_a_draw_is_the_same_bits_in_any_company(some: list[int], first: int, cou
 def test_draws_have_the_mean_and_the_covariance_of_the_posterior() -> None:
     rng = np.random.default_rng(4)
     whole = model(1)
-    factor = np.tril(rng.normal(size=(1, 7, 7)))
+    factor = np.tril(rng.normal(size=(1, C, C)))
     whole = DemandModel(
         **{n: getattr(whole, n) for n in DemandModel.__dataclass_fields__} | {"factor": factor}
     )

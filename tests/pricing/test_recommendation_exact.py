@@ -157,7 +157,8 @@ def _by_hand(here: Situation, draws: DemandParameters, d: int, run: int, series:
         logs = (
             p["level"] + p["regular"] * (math.log(price) - p["log_reference"]) + p["depth"] * c["depth"]
             + p["lag"] * (float(state.lag[run, series]) - p["log_reference"]) + p["feature"] * c["feature"]
-            + p["display"] * c["display"] + p["traffic"] * c["traffic"]
+            + p["display"] * c["display"] + p["traffic"] * c["traffic"] + p["rivals"] * c["rivals"]
+            + p["deal"] * (1 - math.exp(50 * c["depth"])) + p["featured_depth"] * c["feature"] * c["depth"]
             + (p["loss"] if gap > 0 else p["gain"]) * gap
         )  # fmt: skip
         shelf = price * math.exp(c["depth"])
@@ -166,7 +167,8 @@ def _by_hand(here: Situation, draws: DemandParameters, d: int, run: int, series:
         )
         margin = float(shop.net_share[series]) * shelf - float(shop.unit_cost[series]) - fees
         units = min(math.exp(logs), float(state.stock[run, series]))
-        out.append(units * margin * (1 - float(shop.return_rate[series])))
+        spill = p["spill"] * math.log(price / int(shop.price[series]))
+        out.append(units * margin * (1 - float(shop.return_rate[series])) + spill)
     return out
 
 

@@ -9,6 +9,7 @@ from pricing.directed import Directed, index_target, latent_target, latent_width
 from pricing.errors import DataError, UsageError
 from pricing.guardrails import GuardrailSettings
 from pricing.model import DemandModel
+from pricing.rivals import Rivals
 from pricing.scenario import Scenario
 from pricing.transition import State
 from simulators.worlds import toy_scenario
@@ -37,10 +38,12 @@ def test_base_profit_by_hand() -> None:
     rules = guardrails(shop)
     plan = PLAIN[0].conditions[0]
     two = type(plan)(*(np.zeros(2) for _ in range(4)))
-    scenario = Scenario(rules, beliefs(shop), np.zeros(2), (two,), np.zeros((1, 2)), 0)
+    scenario = Scenario(rules, beliefs(shop), np.zeros(2), Rivals.none(2), (two,), np.zeros((1, 2)), 0)
     assert scenario.base_profit == pytest.approx(10 * 50 + 10 * 10)
     losing = catalogue([100, 60], unit_cost=[101, 60])
-    poor = Scenario(guardrails(losing), beliefs(losing), np.zeros(2), (two,), np.zeros((1, 2)), 0)
+    poor = Scenario(
+        guardrails(losing), beliefs(losing), np.zeros(2), Rivals.none(2), (two,), np.zeros((1, 2)), 0
+    )
     assert poor.base_profit == pytest.approx(10.0)
 
 

@@ -24,6 +24,10 @@ def parameters(rng: np.random.Generator) -> DemandParameters:
         feature=rng.uniform(0.0, 0.5, N),
         display=rng.uniform(0.0, 0.5, N),
         traffic=np.ones(N),
+        deal=rng.uniform(0.0, 0.3, N),
+        featured_depth=rng.uniform(-1.0, 0.0, N),
+        rivals=rng.uniform(0.0, 1.0, N),
+        spill=rng.normal(0.0, 50.0, N),
         gain=rng.uniform(-1.0, 0.0, N),
         loss=rng.uniform(-2.0, 0.0, N),
         dispersion=np.full(N, 5.0),
@@ -33,7 +37,7 @@ def parameters(rng: np.random.Generator) -> DemandParameters:
 
 def plan(rng: np.random.Generator) -> list[Conditions]:
     return [
-        Conditions(-rng.uniform(0.0, 0.3, N), rng.random(N), rng.random(N), rng.normal(0.0, 0.1, N))
+        Conditions(-rng.uniform(0.0, 0.3, N), *rng.random((2, N)), *rng.normal(0.0, 0.1, (2, N)))
         for _ in range(T)
     ]
 

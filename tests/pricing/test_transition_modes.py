@@ -19,6 +19,10 @@ from tests.pricing.small_shop import beliefs, catalogue
 
 _SHOP = catalogue((100,), net_share=1 / 1.21, fee_share=0.03, fee_unit=2, return_rate=0.1, unit_cost=40)
 _NOW = np.log([100.0])
+_EVERY = {
+    "lag": 0.3, "gain": -0.4, "loss": -0.9, "depth": -3.0, "feature": 0.5, "display": 0.2, "traffic": 1.0,
+    "deal": 0.25, "featured_depth": -0.7, "rivals": 0.9, "spill": 40.0,
+}  # fmt: skip
 _NOTHING = Cotangent(*(np.zeros(1) for _ in range(4)))
 
 
@@ -38,14 +42,14 @@ class _Mode:
     promoted: bool
 
     def arguments(self) -> tuple[DemandParameters, dict[str, Floats], Conditions]:
-        d = _demand(lag=0.3, gain=-0.4, loss=-0.9, depth=-3.0, feature=0.5, display=0.2, traffic=1.0)
+        d = _demand(**_EVERY)
         state = {
             "log_price": _NOW + 0.03,
             "stock": np.array([1.0 if self.short else 1e4]),
             "reference": _NOW + (-0.2 if self.above else 0.2),
             "lag": _NOW - 0.05,
         }
-        plan = Conditions(*(np.array([x]) for x in (-0.1, 0.6, 0.3, 0.05)))
+        plan = Conditions(*(np.array([x]) for x in (-0.1, 0.6, 0.3, 0.05, -0.04)))
         return d, state, plan if self.promoted else Conditions.plain(1)
 
 
@@ -80,8 +84,8 @@ def test_each_derivative_in_each_mode(mode: _Mode, out: str) -> None:
 
 def test_a_step_in_plain_arithmetic() -> None:
     """Every effect at once, written out with math.exp."""
-    d = _demand(lag=0.3, gain=-0.4, loss=-0.9, depth=-3.0, feature=0.5, display=0.2, traffic=1.0)
-    plan = Conditions(*(np.array([x]) for x in (math.log(0.8), 0.6, 0.3, 0.05)))
+    d = _demand(**_EVERY)
+    plan = Conditions(*(np.array([x]) for x in (math.log(0.8), 0.6, 0.3, 0.05, -0.04)))
     taken = step(d, _SHOP, np.log([110.0]), np.array([3.0]), np.log([100.0]), np.log([105.0]), plan, 0.75)
     units = math.exp(
         2.0
@@ -91,6 +95,9 @@ def test_a_step_in_plain_arithmetic() -> None:
         + 0.5 * 0.6
         + 0.2 * 0.3
         + 0.05
+        + 0.25 * (1.0 - 0.8**50)
+        - 0.7 * 0.6 * math.log(0.8)
+        - 0.9 * 0.04
         - 0.4 * math.log(88 / 100)
     )
     assert taken.units[0] == pytest.approx(units)
@@ -99,7 +106,8 @@ def test_a_step_in_plain_arithmetic() -> None:
     assert taken.shelf[0] == pytest.approx(88.0)
     kept = 0.9 * (88 / 1.21 - 40 - 2 - 0.03 * 88)
     assert taken.margin[0] == pytest.approx(kept)
-    assert taken.profit[0] == pytest.approx(3 * kept) == reward(_SHOP, taken.shelf, taken.sold)[0]
+    assert reward(_SHOP, taken.shelf, taken.sold)[0] == pytest.approx(3 * kept)
+    assert taken.profit[0] == pytest.approx(3 * kept + 40.0 * math.log(110 / 100))  # rivals gain as well
     assert math.exp(taken.reference[0]) == pytest.approx(100**0.75 * 88**0.25)
     assert math.exp(taken.lag[0]) == pytest.approx(88.0)
 
@@ -190,7 +198,7 @@ def test_leading_axes_are_only_copies(seed: int, worlds: int, batch: int) -> Non
     names = DemandParameters.__dataclass_fields__
     d = DemandParameters(**{n: rng.normal(0.0, 0.3, (worlds, 1, 2)) for n in names})
     logs, stock, reference, lag = (rng.normal(4.6, 0.2, (batch, 2)) for _ in range(4))
-    plan = Conditions(*(rng.uniform(-0.2, 0.0, 2) for _ in range(4)))
+    plan = Conditions(*(rng.uniform(-0.2, 0.0, 2) for _ in range(5)))
     whole = step(d, shop, logs, stock, reference, lag, plan, 0.6)
     after = Cotangent(*(rng.normal(size=(worlds, batch, 2)) for _ in range(4)))
     back = pullback(whole, d, shop, 0.6, 0.5, after)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Floats
-from pricing.model import COEFFICIENTS
 from pricing.panel import Panel, Series
 
-MEAN = np.array([1.0, -1.0, -1.8, 0.4, 0.5, 0.1, 0.8])
-SPREAD = np.array([0.8, 0.4, 0.4, 0.15, 0.15, 0.1, 0.2])
+MEAN = np.array([1.0, -1.0, -1.8, 0.4, 0.5, 0.1, 0.8, 0.0, 0.0, 0.0])
+SPREAD = np.array([0.8, 0.4, 0.4, 0.15, 0.15, 0.1, 0.2, 0.0, 0.0, 0.0])
 PERIODS = 60
 
 
@@ -24,11 +23,22 @@ class Truth:
     log_mean: Floats
 
 
-def make(series: int, seed: int, *, level: float = 1.0, record_always: bool = True) -> Truth:
+def make(
+    series: int,
+    seed: int,
+    *,
+    level: float = 1.0,
+    record_always: bool = True,
+    rivals: float = 0.0,
+    shelf: int = 0,
+) -> Truth:
+    """Draw a shop; where `shelf` is given, every so many neighbours are substitutes of elasticity `rivals`."""
     rng = np.random.default_rng(seed)
     mean = MEAN.copy()
-    mean[0] = level
-    b = mean + SPREAD * rng.standard_normal((series, len(COEFFICIENTS)))
+    mean[[0, 9]] = level, rivals
+    differ = SPREAD > 0.0
+    b = np.tile(mean, (series, 1))
+    b[:, differ] += SPREAD[differ] * rng.standard_normal((series, int(differ.sum())))
     reference = rng.integers(200, 900, series).astype(np.float64)
     steps = rng.integers(0, 4, (series, PERIODS // 10))
     regular = np.rint(reference[:, None] * (0.9 + 0.1 * np.repeat(steps, 10, axis=1)))
@@ -52,6 +62,13 @@ def make(series: int, seed: int, *, level: float = 1.0, record_always: bool = Tr
         + b[:, 6:7] * V
         + 0.05 * rng.standard_normal(PERIODS)
     )
+    place = np.arange(series) // shelf if shelf else np.full(series, -1)
+    for one in np.unique(place[place >= 0]):
+        # Leave-one-out means of log prices, weighted by usual sales, the long way.
+        for i in np.flatnonzero(place == one):
+            others = np.flatnonzero((place == one) & (np.arange(series) != i))
+            weight = np.exp(b[others, 0])
+            eta[i] += b[i, 9] * (weight @ np.log(offered[others] / at[others])) / weight.sum()
     units = rng.poisson(rng.gamma(4.0, np.exp(eta) / 4.0)).astype(np.float64)
     unknown = (units == 0.0) & (not record_always)
     names = tuple(f"p{i:04d}" for i in range(series))
@@ -60,7 +77,7 @@ def make(series: int, seed: int, *, level: float = 1.0, record_always: bool = Tr
             names,
             ("all",) * series,
             tuple(f"c{i % 4}" for i in range(series)),
-            ("",) * series,
+            tuple(f"s{one}" if shelf else "" for one in place),
             ("",) * series,
         ),
         periods=np.datetime64("2024-01-01") + 7 * np.arange(PERIODS),

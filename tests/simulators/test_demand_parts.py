@@ -14,6 +14,7 @@ from pricing.arrays import Floats
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
+from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, log_traffic, observed
 from simulators.demand.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
 from simulators.demand.drift import Drift
@@ -46,13 +47,14 @@ def _panel(offered: list[float], regular: list[float] | None = None) -> Panel:
 def test_regressors_by_hand() -> None:
     panel = _panel([100.0, 80.0, NAN, 90.0], [100.0, 100.0, NAN, 120.0])
     panel = replace(panel, feature=np.array([[0.0, 1.0, 0.0, 0.5]]), display=np.array([[0.0, 0.0, 0.2, 0.0]]))
-    made = design(panel, np.array([100.0]), np.array([0.0, 0.1, -0.1, 0.0]), 7)
+    made = design(panel, np.array([100.0]), np.array([0.0, 0.1, -0.1, 0.0]), 7, Rivals.none(1))
     log = np.log
     expected = [
-        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [1.0, 0.0, log(0.8), 1.0, 0.0, 0.0, 0.1],
-        [1.0, 0.0, log(0.8), 0.0, 0.2, log(0.8), -0.1],  # the gap carries 80 off 100 forward
-        [1.0, log(1.2), log(0.75), 0.5, 0.0, log(0.8), 0.0],
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, 0.0, log(0.8), 1.0, 0.0, 0.0, 0.1, 1.0 - 0.8**50, log(0.8), 0.0],
+        # The gap carries 80 off 100 forward.
+        [1.0, 0.0, log(0.8), 0.0, 0.2, log(0.8), -0.1, 1.0 - 0.8**50, 0.0, 0.0],
+        [1.0, log(1.2), log(0.75), 0.5, 0.0, log(0.8), 0.0, 1.0 - 0.75**50, 0.5 * log(0.75), 0.0],
     ]
     np.testing.assert_allclose(made.X[0], expected, atol=1e-12)
     np.testing.assert_array_equal(made.offset, 0.0)
@@ -66,7 +68,7 @@ def test_a_regular_price_below_the_shelf_price_is_read_as_equal() -> None:
 def test_exposure_is_days_times_stock() -> None:
     panel = _panel([100.0, 100.0, 100.0])
     panel = replace(panel, days=np.array([7, 3, 7]), in_stock=np.array([[1.0, 1.0, 0.5]]))
-    made = design(panel, np.array([100.0]), np.zeros(3), 7)
+    made = design(panel, np.array([100.0]), np.zeros(3), 7, Rivals.none(1))
     np.testing.assert_allclose(np.exp(made.offset), [[1.0, 3.0 / 7.0, 0.5]])
 
 
@@ -149,7 +151,8 @@ def _converged(
 def test_population_of_noisy_estimates_is_recovered() -> None:
     rng = np.random.default_rng(4)
     n = 1500
-    mean, sd = np.array([0.5, -1.0, -2.0, 0.3, 0.4, 0.1, 0.7]), np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3])
+    mean = np.array([0.5, -1.0, -2.0, 0.3, 0.4, 0.1, 0.7, 0.2, -0.4, 0.3])
+    sd = np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3])
     error = np.full((n, C), 0.7)
     error[:, 0] = 0.2
     estimate = mean + sd * rng.standard_normal((n, C)) + error * rng.standard_normal((n, C))
@@ -170,7 +173,7 @@ def test_one_round_moves_the_mean_where_plain_averages_would_crawl() -> None:
 
 def test_levels_follow_thin_series_without_touching_price_responses() -> None:
     rng = np.random.default_rng(2)
-    old = first_population(np.zeros(10), 2, 7)
+    old = first_population(np.zeros(10), 2, C)
     level = np.concatenate([rng.normal(-2.0, 0.5, 500), rng.normal(0.0, 0.5, 500)])
     category = np.repeat([0, 1], 500)
     new = old
@@ -267,12 +270,15 @@ def test_prices_inside_support_to_the_nearest_minor_unit() -> None:
 
 def test_prices_outside_the_support_are_read_as_its_edge() -> None:
     panel = _panel([50.0, 200.0, 100.0], [100.0, 200.0, 100.0])
-    X = design(panel, np.array([100.0]), np.zeros(3), 7).X
+    panel = replace(panel, feature=np.array([[0.5, 0.0, 1.0]]))
+    X = design(panel, np.array([100.0]), np.zeros(3), 7, Rivals.none(1)).X
     held = held_inside(X, np.array([100.0]), np.array([90]), np.array([110]), np.array([np.log(0.8)]))[0]
     np.testing.assert_allclose(held[:, 1], [0.0, np.log(1.1), 0.0])
-    np.testing.assert_allclose(held[:, 2], [np.log(0.8), 0.0, 0.0])
+    np.testing.assert_allclose(held[:, 2], [np.log(0.68), 0.0, 0.0])  # 15 % deeper than 0.8: 0.8 x 0.85
+    np.testing.assert_allclose(held[:, 7], [1.0 - 0.68**50, 0.0, 0.0])
+    np.testing.assert_allclose(held[:, 8], [0.5 * np.log(0.68), 0.0, 0.0])
     np.testing.assert_allclose(held[:, 5], [np.log(0.72), np.log(0.72), np.log(1.1)])
-    np.testing.assert_array_equal(held[:, [0, 3, 4, 6]], X[0][:, [0, 3, 4, 6]])
+    np.testing.assert_array_equal(held[:, [0, 3, 4, 6, 9]], X[0][:, [0, 3, 4, 6, 9]])
 
 
 @given(

@@ -26,18 +26,22 @@ NAN = float("nan")
 def _model(sd: float = 0.1) -> DemandModel:
     """Two products in one zone and one in two, each with level log 10, elasticities -1 and -2."""
     series = Series(("a", "b", "c", "c"), ("x", "x", "x", "y"), ("g",) * 4, ("",) * 4, ("",) * 4)
-    mean = np.tile([np.log(10.0), -1.0, -2.0, 0.5, 0.3, 0.1, 0.7], (4, 1))
+    mean = np.tile([np.log(10.0), -1.0, -2.0, 0.5, 0.3, 0.1, 0.7, 0.0, 0.0, 0.0], (4, 1))
     return DemandModel(
         series=series,
         mean=mean,
         factor=np.tile(sd * np.eye(C), (4, 1, 1)),
         dispersion=np.full(4, 5.0),
+        absence=np.zeros(4),
         reference_price=np.full(4, 100.0),
         support_low=np.full(4, 80, dtype=np.int64),
         support_high=np.full(4, 120, dtype=np.int64),
         depth_low=np.full(4, np.log(0.7)),
         identified_by=np.full((4, 2), 3, dtype=np.int8),
         category=np.zeros(4, dtype=np.int64),
+        rival_group=np.full(4, -1, dtype=np.int64),
+        rival_weight=np.ones(4),
+        rival_outside_weight=np.zeros(4),
         category_shock_sd=np.array([0.1]),
         period_shock_sd=0.05,
         prior_mean=mean[0],
@@ -88,7 +92,7 @@ def test_expected_units_by_hand() -> None:
 def test_expected_units_are_the_mean_over_posterior_draws() -> None:
     model = _model(0.2)
     draws = model.draws(20000)[:, 0]
-    x = np.array([[1.0, 0.1, -0.2, 1.0, 0.0, 0.0, 0.0]])
+    x = np.array([[1.0, 0.1, -0.2, 1.0, 0.0, 0.0, 0.0, 1.0, -0.2, 0.1]])
     expected, _, _ = expected_units(model, np.array([0]), x)
     assert np.exp(draws @ x[0]).mean() == pytest.approx(expected[0], rel=0.01)
 

@@ -12,6 +12,7 @@ import statsmodels.api as sm
 
 from pricing.arrays import Floats
 from pricing.evidence import Identification, PriceKind
+from pricing.model import COEFFICIENTS
 from pricing.panel import Panel, Series
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import open_source
@@ -208,7 +209,7 @@ def test_costs_and_tests_by_hand(tmp_path: Path) -> None:
 
 def test_what_identifies_takes_precedence_in_order() -> None:
     count = 4
-    prior = np.repeat(np.eye(7)[None], count, axis=0)
+    prior = np.repeat(np.eye(len(COEFFICIENTS))[None], count, axis=0)
     posterior = prior * np.array([0.5, 0.5, 0.99, 0.5])[:, None, None]
     levels = np.array([[3, 3], [3, 3], [3, 3], [1, 1]])
     flags = np.array([False, True, True, True]), np.array([True, False, False, False])

@@ -13,6 +13,7 @@ from pricing.arrays import Floats, Ints
 from pricing.catalogue import Catalogue
 from pricing.demand import Conditions
 from pricing.errors import DataError
+from pricing.rivals import Rivals
 from pricing.transition import State, step
 from simulators.market import Market, Noise, Worlds, sample_worlds
 from simulators.worlds import toy_shop
@@ -31,6 +32,7 @@ def market(shop: Catalogue, copies: int = 1, **changes: Any) -> Market:
         period_shock_sd=np.array([shocks[0]]),
         category_shock_sd=np.array([shocks[1:]]),
         category=np.arange(len(shop)) % 2,
+        rivals=Rivals.none(len(shop)),
     )
     return Market(shop, worlds, np.zeros(copies, dtype=np.int64))
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from pricing.arrays import Floats, Ints
 from pricing.evidence import Identification
-from pricing.model import DemandModel
+from pricing.model import COEFFICIENTS, DemandModel
 from simulators.demand.elasticities import Elasticities
 from simulators.demand.forecast import sales_quantiles
 from simulators.demand.instruments import FirstStage
@@ -38,6 +38,7 @@ from simulators.passport.verdict import Figure, Reason, Verdict, absent, check
 from simulators.worlds import toy_shop
 from tests.simulators.demand_truth import make
 
+C = len(COEFFICIENTS)
 DAYS = np.datetime64("2025-01-06") + 7 * np.arange(4)
 
 
@@ -48,7 +49,7 @@ def _cells(rows: Ints, units: Floats, expected: Floats, **more: Any) -> Backtest
     plain = Backtest(
         rows=rows, period=np.arange(n) % len(DAYS), units=units, expected=expected, lower=zero, upper=zero,
         base=np.log(expected), lift=zero, move=zero, variance=zero, naive=zero, inside=yes,
-        at=np.zeros((n, 7)), exposure=zero + 1.0, offered=zero + 100.0, regular=zero + 100.0, step=zero,
+        at=np.zeros((n, C)), exposure=zero + 1.0, offered=zero + 100.0, regular=zero + 100.0, step=zero,
         stayed=expected, recorded=yes,
     )  # fmt: skip
     return replace(plain, **more)
@@ -297,7 +298,7 @@ def test_an_effect_half_as_large_as_promised_fails_and_few_events_are_no_verdict
 def test_a_replay_has_the_models_mean_and_its_money_by_hand() -> None:
     model = _model(10, shock=0.1)
     rows = np.repeat(np.arange(10), 4)
-    at = np.zeros((40, 7))
+    at = np.zeros((40, C))
     at[:, 0] = 1.0
     mu = np.exp(model.mean[rows, 0] + 0.5 * (model.factor[rows, 0, 0] ** 2))
     units = np.rint(mu)

@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from scipy.special import xlogy
 
 from pricing.errors import DataError
+from pricing.model import COEFFICIENTS
 from simulators.demand.elasticities import CONFOUNDING, elasticities
 from simulators.demand.fit import Fit, fit
 from simulators.demand.metrics import bias, lift_slope, poisson_deviance, wmape
@@ -183,7 +184,7 @@ def test_the_band_of_a_total_by_hand() -> None:
     cells = Backtest(
         rows=np.array([0, 1, 2]), period=np.zeros(3, dtype=np.int64), units=mu + 1.0, expected=mu, lower=zero,
         upper=zero, base=zero, lift=zero, move=zero, variance=np.log(1.04) + zero, naive=zero,
-        inside=zero == 0.0, at=np.zeros((3, 7)), exposure=zero + 1.0, offered=mu, regular=mu, step=zero,
+        inside=zero == 0.0, at=np.zeros((3, len(COEFFICIENTS))), exposure=zero + 1.0, offered=mu, regular=mu, step=zero,
         stayed=mu, recorded=zero == 0.0,
     )  # fmt: skip
     total = _totals(model, cells, np.array(["2025-01-06"], dtype="datetime64[D]"))
