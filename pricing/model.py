@@ -16,7 +16,7 @@ from pricing.panel import Series, rebuild
 from pricing.randomness import label_hash, normals
 from pricing.rivals import Rivals
 
-__all__ = ["COEFFICIENTS", "DemandModel", "deal_signal"]
+__all__ = ["COEFFICIENTS", "DISCOUNT", "DemandModel", "deal_signal"]
 
 COEFFICIENTS = (
     "level", "regular", "depth", "feature", "display", "lag", "traffic", "deal", "featured_depth", "rivals",
@@ -33,7 +33,7 @@ training mean; D = 1 - (O / R) ** 50 the signal that there is a discount at all,
 McAlister and Hoyer, Journal of Consumer Research 1990); P the rival price, mean log(O / R0) of the
 substitutes (:class:`pricing.rivals.Rivals`). `regular` is an elasticity: negative where demand falls with
 price. A discount works through `depth`, `deal` and `featured_depth` together
-(:attr:`DemandModel.discount`); `rivals` is a cross-price elasticity, positive between substitutes.
+(:data:`DISCOUNT`); `rivals` is a cross-price elasticity, positive between substitutes.
 """
 
 DEAL_POWER = 50.0
@@ -48,6 +48,19 @@ _THURSDAY = 3
 def deal_signal(depth: Floats) -> Floats:
     """Return D of :data:`COEFFICIENTS`, 0 to 1, for log(O / R) of any shape."""
     return np.asarray(-np.expm1(DEAL_POWER * depth))
+
+
+def _discount() -> Floats:
+    depth = np.log(0.8)
+    out = np.zeros(len(COEFFICIENTS))
+    out[COEFFICIENTS.index("depth")] = 1.0
+    out[COEFFICIENTS.index("deal")] = float(deal_signal(np.array(depth))) / depth
+    return out
+
+
+DISCOUNT = _discount()
+"""float64 [C]; combination of coefficients that is the arc elasticity to a discount of 20 % that is not
+featured: log units gained over log price, as ``coefficients @ DISCOUNT``."""
 
 
 def _cosines(size: int) -> Floats:
@@ -227,19 +240,6 @@ class DemandModel:
         """Who stands in for whom; series that this model has lost to :meth:`take` are at reference prices."""
         nothing = np.zeros(len(self.series))
         return Rivals(self.rival_group, self.rival_weight, nothing, nothing, self.rival_outside_weight)
-
-    @property
-    def discount(self) -> Floats:
-        """float64 [N, C]; combination of coefficients that is the arc elasticity to a discount.
-
-        From the full price to the deepest discount seen, at least 5 %, not featured: log units gained over
-        log price, as ``(discount * coefficients).sum(axis=1)``.
-        """
-        deepest = np.minimum(self.depth_low, np.log(0.95))
-        out = np.zeros_like(self.mean)
-        out[:, COEFFICIENTS.index("depth")] = 1.0
-        out[:, COEFFICIENTS.index("deal")] = deal_signal(deepest) / deepest
-        return out
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same model gives the same bytes."""

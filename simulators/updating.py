@@ -28,7 +28,7 @@ from simulators.demand.fit import Progress
 from simulators.lineage import Lineage, Update
 from simulators.run import Run, run_files, split, training_panel
 
-__all__ = ["require_continuation", "run_digest", "update_run"]
+__all__ = ["require_continuation", "run_digest", "run_end", "update_run"]
 
 _SILENCE_DAYS = 7
 _ROUNDING = 1e-9

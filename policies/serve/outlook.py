@@ -49,6 +49,7 @@ class Outlook:
     display: Floats
     traffic: Floats
     rivals: Floats
+    season: Floats
     received: Floats
     low: Floats
     high: Floats

@@ -10,7 +10,7 @@ from pricing.arrays import Bools, Floats, Ints
 from pricing.calendar import cycle_waves
 from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.cycles import middle_days
@@ -21,6 +21,7 @@ from simulators.demand.forecast import forecast
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
 from simulators.demand.instruments import Control, price_control
 from simulators.demand.metrics import bias, wmape
+from simulators.demand.shocks import visits_ahead
 from simulators.demand.standing import Standing, mean_log_traffic
 from simulators.demand.update import Fresh, Posterior, Prior, ahead, updated
 from simulators.demand.weekdays import weekday
@@ -333,7 +334,8 @@ def _model(
         control=laid.control,
     )
     calendar = _spread_seasons(model, roll)
-    shared = standing.period_variance + standing.traffic_slope**2 * float(laid.traffic.var())
+    crowd, crowd_variance = visits_ahead(standing.traffic_slope * laid.traffic, model.period_days)
+    mean[:, 0] += crowd
     return replace(
         model,
         series=roll.panel.series,
@@ -351,7 +353,7 @@ def _model(
         rival_weight=laid.rivals.weight,
         rival_outside_weight=laid.rivals.outside_weight,
         category_shock_sd=np.sqrt(prior.category_variance),
-        period_shock_sd=float(np.sqrt(shared)),
+        period_shock_sd=float(np.sqrt(standing.period_variance + crowd_variance)),
         weekday=calendar.weekday,
         cycle=calendar.cycle,
     )
@@ -398,7 +400,7 @@ def _report(report: FitReport, model: DemandModel, laid: _Laid, series: int, per
         without_sales=series - len(model.series),
         period_shock_sd=model.period_shock_sd,
         negative_regular=float((model.mean[:, _REGULAR] < 0.0).mean()),
-        negative_depth=float(((model.discount * model.mean).sum(axis=1) < 0.0).mean()),
+        negative_depth=float((model.mean @ DISCOUNT < 0.0).mean()),
         identified=identified,
         first_stage=laid.control.first_stage if laid.control else report.first_stage,
     )

@@ -16,7 +16,7 @@ import numpy as np
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
@@ -34,7 +34,7 @@ from simulators.demand.population import (
 )  # fmt: skip
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.seasons import Seasons, first_seasons
-from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks
+from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks, visits_ahead
 from simulators.demand.standing import Standing, standing
 
 __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
@@ -349,11 +349,12 @@ def _model(
     mean, covariance = (a[..., :C] for a in summarise(evidence, found))
     covariance = covariance[:, :C]
     visits = float(found.population.mean[_TRAFFIC]) * seasons.measured
-    ahead = outlook(found.shocks, visits, evidence.period_days)
-    mean[:, 0] += ahead.lift[evidence.category] + np.log1p(-found.absence)
+    ahead = outlook(found.shocks, evidence.period_days)
+    crowd, crowd_variance = visits_ahead(visits, evidence.period_days)
+    mean[:, 0] += ahead.lift[evidence.category] + crowd + np.log1p(-found.absence)
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
     newcomer = found.population.mean[:C].copy()
-    newcomer[0] += float(ahead.lift.mean())
+    newcomer[0] += float(ahead.lift.mean()) + crowd
     identified = identify(
         covariance,
         prior,
@@ -378,7 +379,7 @@ def _model(
         rival_weight=rivals.weight,
         rival_outside_weight=rivals.outside_weight,
         category_shock_sd=np.sqrt(ahead.category_variance),
-        period_shock_sd=float(np.sqrt(ahead.period_variance)),
+        period_shock_sd=float(np.sqrt(ahead.period_variance + crowd_variance)),
         prior_mean=newcomer,
         prior_covariance=found.population.newcomer_covariance[:C, :C],
         period_days=_period_days(panel),
@@ -426,7 +427,7 @@ def _report(
         drift_survival=found.drift.survival,
         period_shock_sd=model.period_shock_sd,
         negative_regular=float((model.mean[:, COEFFICIENTS.index("regular")] < 0.0).mean()),
-        negative_depth=float(((model.discount * model.mean).sum(axis=1) < 0.0).mean()),
+        negative_depth=float((model.mean @ DISCOUNT < 0.0).mean()),
         identified=identified,
         anchor=anchor,
         first_stage=first_stage,

@@ -23,12 +23,12 @@ only where a shop's own data say nothing. The last two are of the price control 
 before, where there is one (:mod:`simulators.demand.instruments`); all arrays below are in this order."""
 
 _FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5, 0.2, 0.2, 0.2, 0.3, 0.2])
-_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.1, 0.1])
+_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.02, 0.05, 0.05, 0.1, 0.1])
 """No series is ever taken to be exactly like the others, however few there are to compare."""
 
 _BETWEEN_SD = 0.1
 _BETWEEN_WEIGHT = 2.0
-_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.1, 0.1, 0.1, 0.2, 0.1])
+_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.05, 0.1, 0.1, 0.2, 0.1])
 _SPREAD_WEIGHT = 8.0
 """The spread over series starts from eight imaginary ones that differ this much: few products tell it badly,
 and a spread taken too small makes every interval too narrow."""

@@ -26,6 +26,7 @@ from simulators.demand.drift import Drift
 
 __all__ = [
     "Outlook",
+    "Shared",
     "Shocks",
     "first_shocks",
     "information",
@@ -33,6 +34,7 @@ __all__ = [
     "spectrum",
     "split_traffic",
     "update_shocks",
+    "visits_ahead",
 ]
 
 _fft: Any = fft  # without types of its own
@@ -42,6 +44,8 @@ _CATEGORY_WEIGHT = 10.0
 _FIRST_LASTING = 0.005
 _MEMORY_DAYS = 140.0
 _SETTLING = 200
+_EXACT = 1e9
+"""Information on a path that is known: nothing is left open."""
 _SURVIVALS = (0.7, 0.75, 0.8, 0.84, 0.87, 0.9, 0.92, 0.94, 0.96, 0.97, 0.98, 0.99)
 """Of the lasting part: what survives less than 70 % of a period is the period's own."""
 
@@ -249,33 +253,45 @@ def split_traffic(shocks: Shocks, traffic: Floats) -> tuple[Shocks, float]:
     return replace(shocks, period=shocks.period - slope * traffic), slope
 
 
-def outlook(shocks: Shocks, visits: Floats, period_days: int) -> Outlook:
+def outlook(shocks: Shocks, period_days: int) -> Outlook:
     """Return what is to be expected of the shared shocks over the coming eight weeks.
 
-    Parameters
-    ----------
-    shocks
-        As the fit ended.
-    visits
-        float64 [T]; effect of traffic on log units. Traffic to come is not known; what it moves belongs to
-        the shock that all share.
-    period_days
-        7 for weeks, 1 for days.
+    `period_days` is 7 for weeks, 1 for days.
     """
-    period, period_variance = _ahead(*_shop(shocks, visits), period_days)
+    shop = _settled(shocks.period[None], shocks.shop_told[None], shocks.shop)
+    period, period_variance = _ahead(*shop, period_days)
     category, category_variance = np.zeros(1), np.full(1, _VARIANCE_FLOOR)
     if len(shocks.category) > 1:
-        category, category_variance = _ahead(
-            _of(shocks.category, shocks.category_told, shocks.categories), shocks.categories, period_days
-        )
+        found = _of(shocks.category, shocks.category_told, shocks.categories)
+        category, category_variance = _ahead(found, shocks.categories, period_days)
     lift = category + period + 0.5 * (category_variance + period_variance)
     return Outlook(lift, category_variance, float(period_variance[0]))
 
 
-def _shop(shocks: Shocks, visits: Floats) -> tuple[_Posterior, Shared]:
-    """Return the shop's shock with what traffic moved of it put back, and how both together move."""
-    path, told = (shocks.period + visits)[None], shocks.shop_told[None]
-    shared = replace(shocks.shop, own=np.maximum(path.var(axis=1), _VARIANCE_FLOOR))
+def visits_ahead(visits: Floats, period_days: int) -> tuple[float, float]:
+    """Return the log of the expected multiplier of coming traffic, and its variance.
+
+    Traffic to come is not known; what it moves belongs to the shock that all share. What of the last weeks'
+    lasts is expected to.
+
+    Parameters
+    ----------
+    visits
+        float64 [T]; effect of traffic on log units, 0 where there is none.
+    period_days
+        7 for weeks, 1 for days.
+    """
+    if not visits.any():
+        return 0.0, 0.0
+    path = (visits - visits.mean())[None]
+    known = np.full_like(path, _EXACT)
+    first = Shared(Drift(float(np.exp(-period_days / _MEMORY_DAYS)), _FIRST_LASTING), path.var(axis=1))
+    mean, variance = _ahead(*_settled(path, known, first), period_days)
+    return float(mean[0] + 0.5 * variance[0]), float(variance[0])
+
+
+def _settled(path: Floats, told: Floats, shared: Shared) -> tuple[_Posterior, Shared]:
+    """Return the posterior of paths [n, T] and how they move, learned from them alone."""
     for _ in range(_SETTLING):
         shared = _of(path, told, shared).shared
     return _of(path, told, shared), shared

@@ -122,7 +122,7 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel, seasons: Seaso
     """
     traffic, week = log_traffic(panel), seasons.week
     by_day = () if week is None else tuple(float(value) for value in weekday_means(panel, traffic))
-    shared = outlook(found.shocks, np.zeros(len(panel.periods)), evidence.period_days)
+    shared = outlook(found.shocks, evidence.period_days)
     means: list[Floats] = []
     covariances: list[Floats] = []
     for rows in chunks(len(evidence.units)):

@@ -138,8 +138,8 @@ def _stack(first: Catalogue, second: Catalogue) -> Catalogue:
 
 def _models(first: DemandModel, second: DemandModel) -> DemandModel:
     by_series = (
-        "mean factor dispersion reference_price support_low support_high depth_low identified_by category"
-        " rival_weight rival_outside_weight"
+        "mean factor dispersion absence reference_price support_low support_high depth_low identified_by"
+        " category rival_weight rival_outside_weight"
     )
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in by_series.split()

@@ -146,7 +146,7 @@ def test_the_share_of_draws_is_counted_in_plain_python(seed: int, curves: int, h
     ladder = np.array([[150, 180, 200, 230, 260], [310, 350, 400, 450, 500]])
     scenario = a_scenario([200, 400], [110, 150], rng.uniform(5, 60, 2).tolist(), ladder, horizon, lag=0.2)
     today = Conditions(
-        *(rng.uniform(ends[0], ends[1], 2) for ends in ((-0.2, 0.0), *[(0.0, 1.0)] * 2, *[(-0.2, 0.2)] * 2))
+        *(rng.uniform(ends[0], ends[1], 2) for ends in ((-0.2, 0.0), *[(0.0, 1.0)] * 2, *[(-0.2, 0.2)] * 3))
     )
     scenario = replace(scenario, conditions=(today,) * horizon)
     effects = {
@@ -176,13 +176,15 @@ def _hold(p: dict[str, float], scenario: Scenario, today: Conditions, series: in
     """Profit of a price now, under today's plan, and then at the demand it settles to, until stock ends."""
     price, now = float(scenario.menu.price[series, rung]), float(scenario.catalogue.price[series])
     cost, stock = float(scenario.catalogue.unit_cost[series]), float(scenario.catalogue.stock[series])
-    depth, feature, display, traffic, rivals = (float(getattr(today, n)[series]) for n in today.__slots__)
+    depth, feature, display, traffic, rivals, season = (
+        float(getattr(today, n)[series]) for n in today.__slots__
+    )
     gap = math.log(price) + depth - math.log(now)
     first = math.exp(
         p["level"] + p["regular"] * math.log(price / now) + p["depth"] * depth + p["feature"] * feature
         + p["display"] * display + p["traffic"] * traffic + (p["loss"] if gap > 0 else p["gain"]) * gap
         + p["deal"] * (1 - math.exp(50 * depth)) + p["featured_depth"] * feature * depth
-        + p["rivals"] * rivals
+        + p["rivals"] * rivals + season
     )  # fmt: skip
     sold = min(first, stock)
     later = math.exp(p["level"] + (p["regular"] + p["lag"]) * math.log(price / now) + p["rivals"] * rivals)

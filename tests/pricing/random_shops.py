@@ -145,6 +145,7 @@ def situation(rng: np.random.Generator, shop: Catalogue, menu: Menu, batch: int)
             display=rng.random((batch, n)),
             traffic=np.full((batch, n), 0.1),
             rivals=rng.normal(0.0, 0.1, (batch, n)),
+            season=rng.normal(0.0, 0.05, (batch, n)),
         ),
         beliefs=beliefs,
         elasticity_sd=rng.uniform(0.1, 0.6, (n,)),

@@ -323,7 +323,7 @@ def test_a_rung_for_a_blocked_product_is_refused() -> None:
 def test_a_state_and_conditions_shared_by_all_runs_need_no_batch_axis() -> None:
     """Conditions [N] and [B, N] that say the same decide the same, context included."""
     here = situation(catalogue((100, 100)), menu(2), batch=3)
-    plan = Conditions(*(np.array([x, x / 2]) for x in (-0.1, 0.4, 0.2, 0.05, 0.03)))
+    plan = Conditions(*(np.array([x, x / 2]) for x in (-0.1, 0.4, 0.2, 0.05, 0.03, 0.01)))
     wide = Conditions(*(np.tile(getattr(plan, f.name), (3, 1)) for f in fields(Conditions)))
     policy = Weighted(np.random.default_rng(1).random((3, 2, 7)))
     narrow, broad = (

@@ -94,14 +94,16 @@ def test_expected_demand_by_hand() -> None:
         featured_depth=-0.6 * one,
         rivals=0.8 * one,
         spill=7.0 * one,
+        absence=0.1 * one,
         gain=-0.3 * one,
         loss=-0.7 * one,
         dispersion=5.0 * one,
         log_reference=4.6 * one,
     )
-    plan = Conditions(depth=-0.1 * one, feature=0.5 * one, display=one, traffic=0.05 * one, rivals=0.02 * one)
+    plan = Conditions(depth=-0.1 * one, feature=0.5 * one, display=one, traffic=0.05 * one, rivals=0.02 * one,
+                      season=0.01 * one)  # fmt: skip
     plain = 2.0 + 0.5 * (4.55 - 4.6) + 0.3 + 0.2 + 0.2 + 0.05
-    plain += 0.2 * (1.0 - 0.006737947) + 0.6 * 0.5 * 0.1 + 0.8 * 0.02  # exp(-5) is 0.006737947
+    plain += 0.2 * (1.0 - 0.006737947) + 0.6 * 0.5 * 0.1 + 0.8 * 0.02 + 0.01  # exp(-5) is 0.006737947
     at = log_units(known, 4.7 * one, 4.55 * one, 4.5 * one, plan)  # shelf 4.6 is 0.1 above the reference
     assert at[0] == pytest.approx(plain - 1.5 * 0.1 - 0.7 * 0.1)
     at = log_units(known, 4.5 * one, 4.55 * one, 4.5 * one, plan)  # shelf 4.4 is 0.1 below

@@ -158,6 +158,7 @@ def _by_hand(here: Situation, draws: DemandParameters, d: int, run: int, series:
             p["level"] + p["regular"] * (math.log(price) - p["log_reference"]) + p["depth"] * c["depth"]
             + p["lag"] * (float(state.lag[run, series]) - p["log_reference"]) + p["feature"] * c["feature"]
             + p["display"] * c["display"] + p["traffic"] * c["traffic"] + p["rivals"] * c["rivals"]
+            + c["season"]
             + p["deal"] * (1 - math.exp(50 * c["depth"])) + p["featured_depth"] * c["feature"] * c["depth"]
             + (p["loss"] if gap > 0 else p["gain"]) * gap
         )  # fmt: skip

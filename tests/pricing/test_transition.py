@@ -27,6 +27,7 @@ def parameters(rng: np.random.Generator) -> DemandParameters:
         deal=rng.uniform(0.0, 0.3, N),
         featured_depth=rng.uniform(-1.0, 0.0, N),
         rivals=rng.uniform(0.0, 1.0, N),
+        absence=np.zeros(N),
         spill=rng.normal(0.0, 50.0, N),
         gain=rng.uniform(-1.0, 0.0, N),
         loss=rng.uniform(-2.0, 0.0, N),
@@ -37,7 +38,7 @@ def parameters(rng: np.random.Generator) -> DemandParameters:
 
 def plan(rng: np.random.Generator) -> list[Conditions]:
     return [
-        Conditions(-rng.uniform(0.0, 0.3, N), *rng.random((2, N)), *rng.normal(0.0, 0.1, (2, N)))
+        Conditions(-rng.uniform(0.0, 0.3, N), *rng.random((2, N)), *rng.normal(0.0, 0.1, (3, N)))
         for _ in range(T)
     ]
 

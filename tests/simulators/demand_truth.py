@@ -32,7 +32,7 @@ def make(
     rivals: float = 0.0,
     shelf: int = 0,
 ) -> Truth:
-    """Draw a shop; where `shelf` is given, every so many neighbours are substitutes of elasticity `rivals`."""
+    """Draw a shop; where `shelf` is given, every so many neighbours are rivals of that elasticity."""
     rng = np.random.default_rng(seed)
     mean = MEAN.copy()
     mean[[0, 9]] = level, rivals

@@ -211,7 +211,7 @@ def test_shared_shocks_are_found_and_how_much_of_them_lasts() -> None:
     np.testing.assert_allclose(np.sqrt(found.categories.own), 0.1, atol=0.05)
     assert found.categories.lasting.survival >= 0.9
     assert found.categories.lasting.variance > 0.05
-    ahead = outlook(found, np.zeros(50), 7)
+    ahead = outlook(found, 7)
     centred = lasting - lasting.mean(axis=1, keepdims=True)
     assert np.corrcoef(ahead.lift, centred[:, -1])[0, 1] > 0.9
     np.testing.assert_allclose(np.sqrt(ahead.period_variance), 0.2, atol=0.06)
@@ -231,7 +231,7 @@ def test_series_that_drift_tell_less_of_a_path_they_share() -> None:
 def test_shocks_of_nobody_stay_nothing() -> None:
     found = update_shocks(np.zeros((2, 6)), np.zeros((2, 6)), np.zeros((2, 6)), first_shocks(2, 6, 7))
     np.testing.assert_array_equal(found.log, 0.0)
-    ahead = outlook(found, np.zeros(6), 7)
+    ahead = outlook(found, 7)
     assert np.isfinite(ahead.lift).all()
 
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.arrays import Floats
-from pricing.model import COEFFICIENTS
+from pricing.model import COEFFICIENTS, DISCOUNT
 from simulators.demand.continuation import Continued, continued
 from simulators.demand.drift import Drift
 from simulators.demand.fit import Fit, fit
 from simulators.demand.population import first_population
 from simulators.demand.posterior import Evidence, Parameters, summarise, sweep
-from simulators.demand.shocks import Shocks
+from simulators.demand.seasons import Seasons
+from simulators.demand.shocks import Shared, first_shocks
 from simulators.demand.standing import Standing, standing
 from simulators.demand.update import Fresh, Prior, ahead, updated
 from tests.simulators.demand_truth import PERIODS, make
@@ -179,12 +180,13 @@ def _world(seed: int, still: bool) -> tuple[Evidence, Parameters]:
         path[:, t] = drift.survival * path[:, t - 1] + shock
     mu = np.exp(np.einsum("ntc,nc->nt", X, b) + path)
     units = rng.poisson(rng.gamma(6.0, mu / 6.0)).astype(np.float64)
-    nothing = Shocks(np.zeros(T), np.zeros(T), np.zeros((1, T)), np.zeros((1, T)), 1e-12, np.full(1, 1e-12))
+    quiet = Shared(Drift(0.5, 1e-12), np.full(1, 1e-12))
+    nothing = replace(first_shocks(1, T, 7), shop=quiet, categories=quiet)
     evidence = Evidence(
         units, np.ones((n, T), dtype=np.bool_), X, np.zeros((n, T)), np.zeros(n, dtype=int), 7
     )
     known = population.taking_means_as_known()
-    return evidence, Parameters(b, path, np.full(n, 6.0), known, nothing, drift)
+    return evidence, Parameters(b, path, np.full(n, 6.0), np.zeros(n), known, nothing, drift)
 
 
 def _part(evidence: Evidence, parameters: Parameters, stop: int) -> tuple[Evidence, Parameters]:
@@ -194,8 +196,8 @@ def _part(evidence: Evidence, parameters: Parameters, stop: int) -> tuple[Eviden
     )  # fmt: skip
     s = parameters.shocks
     shocks = replace(
-        s, period=s.period[:stop], period_error=s.period_error[:stop], category=s.category[:, :stop],
-        category_error=s.category_error[:, :stop],
+        s, period=s.period[:stop], category=s.category[:, :stop], shop_told=s.shop_told[:stop],
+        category_told=s.category_told[:, :stop],
     )  # fmt: skip
     p = replace(parameters, level=parameters.level[:, :stop], shocks=shocks)
     found = sweep(e, p, steps=40)
@@ -208,7 +210,8 @@ def test_it_reaches_the_batch_posterior_of_the_same_parameters(still: bool, step
     evidence, parameters = _world(7, still)
     batch_mean, batch_covariance = summarise(*_part(evidence, parameters, 60))
     panel = make(1, 1).panel
-    first = standing(*_part(evidence, parameters, steps[0]), panel.between(0, steps[0]))
+    before = panel.between(0, steps[0])
+    first = standing(*_part(evidence, parameters, steps[0]), before, Seasons(None, None, np.zeros(steps[0])))
     mean, covariance = first.mean, first.covariance
     for start, stop in itertools.pairwise(steps):
         part = slice(start, stop)
@@ -230,7 +233,10 @@ def test_it_reaches_the_batch_posterior_of_the_same_parameters(still: bool, step
 def test_where_a_fit_stands_says_the_same_as_its_model() -> None:
     found = _fitted(48)
     mean, covariance = ahead(found.standing.mean, found.standing.covariance, found.standing.drift, 7)
-    assert np.allclose(mean, found.model.mean, atol=1e-12)
+    lift = found.model.mean[:, 0] - mean[:, 0]  # what traffic to come is expected to bring
+    assert np.allclose(lift, lift[0], atol=1e-12)
+    assert abs(lift[0]) < 0.02
+    assert np.allclose(mean[:, 1:], found.model.mean[:, 1:], atol=1e-12)
     factor = found.model.factor
     assert np.allclose(covariance, factor @ np.swapaxes(factor, 1, 2), atol=1e-12)
     back = Standing.from_bytes(found.standing.to_bytes())
@@ -265,9 +271,10 @@ def test_updates_stay_close_to_a_full_refit_and_cover_the_truth() -> None:
         assert np.sqrt((gap**2).mean(axis=0)).max() < 0.5
         own = np.sqrt(np.einsum("nij,nij->ni", found.model.factor, found.model.factor))
         assert np.abs(own.mean(axis=0) / sd.mean(axis=0) - 1.0).max() < 0.2
-        for c in (1, 2):
-            missed = np.abs(found.model.mean[:, c] - _TRUTH.coefficients[:, c])
-            assert 0.83 < (missed <= 1.645 * own[:, c]).mean() < 0.97
+        for asked in (np.eye(len(COEFFICIENTS))[1], DISCOUNT):
+            missed = np.abs((found.model.mean - _TRUTH.coefficients) @ asked)
+            reach = 1.645 * np.linalg.norm(asked @ found.model.factor, axis=1)
+            assert 0.83 < (missed <= reach).mean() < 0.97
     drawn = (weekly.model.mean - once.model.mean) / sd
     assert np.abs(drawn).max() < 0.2
     assert once.report.periods == PERIODS

@@ -176,6 +176,7 @@ def test_the_band_of_a_total_by_hand() -> None:
     model = replace(
         found.model,
         dispersion=np.full(len(found.model.series), 4.0),
+        absence=np.zeros(len(found.model.series)),
         category=np.repeat([0, 1], [2, len(found.model.series) - 2]),
         category_shock_sd=np.array([0.2, 0.5]),
         period_shock_sd=0.1,
@@ -184,12 +185,12 @@ def test_the_band_of_a_total_by_hand() -> None:
     cells = Backtest(
         rows=np.array([0, 1, 2]), period=np.zeros(3, dtype=np.int64), units=mu + 1.0, expected=mu, lower=zero,
         upper=zero, base=zero, lift=zero, move=zero, variance=np.log(1.04) + zero, naive=zero,
-        inside=zero == 0.0, at=np.zeros((3, len(COEFFICIENTS))), exposure=zero + 1.0, offered=mu, regular=mu, step=zero,
-        stayed=mu, recorded=zero == 0.0,
+        inside=zero == 0.0, at=np.zeros((3, len(COEFFICIENTS))), exposure=zero + 1.0, offered=mu, regular=mu,
+        step=zero, stayed=mu, recorded=zero == 0.0,
     )  # fmt: skip
     total = _totals(model, cells, np.array(["2025-01-06"], dtype="datetime64[D]"))
-    # Each cell: mu + mu**2 (1/4 + 0.04); a category's cells rise and fall together, and so does the shop.
-    own = 60.0 + 1400.0 * 0.29
+    # Each cell: mu + mu**2 (1.25 * 1.04 - 1); a category's cells rise and fall together, so does the shop.
+    own = 60.0 + 1400.0 * 0.3
     shared = 30.0**2 * np.expm1(0.04) + 30.0**2 * np.expm1(0.25) + 60.0**2 * np.expm1(0.01)
     reach = 1.6448536 * np.sqrt(own + shared)
     assert (total.actual[0], total.expected[0]) == (63.0, 60.0)

@@ -17,10 +17,11 @@ from pricing.errors import RefusedError
 from pricing.model import COEFFICIENTS, DemandModel
 from simulators.contract.tables import open_source
 from simulators.demand.design import observed
+from simulators.demand.drift import Drift
 from simulators.demand.metrics import wmape
 from simulators.demand.predict import last_known, predict
 from simulators.demand.scenario import Scenario
-from simulators.demand.shocks import Shocks
+from simulators.demand.shocks import Shared, first_shocks
 from simulators.demand.validate import backtest
 from simulators.demand.weekdays import Week, by_days, closed, first_week, split_week, weekday
 from simulators.run import Run, fit_run, load_run, save_run, validate_run
@@ -257,7 +258,11 @@ def test_moving_the_week_out_of_the_shocks_changes_no_expectation(
     rng = np.random.default_rng(weeks)
     period = np.array(shop)[day] + 0.01 * rng.standard_normal(T)
     category = np.array(own).reshape(2, 7)[:, day] + 0.01 * rng.standard_normal((2, T))
-    shocks = Shocks(period, np.zeros(T), category, np.zeros((2, T)), 0.01, np.full(2, 0.01))
+    still = Drift(0.5, 1e-9)
+    shocks = replace(
+        first_shocks(2, T, 1), period=period, category=category,
+        shop=Shared(still, np.full(1, 0.01)), categories=Shared(still, np.full(2, 0.01)),
+    )  # fmt: skip
     week = Week(np.zeros(7), np.zeros((2, 7)), 1.0, 0.04, day, np.ones(T, dtype=np.bool_))
     left, moved, lift = split_week(shocks, week)
     columns = moved.columns(np.arange(2), np.zeros(T))
