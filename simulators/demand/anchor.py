@@ -20,6 +20,8 @@ from simulators.demand.posterior import Evidence
 __all__ = ["Anchor", "pooled_anchor"]
 
 _SERIES = 50
+_MOST_DAYS = 84
+"""By days the last twelve weeks only: an effect for every day of a year is slow, and adds little."""
 _SLOPES = ("regular", "depth", "feature", "display", "lag")
 _LEAST_VARIATION = 1e-6
 
@@ -35,7 +37,7 @@ class Anchor:
     estimate, standard_error
         One number each; errors clustered by series.
     series, rows
-        Size of the sample: the series that sold in most periods.
+        Size of the sample: the series that sold in most periods; by days of the last twelve weeks.
     size
         Negative-binomial size that was held fixed (the sample's median).
     """
@@ -67,7 +69,10 @@ def pooled_anchor(panel: Panel, evidence: Evidence, size: Floats) -> Anchor | No
     selling = (evidence.observed & (evidence.units > 0.0)).sum(axis=1)
     best = np.sort(np.argsort(-selling, kind="stable")[:_SERIES])
     some = evidence.take(best)
-    i, t = np.nonzero(some.observed)
+    seen = some.observed.copy()
+    if some.period_days == 1:
+        seen[:, :-_MOST_DAYS] = False
+    i, t = np.nonzero(seen)
     slopes = [COEFFICIENTS.index(name) for name in _SLOPES]
     X = some.X[i, t][:, slopes]
     varies = _within(X, i, len(best)).std(axis=0) > _LEAST_VARIATION

