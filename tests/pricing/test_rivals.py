@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing.arrays import Floats
+from pricing.arrays import Floats, Ints
 from pricing.demand import Conditions, spilled
 from pricing.model import COEFFICIENTS, DISCOUNT, deal_signal
 from pricing.rivals import Rivals
@@ -146,9 +146,9 @@ def _shelf(seed: int) -> tuple[Market, Rivals]:
     return Market(shop, worlds, np.zeros(1, dtype=np.int64)), rivals
 
 
-def _profits(market: Market, price: Floats) -> Floats:
+def _profits(market: Market, price: Ints) -> Floats:
     state = market.open()
-    return np.asarray(market.sell(state, price[None].astype(np.int64), Conditions.plain(5)).profit[0])
+    return np.asarray(market.sell(state, price[None], Conditions.plain(5)).profit[0])
 
 
 @pytest.mark.parametrize("seed", range(6))
