@@ -34,6 +34,7 @@ from simulators.contract.panel import build_panel
 from simulators.contract.tables import open_source
 from simulators.customers.basket_fit import fit_baskets
 from simulators.customers.basket_lines import Baskets, Shelf, build_baskets
+from simulators.customers.basket_running import repeat_share
 from simulators.customers.basket_totals import reconcile, unit_totals
 from simulators.customers.baskets import Appeal, BasketModel, Visits, simulate_baskets
 from simulators.customers.visits import ShoppingDays, fit_visits, simulate_visits
@@ -211,28 +212,32 @@ def _on_shelf(baskets: Baskets, kept: Ints, products: int) -> Baskets:
 
 def _totals(shop: Shop, model: BasketModel, seed: int) -> Appeal:
     """Reconcile the training households with the aggregate model, and check on a world of its own."""
+    print(f"repeats, training households: real {repeat_share(shop.train):.3f}")
     visits = Visits(shop.train.customer, shop.train.household, shop.train.day)
     share = np.ones(len(shop.shelf.categories))
     appeal, _ = reconcile(model, visits, shop.appeal, share, seed, rounds=4, acquainted=False)
-    _, found = reconcile(model, visits, appeal, share, seed + 1, rounds=1, acquainted=False)
-    made, wanted = found.made, found.expected
-    print(f"totals, simulated over aggregate: all {made.sum() / wanted.sum():.4f}")
-    start = shop.shelf.category_start[:-1]
-    for name, m, w, least in (
-        (
-            "categories",
-            *(np.add.reduceat(x, start, axis=0).sum(axis=1) for x in (made, wanted)),
-            _LARGE_CATEGORY,
-        ),
-        ("weeks", made.sum(axis=0), wanted.sum(axis=0), _LARGE_CATEGORY),
-        ("products", made.sum(axis=1), wanted.sum(axis=1), _LARGE_PRODUCT),
+    worlds = [
+        unit_totals(
+            shop.shelf, simulate_baskets(model, visits, appeal, seed + 1, draw=d, acquainted=False), appeal
+        )
+        for d in range(2)
+    ]
+    wanted, start = appeal.units, shop.shelf.category_start[:-1]
+    made = sum(float(w.sum()) for w in worlds) / len(worlds)
+    print(f"totals of two fresh worlds over the aggregate model's: {made / wanted.sum():.4f}")
+    for name, cut, least in (
+        ("categories", lambda x: np.add.reduceat(x, start, axis=0).sum(axis=1), _LARGE_CATEGORY),
+        ("weeks", lambda x: x.sum(axis=0), _LARGE_CATEGORY),
+        ("products", lambda x: x.sum(axis=1), _LARGE_PRODUCT),
     ):
+        one, two, w = (cut(x) for x in (*worlds, wanted))
         big = w >= least
-        away = np.abs(m[big] / w[big] - 1.0)
-        luck = np.sqrt(2.0 / w[big])
+        away = 0.5 * (one + two)[big] / w[big] - 1.0
+        luck = 0.5 * (one - two)[big] / w[big]
         print(
-            f"  {int(big.sum())} {name} of {least:.0f} units or more: mean difference {away.mean():.2%}, "
-            f"{(away <= 0.02).mean():.0%} within 2 % (one world; its chance alone is about {luck.mean():.2%})"
+            f"  {int(big.sum())} {name} of {least:.0f} units or more: root mean square off "
+            f"{np.sqrt((away**2).mean()):.2%}, of which chance {np.sqrt((luck**2).mean()):.2%}; "
+            f"{(np.abs(away) <= 0.02).mean():.0%} within 2 %"
         )
     return appeal
 
@@ -334,7 +339,7 @@ def _price_rise(shop: Shop, model: BasketModel, appeal: Appeal, same: Baskets, s
     share = made / np.add.reduceat(appeal.units.sum(axis=1), start)
     lifted = replace(appeal, units=shop.dearer.units)
     settled = [
-        reconcile(model, visits, a, share, seed + 2, rounds=4, acquainted=False)[0] for a in (appeal, lifted)
+        reconcile(model, visits, a, share, seed + 2, rounds=3, acquainted=False)[0] for a in (appeal, lifted)
     ]
     totals = [
         sum(

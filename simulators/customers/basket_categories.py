@@ -24,7 +24,7 @@ _MOST_LIKELY = 0.95
 _CELL_BASKETS = 10.0
 _LEAST_SHAPE, _LARGEST_SHAPE = 0.05, 20.0
 _NEWTON = 12
-_EXACT = 1e-6
+_EXACT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def size_class(size: Ints) -> Ints:
 
 
 def expected_of_anybody(share: Floats, size: Ints) -> Singles:
-    """Return probabilities [B, C] from the shares [C, S] of all baskets of the class; they add up to `size`."""
+    """Return probabilities [B, C] from the shares [C, S] of all baskets of the class, summing to `size`."""
     p = share[:, size_class(size)].T
     out: Singles = np.minimum(p * (size / p.sum(axis=1))[:, None], _MOST_LIKELY).astype(np.float32)
     return out
@@ -107,6 +107,8 @@ def inclusion(log_rate: Floats | Singles, size: Ints, rounds: int = _NEWTON) -> 
 def choose(p: Floats, size: Ints, u: Floats) -> tuple[Ints, Ints]:
     """Draw `size` categories of each basket with inclusion probabilities `p` (Pareto sampling, Rosen 1997).
 
+    Inclusion is right to within a few hundredths in a shop of five categories, and better in larger ones.
+
     Parameters
     ----------
     p
@@ -123,8 +125,8 @@ def choose(p: Floats, size: Ints, u: Floats) -> tuple[Ints, Ints]:
     """
     luck = np.log(np.maximum(u, 1e-300)) - np.log1p(-u)
     key = luck - np.log(np.maximum(p, 1e-300)) + np.log(np.maximum(1.0 - p, 1e-12))
-    rank = np.argsort(np.argsort(key, axis=1, kind="stable"), axis=1, kind="stable")
-    row, category = np.nonzero(rank < size[:, None])
+    last = np.sort(key, axis=1)[np.arange(len(size)), size - 1]
+    row, category = np.nonzero(key <= last[:, None])
     return row.astype(np.int64), category.astype(np.int64)
 
 

@@ -29,8 +29,9 @@ from simulators.customers.basket_products import (
     loyalty,
     tastes,
 )
+from simulators.customers.basket_running import settled
 from simulators.customers.basket_size import fit_size, size_bounds, size_design, size_score
-from simulators.customers.basket_units import fit_urn
+from simulators.customers.basket_units import Urn, fit_urn
 from simulators.customers.baskets import Appeal, BasketModel
 
 __all__ = ["fit_baskets"]
@@ -39,11 +40,9 @@ _WARM = 0.5
 """Baskets after this share of the time teach what a history is worth: a memory that is still filling up would
 understate it."""
 _LEAST_BASKETS = 50
-_RUNNING = -1.6
 _RUNNING_LATEST = np.array([0.8, 0.5, 0.0, 0.0])
-"""What the model, when it runs on its own purchases instead of real ones, needs on the log weight of past
-purchases, by age: favourites would otherwise crowd the memory until nothing new is tried (exposure bias:
-Bengio and others, NeurIPS 2015). Chosen by the share of repeated products on an inner split of households."""
+"""What the log weight of past purchases needs, by age, when the model runs on its own purchases. Chosen by
+how soon products come back on an inner split of households."""
 
 
 def fit_baskets(shelf: Shelf, baskets: Baskets, appeal: Appeal) -> BasketModel:
@@ -92,24 +91,29 @@ def fit_baskets(shelf: Shelf, baskets: Baskets, appeal: Appeal) -> BasketModel:
     product = fit_products(shelf, lines, keep, appeal.units, appeal.trait)
     since_first = baskets.day[-1] + 1 - np.maximum(memory.first_visit, 0)
     group = held.category * len(SIZES) + size_class(held.size)[held.row]
-    late, parent = slice(int(first_pair), None), np.repeat(np.arange(C), len(SIZES))
-    deals = baskets.product * 2 + appeal.deal[baskets.product, lines.period]
-    of_deal = (shelf.category[:, None] * 2 + np.arange(2)).ravel()
-    none, after = np.zeros_like(length[late]), slice(int(first_line), None)
-    return BasketModel(
+    pairs, parent = slice(int(first_pair), None), np.repeat(np.arange(C), len(SIZES))
+    none = np.zeros_like(length[pairs])
+    model = BasketModel(
         shelf=shelf,
         customer=baskets.customer,
         rate=memory.visits / np.maximum(since_first, 1),
         size=fit_size(held.size, seen.X, baskets.household, H),
         category=fit_categories(occasions, appeal.of_categories(shelf), share, shape),
         product=_running(product),
-        lines=fit_urn(length[late], group[late], parent, seen.before_lines[late], none),
-        units=fit_urn(
-            baskets.units[after], deals[after], of_deal, seen.before_units[after], seen.last_units[after]
-        ),
+        lines=fit_urn(length[pairs], group[pairs], parent, seen.before_lines[pairs], none),
+        units=_units(shelf, baskets, appeal, lines, seen),
         memory=memory,
         as_of=int(baskets.day[-1]) + 1,
     )
+    return settled(model, baskets, appeal)
+
+
+def _units(shelf: Shelf, baskets: Baskets, appeal: Appeal, lines: Lines, seen: _Seen) -> Urn:
+    """Fit numbers of units by product and deal, of lines whose household has a history."""
+    deals = baskets.product * 2 + appeal.deal[baskets.product, lines.period]
+    parent: Ints = (shelf.category[:, None] * 2 + np.arange(2)).ravel()
+    kept = slice(lines.warm, None)
+    return fit_urn(baskets.units[kept], deals[kept], parent, seen.before_units[kept], seen.last_units[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ class _Seen:
 
 def _running(product: ProductModel) -> ProductModel:
     times = PAST_CLASSES // AGE_CLASSES
-    return replace(product, past=product.past + _RUNNING + np.repeat(_RUNNING_LATEST, times))
+    return replace(product, past=product.past + np.repeat(_RUNNING_LATEST, times))
 
 
 def _shape(baskets: Baskets, held: _Held, anybody: Singles, households: int) -> Floats:

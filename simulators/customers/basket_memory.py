@@ -144,7 +144,7 @@ class Memory:
         return _log_ratio(self.recent[household] * kept, self.recent_exposure[household] * kept, weight)
 
     def last_units(self, household: Ints, category: Ints, product: Ints) -> Ints:
-        """Return how many units of each product the household took last time, int64 [L]; 0 if it never did."""
+        """Return how many units of each product the household took last time, 0 for never, int64 [L]."""
         hit = self.ring[household, category] == product[:, None]
         age = np.where(hit, self.ages(household, category), RING)
         units = self.ring_units[household, category, age.argmin(axis=1)]

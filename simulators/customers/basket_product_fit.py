@@ -232,7 +232,7 @@ def _together(
 
 
 def _whim(model: ProductModel, lines: Lines, fresh: Floats, away: Floats, variance: Floats) -> Floats:
-    """Return the sd [TASTES] of what tastes of a basket share beyond the household's: moments of pairs."""
+    """Return the sd [TASTES] of what tastes of a basket share beyond the household's, by moments."""
     out = np.zeros(TASTES)
     for k in range(TASTES):
         information = fresh * variance[k]
@@ -247,7 +247,7 @@ def _whim(model: ProductModel, lines: Lines, fresh: Floats, away: Floats, varian
 def repeat_rates(shelf: Shelf, baskets: Baskets, period: Ints, pull: Floats) -> Floats:
     """Return how much likelier each product is bought again than others of its category, float64 [J].
 
-    Repeats over those expected if every product bought in the last sixteen lines of the category pulled at its
+    Repeats over those expected if each product of the last sixteen lines of the category pulled at its
     period's appeal `pull` [J, T] alone; three expected repeats are the prior.
     """
     category = shelf.category[baskets.product]

@@ -90,7 +90,8 @@ class Appeal:
     trait
         float64 [TASTES, J, T]; own brand, log depth of the deal, log price over the category's.
     size_lift, category_lift, product_lift
-        float64 [T], [C, T], [J]; what sizes are scored higher by, and log factors, found by :func:`simulators.customers.basket_totals.reconcile`.
+        float64 [T], [C, T], [J]; what sizes are scored higher by, and log factors, found by
+        :func:`simulators.customers.basket_totals.reconcile`.
     """
 
     units: Floats
@@ -263,8 +264,10 @@ def _like(model: BasketModel, visits: Visits, known: Ints, luck: _Luck) -> Ints:
     came = np.bincount(visits.household, minlength=H) / span
     ranked = np.argsort(model.rate, kind="stable")
     u = luck.at(np.arange(H, dtype=np.int64), 0, 0)
-    near = np.searchsorted(model.rate[ranked], came) + np.floor((u - 0.5) * _NEIGHBOURS).astype(np.int64)
-    return np.where(known >= 0, known, ranked[np.clip(near, 0, len(ranked) - 1)])
+    window = min(_NEIGHBOURS, len(ranked))
+    first = np.searchsorted(model.rate[ranked], came) - window // 2
+    near = np.clip(first, 0, len(ranked) - window) + np.floor(u * window).astype(np.int64)
+    return np.where(known >= 0, known, ranked[near])
 
 
 class _Shop:

@@ -43,7 +43,11 @@ def shoppers(households: int, weeks: int, *, loyal: float = 0.7, fan: float = 0.
     """
     draw = np.random.default_rng(seed)
     favourite = draw.integers(0, EACH, (households, CATEGORIES))
-    household, day, visit, product, units = [], [], [], [], []
+    household: list[int] = []
+    day: list[int] = []
+    visit: list[int] = []
+    product: list[int] = []
+    units: list[int] = []
     for today in range(weeks * 7):
         for h in range(households):
             if (today + h) % 3:
@@ -54,7 +58,7 @@ def shoppers(households: int, weeks: int, *, loyal: float = 0.7, fan: float = 0.
             for c in taken if len(taken) else [1]:
                 own = draw.random() < loyal
                 visit.append(len(day))
-                product.append(EACH * c + (favourite[h, c] if own else draw.integers(0, EACH)))
+                product.append(EACH * int(c) + int(favourite[h, c] if own else draw.integers(0, EACH)))
                 units.append(1 + int(draw.random() < 0.25))
             household.append(h)
             day.append(FIRST_DAY + today)
