@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 from pricing.errors import DataError
 from pricing.panel import Series
 from simulators.contract.tables import open_source
-from simulators.customers.basket_categories import choose, frailty, inclusion, population_share, size_class
+from simulators.customers.basket_categories import (
+    CLASSES,
+    choose,
+    frailty,
+    inclusion,
+    population_share,
+    size_class,
+)
+from simulators.customers.basket_category_fit import Occasions, fit_categories
 from simulators.customers.basket_lines import Baskets, Shelf, build_baskets
 from simulators.customers.basket_memory import MOST_LINES, RING, Memory, Purchases
-from simulators.customers.basket_products import past_class, tastes
+from simulators.customers.basket_product_fit import Lines, fit_products
+from simulators.customers.basket_products import PAST_CLASSES, Loyalty, past_class, tastes
 from simulators.customers.basket_running import repeat_share
 from simulators.customers.basket_size import fit_size, size_bounds, size_score
 from simulators.customers.basket_units import fit_urn
@@ -219,3 +228,63 @@ def test_repeats_by_hand() -> None:
         *(np.array(x) for x in ([0, 1, 0], [5, 5, 6], [0, 1, 2, 2], [3, 3, 2, 3], [1, 1, 1, 1])),
     )
     assert repeat_share(found) == 0.25
+
+
+def test_what_moves_categories_is_found_again() -> None:
+    """Drawn from known rates: affinity counts .8, category 0 goes twice as fast in the second period."""
+    draw = np.random.default_rng(5)
+    V, C = 12_000, 8
+    period, size = np.repeat([0, 1], V // 2), draw.integers(1, 4, V)
+    affinity = draw.normal(0.0, 1.0, (V, C)).astype(np.float32)
+    recency = draw.integers(0, CLASSES, (V, C)).astype(np.uint8)
+    rate = np.linspace(-1.0, 1.0, C) + 0.8 * affinity + np.where(recency == 1, -1.0, 0.0)
+    rate[period == 1, 0] += np.log(2.0)
+    row, category = choose(inclusion(rate, size), size, draw.random((V, C)))
+    late = np.zeros((V, C), np.float32)
+    share = population_share(size, row, category, C)
+    seen = Occasions(size, period, affinity, late, recency, row, category, 0)
+    found = fit_categories(seen, np.zeros((C, 2)), share, np.ones(C))
+    assert found.slope == pytest.approx(np.full(C, 0.8), abs=0.12)
+    assert (found.recency[:, 1] - found.recency[:, 2:].mean(axis=1)).mean() == pytest.approx(-1.0, abs=0.15)
+    assert found.week[0, 1] - found.week[0, 0] == pytest.approx(np.log(2.0), abs=0.15)
+    assert found.week[4, 1] - found.week[4, 0] == pytest.approx(0.0, abs=0.15)
+    assert np.abs(found.mood @ found.mood.T).max() < 0.25  # nothing is shared
+
+
+def test_moods_that_categories_share_are_found() -> None:
+    """Two categories share a mood of sd 1. Loadings are strongly shrunk, but it is this pair that they name."""
+    draw = np.random.default_rng(6)
+    V, C = 12_000, 8
+    mood = draw.standard_normal(V)
+    rate = np.zeros((V, C))
+    rate[:, :2] += mood[:, None]
+    size = np.full(V, 2)
+    row, category = choose(inclusion(rate, size), size, draw.random((V, C)))
+    nothing = np.zeros((V, C), np.float32)
+    share = population_share(size, row, category, C)
+    seen = Occasions(
+        size, np.zeros(V, np.int64), nothing, nothing, nothing.astype(np.uint8), row, category, 0
+    )
+    found = fit_categories(seen, np.zeros((C, 1)), share, np.ones(C)).mood
+    together = found @ found.T
+    assert together[0, 1] > 0.03
+    assert together[0, 1] > together[:2, 2:].max() + 0.03
+
+
+def test_who_repeats_is_told_from_who_tries() -> None:
+    """Half of the lines come from what was bought before, the others from anything in the category."""
+    draw = np.random.default_rng(7)
+    goods, L = shelf(), 8000
+    past, base = draw.integers(0, 4, L), np.array([4.0, 3.0, 2.0, 1.0])
+    fresh = draw.choice(4, L, p=base / base.sum())
+    product = np.where(draw.random(L) < 0.5, past, fresh)
+    one = np.zeros((L, PAST_CLASSES), np.float32)
+    own, like, every = one.copy(), one.copy(), one.copy()
+    every[:, 0], own[:, 0], like[:, 0] = 1.0, past == product, past // 2 == product // 2
+    found = Loyalty(own, like, every, np.zeros(L, np.float32), np.zeros((L, 3), np.float32))
+    units = np.ones((len(goods), 1))
+    lines = Lines(np.arange(L), product, np.zeros(L, np.int64), found, 0)
+    model = fit_products(goods, lines, np.ones(len(goods)), units, np.zeros((3, len(goods), 1)))
+    repeats = 1.0 / (1.0 + model.likeness[0] + model.novelty[0])
+    assert repeats == pytest.approx(0.5, abs=0.04)
+    assert model.base[:4] / model.base[:4].sum() == pytest.approx(base / base.sum(), abs=0.03)
