@@ -252,7 +252,7 @@ def test_what_moves_categories_is_found_again() -> None:
 
 
 def test_moods_that_categories_share_are_found() -> None:
-    """Two categories share a mood of sd 1. Loadings are strongly shrunk, but it is this pair that they name."""
+    """Two categories share a mood of sd 1. Loadings are strongly shrunk, but this is the pair they name."""
     draw = np.random.default_rng(6)
     V, C = 12_000, 8
     mood = draw.standard_normal(V)
