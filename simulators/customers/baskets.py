@@ -34,8 +34,8 @@ from simulators.customers.basket_units import Urn
 
 __all__ = ["Appeal", "BasketModel", "Visits", "simulate_baskets"]
 
-_NEIGHBOURS = 60
-"""Known households, alike in how often they shop, one of whom a household unseen is drawn like."""
+_NEIGHBOURS, _NEIGHBOURHOODS = 60, 10
+"""A household unseen is drawn like one of so many known ones that shop as often, a tenth of all at most."""
 _LINES_SHARED, _UNITS_SHARED = 0.1, 0.3
 """Share of the variance behind numbers of products, and of units, that a basket shares. Chosen, like the
 scale of whims, on an inner split of households."""
@@ -240,7 +240,7 @@ def simulate_baskets(
     hashes = np.array([label_hash(name, "baskets") for name in visits.customer], dtype=np.uint64)
     luck = _Luck(hashes, seed, draw)
     like = _like(model, visits, known, luck)
-    moved = np.where(known >= 0, 0, int(visits.day.min(initial=model.as_of)) - model.as_of)
+    moved = np.where(known >= 0, 0, int(visits.day[0]) - model.as_of if len(visits.day) else 0)
     memory = model.memory.like(like, moved)
     z = normals(hashes, np.array([draw], dtype=np.int64), 1, seed)[0, :, 0]
     level = model.size.level[like] + model.size.level_sd[like] * z
@@ -260,11 +260,11 @@ def simulate_baskets(
 def _like(model: BasketModel, visits: Visits, known: Ints, luck: _Luck) -> Ints:
     """Return the known household [H] that each one is, or that it is like."""
     H = len(visits.customer)
-    span = int(visits.day.max(initial=0)) - int(visits.day.min(initial=0)) + 1
+    span = int(visits.day[-1] - visits.day[0]) + 1 if len(visits.day) else 1
     came = np.bincount(visits.household, minlength=H) / span
     ranked = np.argsort(model.rate, kind="stable")
     u = luck.at(np.arange(H, dtype=np.int64), 0, 0)
-    window = min(_NEIGHBOURS, len(ranked))
+    window = min(_NEIGHBOURS, -(-len(ranked) // _NEIGHBOURHOODS))
     first = np.searchsorted(model.rate[ranked], came) - window // 2
     near = np.clip(first, 0, len(ranked) - window) + np.floor(u * window).astype(np.int64)
     return np.where(known >= 0, known, ranked[near])

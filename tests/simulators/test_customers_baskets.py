@@ -162,6 +162,22 @@ def test_the_share_of_those_who_may_be_read_by_hand(real: Baskets) -> None:
     assert found[1] == pytest.approx((own[1] + 5.0 * shop) / (own[1] + 5.0))
 
 
+def test_who_is_unknown_is_like_somebody_who_shops_as_often(model: BasketModel) -> None:
+    """Known rates are made to run from .05 to .8 a day, and so do those of whom each unknown one is like."""
+    rate = np.repeat([0.05, 0.8], HOUSEHOLDS // 2)
+    level = np.repeat([-1.5, 1.5], HOUSEHOLDS // 2)
+    size = replace(model.size, level=level, level_sd=np.full(HOUSEHOLDS, 1e-6))
+    split = replace(model, rate=rate, size=size)
+    visited = np.zeros((40, 28), dtype=np.bool_)
+    visited[:20, ::14] = True
+    visited[20:, :22] = True
+    visits = Visits.of(tuple(f"n{i:02}" for i in range(40)), visited, LATER)
+    made = simulate_baskets(split, visits, appeal(WEEKS + 4), 13)
+    lines = np.bincount(made.visit, minlength=len(made.day))
+    seldom = made.household < 20
+    assert lines[~seldom].mean() > lines[seldom].mean() + 0.3
+
+
 def test_it_repeats_itself_as_much_as_households_do(model: BasketModel, real: Baskets) -> None:
     made = simulate_baskets(model, visits_of(real), appeal(WEEKS), 12, acquainted=False)
     assert repeat_share(made) == pytest.approx(repeat_share(real), abs=0.03)
