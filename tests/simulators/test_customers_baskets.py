@@ -130,8 +130,8 @@ def test_totals_are_those_of_the_aggregate_model(model: BasketModel) -> None:
     units[20] *= 3.0
     wanted = replace(offered, units=units)
     share = np.full(CATEGORIES, 0.8)
-    settled, _ = reconcile(model, visits, wanted, share, 8, rounds=14)
-    worlds = [simulate_baskets(model, visits, settled, 9, draw=d) for d in range(4)]
+    settled, _ = reconcile(model, visits, wanted, share, 8, rounds=20, worlds=2)
+    worlds = [simulate_baskets(model, visits, settled, 9, draw=d) for d in range(8)]
     made = np.mean([unit_totals(shelf(), world, settled)[:, WEEKS:] for world in worlds], axis=0)
     target = 0.8 * units[:, WEEKS:]
     assert made.sum() == pytest.approx(target.sum(), rel=0.02)
