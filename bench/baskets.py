@@ -144,12 +144,14 @@ def _aggregated(panel: Panel, train: Baskets, held: Baskets) -> Shop:
     panel, demand = panel.take(row[kept]), demand.take(rows)
     train, held = _on_shelf(train, kept, len(shelf)), _on_shelf(held, kept, len(shelf))
     shelf, _ = Shelf.of(panel.series)
-    X = design(panel, demand.reference_price, log_traffic(panel), 7)
+    X = design(panel, demand.reference_price, log_traffic(panel), 7, demand.rivals)
     J, T = panel.units.shape
+    days = panel.periods.astype("datetime64[D]").astype(np.int64)
+    exposure = np.exp(X.offset + demand.season_on(np.arange(J)[:, None], days))
 
     def expected(at: Floats) -> Floats:
         units = np.stack([expected_units(demand, np.arange(J), at[:, t])[0] for t in range(T)], axis=1)
-        return np.where(panel.on_sale, units * np.exp(X.offset), 0.0)
+        return np.where(panel.on_sale, units * exposure, 0.0)
 
     dearer = X.X.copy()
     dearer[..., 1] += np.log(_RAISE)
