@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ _FEATURES = (
     "log_recent", "selling_share", "weeks_ahead", "month_cos", "month_sin", "category", "subcategory",
     "brand",
 )  # fmt: skip
+_SETS = (_FEATURES, tuple(n for n in _FEATURES if n not in {"log_rivals", "month_cos", "month_sin"}))
+"""Of all features, and without those of rivals and month, with which LightGBM may forecast worse."""
 _CATEGORICAL = ["category", "subcategory", "brand"]
 _GRID = (
     {"num_leaves": 15, "min_child_samples": 200},
@@ -88,10 +91,10 @@ def per_product_poisson(panel: Panel) -> Callable[[Panel], Prediction]:
 
 def boosted(panel: Panel) -> Callable[[Panel], Prediction]:
     """LightGBM with a Poisson loss on raw features, tuned on weeks 35-43, refitted on all of training."""
-    best, rounds = tuned(panel)
+    best, rounds, columns = tuned(panel)
     weeks = np.arange(FIRST + 9, UNTIL)
     X, y = training_rows(panel, weeks)
-    model = train_boosted(best, rounds, X, y)
+    model = train_boosted(best, rounds, X[columns], y)
     ahead = np.arange(UNTIL, END)
     prices = known_prices(panel.between(FIRST, UNTIL))
     usual = (prices.regular.mean(axis=1), prices.offered.mean(axis=1))
@@ -99,7 +102,7 @@ def boosted(panel: Panel) -> Callable[[Panel], Prediction]:
     def predict(held: Panel) -> Prediction:
         def said(regular: float = 1.0, offered: float = 1.0, *, at_usual: bool = False) -> Floats:
             table = feature_table(held, ahead, UNTIL - 1, usual if at_usual else None, regular, offered)
-            out: Floats = np.asarray(model.predict(table)).reshape(-1, END - UNTIL)
+            out: Floats = np.asarray(model.predict(table[columns])).reshape(-1, END - UNTIL)
             return np.maximum(out, 1e-4)
 
         expected, base = said(), np.log(said(at_usual=True))
@@ -126,18 +129,20 @@ def _simple(panel: Panel) -> Floats:
     return np.stack([np.ones_like(offered), offered, panel.feature, panel.display], axis=2)
 
 
-def tuned(panel: Panel) -> tuple[dict[str, int], int]:
-    """Return LightGBM's settings and number of rounds, chosen on weeks 35-43, trained on those before."""
+def tuned(panel: Panel) -> tuple[dict[str, int], int, list[str]]:
+    """Return LightGBM's settings, rounds and features, chosen on weeks 35-43, trained on those before."""
     X, y = training_rows(panel, np.arange(FIRST + 9, _TUNE_FROM))
     held = np.arange(_TUNE_FROM, UNTIL)
     Xv = feature_table(panel, held, _TUNE_FROM - 1)
     yv = panel.units[:, held].ravel()
     found = []
-    for parameters in _GRID:
-        model = train_boosted(parameters, 1200, X, y, (Xv, yv))
-        found.append((float(model.best_score["valid_0"]["poisson"]), model.best_iteration, parameters))
-    _, rounds, best = min(found, key=lambda f: f[0])
-    return best, int(rounds)
+    for parameters, names in itertools.product(_GRID, _SETS):
+        columns = list(names)
+        model = train_boosted(parameters, 1200, X[columns], y, (Xv[columns], yv))
+        loss = float(model.best_score["valid_0"]["poisson"])
+        found.append((loss, model.best_iteration, parameters, columns))
+    _, rounds, best, columns = min(found, key=lambda f: f[0])
+    return best, int(rounds), columns
 
 
 def train_boosted(
