@@ -23,8 +23,8 @@ __all__ = [
     "rivals_of",
 ]  # fmt: skip
 
-_REGULAR, _DEPTH, _FEATURE, _DEAL, _FEATURED = (
-    COEFFICIENTS.index(name) for name in ("regular", "depth", "feature", "deal", "featured_depth")
+_LEVEL, _REGULAR, _DEPTH, _FEATURE, _DISPLAY, _LAG, _TRAFFIC, _DEAL, _FEATURED, _RIVALS = range(
+    len(COEFFICIENTS)
 )
 
 _ENOUGH_SERIES = 20.0
@@ -215,12 +215,12 @@ def design(
     prices = known_prices(panel)
     log_reference = np.log(reference_price)[:, None]
     X = np.empty((*panel.units.shape, len(COEFFICIENTS)))
-    X[..., 0] = 1.0
+    X[..., _LEVEL] = 1.0
     X[..., _FEATURE] = panel.feature
-    X[..., 4] = panel.display
-    X[..., 5] = np.log(prices.before) - log_reference
-    X[..., 6] = traffic
-    X[..., 9] = rivals.index((np.log(prices.offered) - log_reference).T).T
+    X[..., _DISPLAY] = panel.display
+    X[..., _LAG] = np.log(prices.before) - log_reference
+    X[..., _TRAFFIC] = traffic
+    X[..., _RIVALS] = rivals.index((np.log(prices.offered) - log_reference).T).T
     log_regular, depth = np.log(prices.regular) - log_reference, np.log(prices.offered / prices.regular)
     exposure = np.maximum(panel.days, 1) / period_days * np.where(panel.in_stock > 0.0, panel.in_stock, 1.0)
     return Design(priced(X, log_regular, depth), np.log(exposure))

@@ -25,6 +25,11 @@ from simulators.demand.scenario import (
 __all__ = ["LastKnown", "last_known", "predict"]
 
 
+_LEVEL, _FEATURE, _DISPLAY, _LAG, _TRAFFIC, _RIVALS = (
+    COEFFICIENTS.index(name) for name in ("level", "feature", "display", "lag", "traffic", "rivals")
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LastKnown:
     """Where N series stood in the last period of training.
@@ -129,12 +134,12 @@ def _regressors(
     reference = model.reference_price[rows]
     before = _price_before(rows, scenario, known.offered[last])
     X = np.zeros((len(rows), len(COEFFICIENTS)))
-    X[:, 0] = 1.0
-    X[:, 3] = np.where(np.isfinite(scenario.feature), scenario.feature, known.feature[last])
-    X[:, 4] = np.where(np.isfinite(scenario.display), scenario.display, known.display[last])
-    X[:, 5] = np.log(before / reference)
-    X[:, 9] = _rival_prices(model, rows, scenario, known)
-    X[:, COEFFICIENTS.index("traffic")] = model.traffic_on(rows, _days(scenario))
+    X[:, _LEVEL] = 1.0
+    X[:, _FEATURE] = np.where(np.isfinite(scenario.feature), scenario.feature, known.feature[last])
+    X[:, _DISPLAY] = np.where(np.isfinite(scenario.display), scenario.display, known.display[last])
+    X[:, _LAG] = np.log(before / reference)
+    X[:, _RIVALS] = _rival_prices(model, rows, scenario, known)
+    X[:, _TRAFFIC] = model.traffic_on(rows, _days(scenario))
     return priced(X, np.log(regular / reference), np.log(scenario.offered / regular))
 
 
