@@ -113,7 +113,7 @@ class Runs:
         sale = self._market.sell(
             situation.state,
             price,
-            situation.conditions,
+            scenario.conditions[self.period],
             self._noise.at(self.period),
             scenario.receipts[self.period],
         )

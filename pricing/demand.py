@@ -96,7 +96,8 @@ class Conditions:
         Log of expected shop traffic over its training mean.
     rivals
         Rival price: mean log shelf price over reference price of the substitutes
-        (:meth:`pricing.rivals.Rivals.index`).
+        (:meth:`pricing.rivals.Rivals.index`). In a plan: what planned discounts of rivals outside of the plan
+        add to it.
     season
         Effect of month and year on log units.
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
 
-from pricing.arrays import Floats
+from pricing.arrays import Floats, Ints
 from pricing.catalogue import Catalogue
 from pricing.demand import Conditions, DemandParameters, spilled
 from pricing.errors import DataError, UsageError
@@ -174,7 +174,27 @@ class Scenario:
         told = self.conditions[period]
         if not self.rivals.any:
             return told
-        return replace(told, rivals=self.rivals.index(log_price + told.depth - self.beliefs.log_reference))
+        found = self.rivals.index(log_price + told.depth - self.beliefs.log_reference)
+        return replace(told, rivals=told.rivals + found)
+
+    def take(self, index: Ints) -> Scenario:
+        """Return the scenario of the series at `index`, with the same rules for them.
+
+        The others stay at their prices in force, less the discounts that are planned for them.
+        """
+        whole, count = self.guardrails, len(self.catalogue)
+        menu = Menu(*(getattr(whole.menu, f.name)[index] for f in fields(Menu)))
+        return replace(
+            self,
+            guardrails=Guardrails(whole.catalogue.take(index), menu, whole.settings),
+            beliefs=DemandParameters(
+                *(getattr(self.beliefs, f.name)[..., index] for f in fields(self.beliefs))
+            ),
+            elasticity_sd=self.elasticity_sd[index],
+            rivals=self.rivals.take(index),
+            conditions=tuple(_part(c, self.rivals, index, count) for c in self.conditions),
+            receipts=self.receipts[:, index],
+        )
 
     def situation(self, state: State, period: int) -> Situation:
         """Return what is known before the prices of a period are set, for a batch.
@@ -198,6 +218,16 @@ class Scenario:
             periods_left=self.horizon - period,
             horizon=self.horizon,
         )
+
+
+def _part(conditions: Conditions, rivals: Rivals, index: Ints, count: int) -> Conditions:
+    """Return the conditions of some series; what is planned for the others adds to the rival prices."""
+    told = {f.name: np.asarray(getattr(conditions, f.name)) for f in fields(conditions)}
+    wide = {name: np.broadcast_to(values, (*values.shape[:-1], count)) for name, values in told.items()}
+    gone = wide["depth"].copy()
+    gone[..., index] = 0.0
+    wide["rivals"] = wide["rivals"] + rivals.index(gone) - rivals.index(np.zeros(count))
+    return Conditions(**{name: values[..., index] for name, values in wide.items()})
 
 
 def _through_the_calendar(

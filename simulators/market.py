@@ -96,6 +96,7 @@ def sample_worlds(
     memory: float = MEMORY,
     gain: float = 0.0,
     loss: float = 0.0,
+    rivals: Rivals | None = None,
 ) -> Worlds:
     """Return `count` worlds drawn from the posterior, for the series of the catalogue.
 
@@ -111,6 +112,9 @@ def sample_worlds(
         See :class:`Worlds`.
     gain, loss
         Reference effects assumed for every series; the fit does not say, so 0 unless given.
+    rivals
+        Of the same series, those of a scenario; None takes what the model says, series outside of the
+        catalogue at their reference prices.
     """
     own = model.take(model.rows(catalogue.series))
     d = DemandParameters.of(own.draws(count, first=first), own, catalogue)
@@ -119,7 +123,7 @@ def sample_worlds(
         period_shock_sd=np.full(count, own.period_shock_sd),
         category_shock_sd=np.repeat(own.category_shock_sd[None], count, axis=0),
         category=own.category,
-        rivals=own.rivals.at(catalogue.log_price - d.log_reference[0]),
+        rivals=rivals or own.rivals.at(catalogue.log_price - d.log_reference[0]),
         memory=memory,
     )
 
@@ -255,7 +259,8 @@ class Market:
         logs = np.log(price.astype(np.float64))
         rivals, reference = self.worlds.rivals, self.parameters.log_reference
         if rivals.any:
-            conditions = replace(conditions, rivals=rivals.index(logs + conditions.depth - reference))
+            found = rivals.index(logs + conditions.depth - reference)
+            conditions = replace(conditions, rivals=conditions.rivals + found)
         moved = step(
             self.parameters,
             self.catalogue,

@@ -219,7 +219,7 @@ def _rolled(
     }
     trained = {release: found for release, found in under.items() if found is not None}
     pieces = work.resume(_recipe(shelf, policies, trained, seeds, decisions=keep), restart=restart)
-    worlds = sample_worlds(shelf.model, shelf.catalogue, seeds, first=HELD_OUT)
+    worlds = sample_worlds(shelf.model, shelf.catalogue, seeds, first=HELD_OUT, rivals=shelf.scenario.rivals)
     plan = Plan(
         shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint,
         block=min(max(seeds // 4, 1), _MOST_WORLDS), keep_decisions=keep,

@@ -166,7 +166,7 @@ def _learned(
     curves: list[Floats] = []
     made = train_ppo(
         shelf.scenario,
-        sample_worlds(shelf.model, shelf.catalogue, TRAINING_WORLDS),
+        sample_worlds(shelf.model, shelf.catalogue, TRAINING_WORLDS, rivals=shelf.scenario.rivals),
         seed=seed,
         settings=how,
         progress=lambda done, all_: told(f"episode {done} of {all_}", 0.98 * done / all_),
@@ -186,7 +186,7 @@ def _picture(draft: Path, shelf: Shelf, made: StoredPolicy, curve: Floats, told:
     from simulators.market import sample_worlds
 
     told("comparing", 0.98)
-    worlds = sample_worlds(shelf.model, shelf.catalogue, _COMPARED)
+    worlds = sample_worlds(shelf.model, shelf.catalogue, _COMPARED, rivals=shelf.scenario.rivals)
     plan = Plan(shelf.scenario, worlds, 1, shelf.model.seed, shelf.model.fingerprint, block=_COMPARED)
     policies = (make_policy("incumbent", shelf), make_policy("static", shelf), make_policy("resolve", shelf))
     profit = [float(outcome.total.sum()) for outcome in roll_out(plan, (*policies, made), InProcess())]

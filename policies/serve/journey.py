@@ -372,10 +372,11 @@ def _spilled(shelf: Shelf, part: Ints, shape: tuple[int, ...]) -> Floats:
     moves &= group[part] >= 0
     if moves.any():
         some = np.flatnonzero(np.isin(group, group[part[moves]]))
-        own, catalogue = model.take(some), shelf.catalogue.take(some)
-        drawn = DemandParameters.of(own.draws(shape[0]), own, catalogue)
+        those, catalogue = model.take(some), shelf.catalogue.take(some)
+        drawn = DemandParameters.of(those.draws(shape[0]), those, catalogue)
         found = spilled(drawn, scenario.rivals.take(some), catalogue).spill
-        out[:, moves] = found[:, np.searchsorted(some, part[moves])]
+        own = found[:, np.searchsorted(some, part[moves])]
+        out[:, moves] += own - own.mean(axis=0)  # rivals outside of this shelf are in the mean
     return out
 
 

@@ -101,6 +101,9 @@ class Shelf:
         SHA-256 of the run that all this was read from.
     standing
         Of the model: under which passport the run was opened.
+    taken
+        The shelf that this is a part of, and which of its series; None for a whole one. What is planned and
+        charged for the others still matters to their rivals here.
     """
 
     model: DemandModel
@@ -109,6 +112,7 @@ class Shelf:
     plans: Plans
     digest: str
     standing: Standing = UNVALIDATED
+    taken: tuple[Shelf, Ints] | None = None
 
     def __post_init__(self) -> None:
         if len(self.plans) != len(self.catalogue):
@@ -138,6 +142,9 @@ class Shelf:
 
     def ahead(self, horizon: int) -> Scenario:
         """Return the coming `horizon` periods as they are planned, with mean traffic."""
+        if self.taken is not None:
+            whole, index = self.taken
+            return whole.ahead(horizon).take(index)
         return Scenario.of(
             self.beliefs,
             self.guardrails,
@@ -160,7 +167,12 @@ class Shelf:
 
     def take(self, index: Ints) -> Shelf:
         """Return the shelf of the series at `index`."""
-        return replace(self, catalogue=self.catalogue.take(index), plans=self.plans.take(index))
+        return replace(
+            self,
+            catalogue=self.catalogue.take(index),
+            plans=self.plans.take(index),
+            taken=(self, index),
+        )
 
     def files(self) -> Mapping[str, bytes]:
         """Return what a run folder keeps beside its model."""

@@ -152,7 +152,7 @@ def test_population_of_noisy_estimates_is_recovered() -> None:
     rng = np.random.default_rng(4)
     n = 1500
     mean = np.array([0.5, -1.0, -2.0, 0.3, 0.4, 0.1, 0.7, 0.2, -0.4, 0.3])
-    sd = np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3, 0.2, 0.4, 0.3])
+    sd = np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3, 0.02, 0.02, 0.3])  # two are taken to be shared
     error = np.full((n, C), 0.7)
     error[:, 0] = 0.2
     estimate = mean + sd * rng.standard_normal((n, C)) + error * rng.standard_normal((n, C))

@@ -88,6 +88,20 @@ def test_sensitivity_bands_by_hand() -> None:
     np.testing.assert_allclose(table.sensitivity_upper[:, REGULAR], -1.5 + reach + 0.3 * np.array(inverse))
 
 
+def test_the_signal_of_a_discount_is_part_of_the_elasticity_to_one() -> None:
+    """A discount of a fifth: 0.3 log units from its signal, shared out over log 0.8."""
+    panel = _panel(MOVES[:1], MOVES[:1])
+    model = _model(panel, np.array([0.04]), [R_FOR_UNIT_SD])
+    mean = model.mean.copy()
+    mean[:, COEFFICIENTS.index("deal")] = 0.3
+    table = elasticities(replace(model, mean=mean), panel)
+    share = (1.0 - 0.8**50) / np.log(0.8)
+    assert table.elasticity[0, DISCOUNT] == pytest.approx(-2.5 + 0.3 * share)
+    width = table.upper[0, DISCOUNT] - table.elasticity[0, DISCOUNT]
+    assert width == pytest.approx(Z * 0.2 * np.sqrt(1.0 + share**2))
+    assert table.elasticity[0, REGULAR] == -1.5
+
+
 def test_without_any_discount_in_the_shop_one_log_unit_of_movement_is_assumed() -> None:
     panel = _panel(MOVES, MOVES)
     table = elasticities(_model(panel, np.zeros(3), [R_FOR_UNIT_SD] * 3), panel)

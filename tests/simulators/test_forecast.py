@@ -146,6 +146,44 @@ def test_a_menu_of_prices_for_one_period_passes_none_on() -> None:
     assert said.expected[2] == pytest.approx(10.0)
 
 
+def _rivals(offered: float = 100.0) -> tuple[DemandModel, LastKnown]:
+    """a, b and c of zone x as substitutes that sell 1, 2 and 3 a week, b last known at another price."""
+    plain = _model(1e-9)
+    mean = plain.mean.copy()
+    mean[:, 9] = 0.8
+    group, weight = np.array([0, 0, 0, -1]), np.array([1.0, 2.0, 3.0, 4.0])
+    known = replace(_known(), offered=np.array([100.0, offered, 100.0, 100.0]))
+    return replace(plain, mean=mean, rival_group=group, rival_weight=weight), known
+
+
+def test_rival_prices_come_from_the_scenarios_own_plan() -> None:
+    model, known = _rivals()
+    said = predict(model, known, _scenario(["a", "b"], [100.0, 80.0]))
+    # b is two of the five that a's rivals sell, and meets nobody at another price itself.
+    np.testing.assert_allclose(said.expected, [10.0 * 0.8 ** (0.8 * 0.4), 10.0 * 0.8**-2.0], rtol=1e-6)
+    both = predict(model, known, _scenario(["a", "b"], [90.0, 80.0]))
+    assert both.expected[1] == pytest.approx(10.0 * 0.8**-2.0 * 0.9 ** (0.8 * 0.25))
+    days = ["2025-01-06", "2025-01-13"]
+    later = predict(model, known, _scenario(["a", "b"], [100.0, 80.0], days=days))
+    assert later.expected[0] == pytest.approx(10.0)
+
+
+def test_rivals_that_a_scenario_does_not_name_are_as_last_known() -> None:
+    model, known = _rivals(90.0)
+    found = predict(model, known, _scenario(["a"], [100.0])).expected[0]
+    assert found == pytest.approx(10.0 * 0.9 ** (0.8 * 0.4))
+    elsewhere = predict(model, known, _scenario(["c"], [100.0], zone=["y"])).expected[0]
+    assert elsewhere == pytest.approx(10.0)
+
+
+def test_a_menu_of_alternatives_is_no_rival_price() -> None:
+    model, known = _rivals(90.0)
+    said = predict(model, known, _scenario(["b", "a", "b"], [80.0, 100.0, 70.0]))
+    assert said.expected[1] == pytest.approx(10.0 * 0.9 ** (0.8 * 0.4))
+    one = predict(model, known, _scenario(["b", "a", "b"], [80.0, 100.0, 80.0]))
+    assert one.expected[1] == pytest.approx(10.0 * 0.8 ** (0.8 * 0.4))
+
+
 def test_rows_of_one_price_are_one_plan() -> None:
     days = ["2025-01-06", "2025-01-06", "2025-01-13"]
     said = predict(_model(1e-9), _known(), _scenario(["a"] * 3, [80.0, 80.0, 100.0], days=days))
