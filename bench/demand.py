@@ -29,13 +29,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.demand_calibration import print_calibration
 from bench.demand_references import Prediction, boosted, missingness_only, per_product_poisson
 from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
 from simulators.contract.order_lines import define_order_lines
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import open_source
-from simulators.demand.fit import fit
+from simulators.demand.fit import Fit, fit
 from simulators.demand.metrics import bias, lift_slope, poisson_deviance, wmape
 from simulators.demand.validate import backtest
 from simulators.importers.complete_journey import import_complete_journey
@@ -92,6 +93,8 @@ def main() -> int:
     ]
     leak = missingness_only(panel, FIRST, UNTIL, END)
     _print(rows, len(panel.series), leak, truth)
+    found, training = _fitted(_unseen(panel))
+    print_calibration(found, forward.between(FIRST, END), training)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
     shift = {row.model: abs(row.wmape_backward - row.wmape) for row in rows}
@@ -173,14 +176,7 @@ def _naive(panel: Panel) -> Forecaster:
 
 
 def _ours(panel: Panel) -> Forecaster:
-    training = training_panel(panel.between(FIRST, UNTIL), UNTIL - FIRST)
-    found = fit(
-        training,
-        until=str(panel.periods[UNTIL]),
-        fingerprint="bench",
-        seed=1,
-        calendar_in_advance=True,
-    )
+    found, _ = _fitted(panel)
 
     def predict(held: Panel) -> Prediction:
         cells = backtest(found.model, held.between(FIRST, END), everything=True)
@@ -195,6 +191,12 @@ def _ours(panel: Panel) -> Forecaster:
         )
 
     return predict
+
+
+def _fitted(panel: Panel) -> tuple[Fit, Panel]:
+    training = training_panel(panel.between(FIRST, UNTIL), UNTIL - FIRST)
+    until = str(panel.periods[UNTIL])
+    return fit(training, until=until, fingerprint="bench", seed=1, calendar_in_advance=True), training
 
 
 def _row(
