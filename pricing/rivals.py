@@ -108,7 +108,7 @@ class Rivals:
         """Order by group, where each group starts in it, and the place of each series' group."""
         order = np.argsort(self.group, kind="stable").astype(np.int64)
         ranked = self.group[order]
-        new = np.append(True, ranked[1:] != ranked[:-1])
+        new = np.append(True, ranked[1:] != ranked[:-1])[: len(ranked)]
         place = np.empty(len(ranked), dtype=np.int64)
         place[order] = np.cumsum(new) - 1
         return order, np.flatnonzero(new).astype(np.int64), place

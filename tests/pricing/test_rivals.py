@@ -194,3 +194,10 @@ def test_a_dearer_rival_sells_exactly_what_its_elasticity_says(seed: int) -> Non
         share = rivals.weight[i] / rivals.weight[there].sum() if there[i] and rivals.group[j] >= 0 else 0.0
         ratio = np.exp(market.parameters.rivals[0, j] * share * gain)
         assert after[j] / before[j] == pytest.approx(ratio, rel=1e-12)
+
+
+def test_a_shop_of_no_product_has_no_rivals() -> None:
+    nobody = Rivals.none(0)
+    assert not nobody.any
+    assert nobody.index(np.zeros((3, 0))).shape == (3, 0)
+    assert len(Rivals.of(np.zeros(2, dtype=np.int64), np.ones(2)).take(np.zeros(0, dtype=np.int64))) == 0
