@@ -16,6 +16,7 @@ where they are instead, they would keep what all of them share.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ class Outlook:
 def first_shocks(categories: int, periods: int, period_days: int) -> Shocks:
     """Return no shocks, with variances wide enough to find some."""
     shape = (categories, periods)
-    process = Drift(float(np.exp(-period_days / _MEMORY_DAYS)), _FIRST_LASTING)
+    process = _first_process(period_days)
     return Shocks(
         period=np.zeros(periods),
         category=np.zeros(shape),
@@ -143,11 +144,22 @@ def first_shocks(categories: int, periods: int, period_days: int) -> Shocks:
     )
 
 
+def _first_process(period_days: int) -> Drift:
+    return Drift(float(np.exp(-period_days / _MEMORY_DAYS)), _FIRST_LASTING)
+
+
 def spectrum(process: Drift, periods: int) -> Floats:
     """Return the variance of each wave of a drift over T periods, float64 [T]."""
+    return process.variance * _unit_spectrum(process.survival, periods)
+
+
+@lru_cache(maxsize=64)
+def _unit_spectrum(survival: float, periods: int) -> Floats:
+    """Return :func:`spectrum` at variance 1, read-only: by days a fit asks for it thousands of times."""
     lag = np.arange(periods)
-    covariance = process.variance * process.survival ** np.abs(lag[:, None] - lag)
-    out: Floats = np.diagonal(_waves(_waves(covariance).T)).copy()
+    correlation = survival ** np.abs(lag[:, None] - lag)
+    out: Floats = np.diagonal(_waves(_waves(correlation).T)).copy()
+    out.setflags(write=False)
     return out
 
 
@@ -238,7 +250,7 @@ def _posterior(said: Floats, told: Floats, shared: Shared) -> _Posterior:
 def _process(power: Floats) -> Drift:
     """Return the process that gives waves of this mean power [T] the greatest likelihood."""
     T = len(power)
-    shape = np.stack([spectrum(Drift(survival, 1.0), T) for survival in _SURVIVALS])[:, 1:]
+    shape = np.stack([_unit_spectrum(survival, T) for survival in _SURVIVALS])[:, 1:]
     variance = (power[1:] / shape).mean(axis=1)
     best = int(np.argmin((T - 1) * np.log(variance) + np.log(shape).sum(axis=1)))
     return Drift(_SURVIVALS[best], max(float(variance[best]), _VARIANCE_FLOOR))
@@ -285,7 +297,7 @@ def visits_ahead(visits: Floats, period_days: int) -> tuple[float, float]:
         return 0.0, 0.0
     path = (visits - visits.mean())[None]
     known = np.full_like(path, _EXACT)
-    first = Shared(Drift(float(np.exp(-period_days / _MEMORY_DAYS)), _FIRST_LASTING), path.var(axis=1))
+    first = Shared(_first_process(period_days), path.var(axis=1))
     mean, variance = _ahead(*_settled(path, known, first), period_days)
     return float(mean[0] + 0.5 * variance[0]), float(variance[0])
 
