@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from pricing.arrays import Floats, Ints
-from pricing.calendar import MONTH_DAYS, cycle_waves
+from pricing.calendar import MONTH_DAYS, cycle_waves, middle_days
 from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
-from simulators.demand.cycles import middle_days
 from simulators.demand.design import design, known_prices, rivals_among
 
 __all__ = [

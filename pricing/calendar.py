@@ -6,11 +6,16 @@ import numpy as np
 
 from pricing.arrays import Floats, Ints
 
-__all__ = ["MONTH_DAYS", "YEAR_DAYS", "cycle_waves"]
+__all__ = ["MONTH_DAYS", "YEAR_DAYS", "cycle_waves", "middle_days"]
 
 MONTH_DAYS = 30.436875
 YEAR_DAYS = 365.2425
 """Mean length of a month and a year of the Gregorian calendar."""
+
+
+def middle_days(first: Ints, period_days: int) -> Floats:
+    """Return the middle of periods that begin on these days since 1970-01-01, of any shape."""
+    return np.asarray(first + 0.5 * (period_days - 1), dtype=np.float64)
 
 
 def cycle_waves(day: Floats | Ints, lengths: Floats) -> Floats:

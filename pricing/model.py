@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pricing.archive import pack, unpack
 from pricing.arrays import Codes, Floats, Ints
-from pricing.calendar import cycle_waves
+from pricing.calendar import cycle_waves, middle_days
 from pricing.errors import UnknownProduct
 from pricing.panel import Series, rebuild
 from pricing.randomness import label_hash, normals
@@ -173,8 +173,7 @@ class DemandModel:
         """Return the effect of month and year on log units; arguments as :meth:`traffic_on`."""
         if self.cycle is None or self.cycle_days is None:
             return np.zeros(np.broadcast_shapes(rows.shape, day.shape))
-        middle = np.asarray(day + 0.5 * (self.period_days - 1), dtype=np.float64)
-        waves = cycle_waves(middle, self.cycle_days)
+        waves = cycle_waves(middle_days(day, self.period_days), self.cycle_days)
         return np.asarray(np.einsum("...s,...s->...", self.cycle[self.category[rows]], waves))
 
     def draws(self, count: int, *, first: int = 0) -> Floats:

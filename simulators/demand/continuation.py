@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
-from pricing.calendar import cycle_waves
+from pricing.calendar import cycle_waves, middle_days
 from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
-from simulators.demand.cycles import middle_days
 from simulators.demand.design import design, known_prices, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
 from simulators.demand.fit import FitReport, informed, usable

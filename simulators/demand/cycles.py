@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pricing.arrays import Dates, Floats, Ints
-from pricing.calendar import MONTH_DAYS, YEAR_DAYS, cycle_waves
+from pricing.arrays import Dates, Floats
+from pricing.calendar import MONTH_DAYS, YEAR_DAYS, cycle_waves, middle_days
 from simulators.demand.shocks import Shared, Shocks
 
-__all__ = ["Cycle", "first_cycle", "lengths_told", "middle_days", "split_cycle"]
+__all__ = ["Cycle", "first_cycle", "lengths_told", "split_cycle"]
 
 _LEAST_MONTHS = 6.0
 _LEAST_YEARS = 2.0
@@ -71,11 +71,6 @@ def lengths_told(periods: Dates, period_days: int) -> Floats:
     if days >= _LEAST_YEARS * YEAR_DAYS:
         out += [YEAR_DAYS, YEAR_DAYS / 2.0]
     return np.array(out)
-
-
-def middle_days(first: Ints, period_days: int) -> Floats:
-    """Return the middle of periods that begin on these days since 1970-01-01, of any shape."""
-    return np.asarray(first + 0.5 * (period_days - 1), dtype=np.float64)
 
 
 def first_cycle(

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pricing.calendar import MONTH_DAYS, YEAR_DAYS, cycle_waves
+from pricing.calendar import MONTH_DAYS, YEAR_DAYS, cycle_waves, middle_days
 from pricing.model import DemandModel
-from simulators.demand.cycles import first_cycle, lengths_told, middle_days, split_cycle
+from simulators.demand.cycles import first_cycle, lengths_told, split_cycle
 from simulators.demand.drift import Drift
 from simulators.demand.shocks import Shared, first_shocks
 from simulators.worlds import toy_shop
