@@ -269,14 +269,14 @@ def test_prices_inside_support_to_the_nearest_minor_unit() -> None:
 
 
 def test_prices_outside_the_support_are_read_as_its_edge() -> None:
-    panel = _panel([50.0, 200.0, 100.0], [100.0, 200.0, 100.0])
+    panel = _panel([45.0, 200.0, 100.0], [100.0, 200.0, 100.0])
     panel = replace(panel, feature=np.array([[0.5, 0.0, 1.0]]))
     X = design(panel, np.array([100.0]), np.zeros(3), 7, Rivals.none(1)).X
     held = held_inside(X, np.array([100.0]), np.array([90]), np.array([110]), np.array([np.log(0.8)]))[0]
     np.testing.assert_allclose(held[:, 1], [0.0, np.log(1.1), 0.0])
-    np.testing.assert_allclose(held[:, 2], [np.log(0.68), 0.0, 0.0])  # 15 % deeper than 0.8: 0.8 x 0.85
-    np.testing.assert_allclose(held[:, 7], [1.0 - 0.68**50, 0.0, 0.0])
-    np.testing.assert_allclose(held[:, 8], [0.5 * np.log(0.68), 0.0, 0.0])
+    np.testing.assert_allclose(held[:, 2], [np.log(0.52), 0.0, 0.0])  # 35 % deeper than 0.8: 0.8 x 0.65
+    np.testing.assert_allclose(held[:, 7], [1.0 - 0.52**50, 0.0, 0.0])
+    np.testing.assert_allclose(held[:, 8], [0.5 * np.log(0.52), 0.0, 0.0])
     np.testing.assert_allclose(held[:, 5], [np.log(0.72), np.log(0.72), np.log(1.1)])
     np.testing.assert_array_equal(held[:, [0, 3, 4, 6, 9]], X[0][:, [0, 3, 4, 6, 9]])
 
