@@ -17,7 +17,7 @@ from simulators.demand.design import design, known_prices, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
 from simulators.demand.fit import FitReport, informed, usable
 from simulators.demand.forecast import forecast
-from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.identification import Support, believed, held_inside, identify, support
 from simulators.demand.instruments import Control, price_control
 from simulators.demand.metrics import bias, wmape
 from simulators.demand.shocks import visits_ahead
@@ -187,7 +187,7 @@ def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
     expected, season = np.nan_to_num(calendar.traffic_on(rows, days)), calendar.season_on(rows, days)
     rivals = rivals_of(panel)
     made = design(panel, reference, traffic + expected, model.period_days, rivals)
-    watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
+    watched = observed(panel) & believed(known_prices(panel), seen)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     control = _control(panel) if standing.mean.shape[1] - 1 > _C else None
     if control is not None:

@@ -23,7 +23,7 @@ from simulators.demand.anchor import Anchor, pooled_anchor
 from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
-from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.identification import Support, believed, held_inside, identify, support
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
 from simulators.demand.population import (
     Population,
@@ -218,9 +218,9 @@ def _evidence(
     control: Control | None,
     rivals: Rivals,
 ) -> Evidence:
-    """Lay out what the fit sees; periods at a one-off price outside the support are left out."""
+    """Lay out what the fit sees; periods at a price that nothing vouches for are left out."""
     made = design(panel, reference, log_traffic(panel), period_days, rivals)
-    watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
+    watched = observed(panel) & believed(known_prices(panel), seen)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     if control is not None and control.used:
         regressors = np.concatenate([regressors, control.columns], axis=2)

@@ -13,7 +13,7 @@ from pricing.panel import Panel
 from simulators.demand.design import KnownPrices, priced
 from simulators.demand.instruments import Control
 
-__all__ = ["Support", "held_inside", "identify", "inside_support", "support"]
+__all__ = ["Support", "believed", "held_inside", "identify", "inside_support", "support"]
 
 _COMPANY = 0.10
 """Two prices within 10 % of each other vouch for each other."""
@@ -81,6 +81,16 @@ def inside_support(prices: KnownPrices, low: Ints, high: Ints, depth_low: Floats
     cheapest = prices.regular * np.exp(depth_low)[:, None] - 0.5
     regular = (prices.regular >= low[:, None] - 0.5) & (prices.regular <= high[:, None] + 0.5)
     return regular & (prices.offered >= cheapest)
+
+
+def believed(prices: KnownPrices, seen: Support) -> Bools:
+    """Return where prices [N, T] are evidence of demand, bool [N, T].
+
+    They lie in the support, or their discount is up to :data:`_DEEPER` deeper: a promotion that came once
+    tells what such promotions do, though it widens no support. A regular price that nothing vouches for, or a
+    deeper discount, is more often a slip of a record.
+    """
+    return inside_support(prices, seen.low, seen.high, seen.depth_low + np.log1p(-_DEEPER))
 
 
 def held_inside(X: Floats, reference: Floats, low: Ints, high: Ints, depth_low: Floats) -> Floats:

@@ -18,7 +18,7 @@ from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, log_traffic, observed
 from simulators.demand.dispersion import GRID, log_likelihood_by_size, shrink_sizes, size_population
 from simulators.demand.drift import Drift
-from simulators.demand.identification import held_inside, identify, inside_support, support
+from simulators.demand.identification import believed, held_inside, identify, inside_support, support
 from simulators.demand.population import first_population, update_level, update_population
 from simulators.demand.shocks import (
     first_shocks,
@@ -266,6 +266,15 @@ def test_prices_inside_support_to_the_nearest_minor_unit() -> None:
     prices = known_prices(_panel([79.6, 79.4, 120.4, 120.6], [100.0, 100.0, 120.4, 120.6]))
     inside = inside_support(prices, np.array([100]), np.array([120]), np.array([np.log(0.8)]))
     assert inside.tolist() == [[True, False, True, False]]
+
+
+def test_a_promotion_that_came_once_is_evidence_and_a_slip_is_not() -> None:
+    # 20 % off twice, then 40 %, 48 %, 49 % and 90 %, once each; the limit is 35 % deeper: 0.8 x 0.65 = 0.52.
+    offered = [100.0, 80.0, 80.0, 60.0, 52.0, 51.0, 10.0, 100.0, 150.0]
+    panel = _panel(offered, [100.0] * 8 + [150.0])
+    seen = replace(support(panel), depth_low=np.array([np.log(0.8)]))
+    told = believed(known_prices(panel), seen)[0]
+    assert told.tolist() == [True, True, True, True, True, False, False, True, False]
 
 
 def test_prices_outside_the_support_are_read_as_its_edge() -> None:
