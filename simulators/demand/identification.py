@@ -24,10 +24,10 @@ _INFORMED = 0.9
 _COLUMN = {PriceKind.REGULAR: COEFFICIENTS.index("regular"), PriceKind.DISCOUNT: COEFFICIENTS.index("depth")}
 
 _DEEPER = 0.35
-"""How much deeper than any before a discount is taken at its word. With .15 the sales beyond it (2 to 3 % of the
-cells, 3 to 5 % of the units) were predicted 17 to 20 % too low in each of three held-out stretches of a year
-of grocery sales (weeks 25-33, 29-37 and 35-43), with .35 within 2 %; deviance of all cells was 2.064, 1.989
-and 2.015 with .15, 2.048, 1.972 and 2.009 with .35, and 2.053, 1.971 and 2.014 without any limit."""
+"""How much deeper than any before a discount is taken at its word. With .15 the sales beyond it (2 to 3 % of
+the cells, 3 to 5 % of the units) were predicted 17 to 20 % too low in each of three held-out stretches of a
+year of grocery sales (weeks 25-33, 29-37 and 35-43), with .35 within 2 %; deviance of all cells was 2.064,
+1.989 and 2.015 with .15, 2.048, 1.972 and 2.009 with .35, and 2.053, 1.971 and 2.014 without any limit."""
 
 
 @dataclass(frozen=True, slots=True)
