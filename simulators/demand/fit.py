@@ -32,10 +32,11 @@ from simulators.demand.population import (
     update_level,
     update_population,
 )  # fmt: skip
-from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
+from simulators.demand.posterior import Evidence, Parameters, sized, sweep
 from simulators.demand.seasons import Seasons, first_seasons
 from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks, visits_ahead
 from simulators.demand.standing import Standing, standing
+from simulators.demand.update import ahead
 
 __all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
 
@@ -180,17 +181,18 @@ def fit(
     control = price_control(kept)
     rivals = rivals_of(kept)
     calendar = first_seasons(kept, period_days, len(names), log_traffic(kept))
-    evidence = _evidence(kept, reference, category, seen, period_days, control, rivals)
-    evidence = calendar.bare(evidence)
+    evidence = calendar.bare(_evidence(kept, reference, category, seen, period_days, control, rivals))
     rich = _rich(evidence, seen)
     learned = _learn(evidence, rich, len(names), calendar, progress)
     evidence = learned.seasons.written(evidence)
     settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
+    stands = standing(evidence, settled, kept, learned.seasons)
     model = _model(
         kept,
         evidence,
         settled,
+        stands,
         seen,
         reference,
         until,
@@ -206,7 +208,7 @@ def fit(
     stage = control.first_stage if control else None
     report = _report(model, settled, learned, len(panel.series) - len(known), len(rich), anchor, stage)
     progress("fitted", 1.0)
-    return Fit(model, report, standing(evidence, settled, kept, learned.seasons))
+    return Fit(model, report, stands)
 
 
 def _evidence(
@@ -322,8 +324,7 @@ def _absence(evidence: Evidence, absent: Floats) -> Floats:
 
 
 def _level_of(evidence: Evidence, now: Parameters) -> Population:
-    level = now.mode[:, 0]
-    population = now.population
+    level, population = now.mode[:, 0], now.population
     for _ in range(20):
         population = update_level(level, np.full(len(level), 0.1), evidence.category, population)
     return population
@@ -333,6 +334,7 @@ def _model(
     panel: Panel,
     evidence: Evidence,
     found: Parameters,
+    stands: Standing,
     seen: Support,
     reference: Floats,
     until: str,
@@ -346,15 +348,14 @@ def _model(
 ) -> DemandModel:
     # A price that is decided here follows no shock: the price control is 0, and drops out.
     C = len(COEFFICIENTS)
-    mean, covariance = (a[..., :C] for a in summarise(evidence, found))
-    covariance = covariance[:, :C]
-    visits = float(found.population.mean[_TRAFFIC]) * seasons.measured
-    ahead = outlook(found.shocks, evidence.period_days)
-    crowd, crowd_variance = visits_ahead(visits, evidence.period_days)
-    mean[:, 0] += ahead.lift[evidence.category] + crowd + np.log1p(-found.absence)
+    mean, covariance = ahead(stands.mean, stands.covariance, stands.drift, evidence.period_days)
+    mean, covariance = mean[:, :C], covariance[:, :C, :C]
+    shared = outlook(found.shocks, evidence.period_days)
+    crowd, crowd_variance = visits_ahead(stands.traffic_slope * seasons.measured, evidence.period_days)
+    mean[:, 0] += crowd
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
     newcomer = found.population.mean[:C].copy()
-    newcomer[0] += float(ahead.lift.mean()) + crowd
+    newcomer[0] += float(shared.lift.mean()) + crowd
     identified = identify(
         covariance,
         prior,
@@ -378,8 +379,8 @@ def _model(
         rival_group=rivals.group,
         rival_weight=rivals.weight,
         rival_outside_weight=rivals.outside_weight,
-        category_shock_sd=np.sqrt(ahead.category_variance),
-        period_shock_sd=float(np.sqrt(ahead.period_variance + crowd_variance)),
+        category_shock_sd=np.sqrt(shared.category_variance),
+        period_shock_sd=float(np.sqrt(shared.period_variance + crowd_variance)),
         prior_mean=newcomer,
         prior_covariance=found.population.newcomer_covariance[:C, :C],
         period_days=_period_days(panel),

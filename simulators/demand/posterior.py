@@ -9,12 +9,12 @@ import numpy as np
 from pricing.arrays import Bools, Floats, Ints
 from simulators.demand.dispersion import log_likelihood_by_size
 from simulators.demand.drift import Drift, drift_from
-from simulators.demand.irls import Laplace, laplace_mean, newton
+from simulators.demand.irls import Laplace, newton
 from simulators.demand.metrics import total_by
 from simulators.demand.population import Population
 from simulators.demand.shocks import Shocks, information
 
-__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "laplace", "presence", "sized", "summarise", "sweep"]
+__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "laplace", "presence", "sized", "sweep"]
 
 _CHUNK = 4096
 
@@ -175,30 +175,6 @@ def sized(evidence: Evidence, parameters: Parameters) -> Floats:
             )
         )
     return np.concatenate(parts)
-
-
-def summarise(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Floats]:
-    """Return posterior mean [N, C] and covariance [N, C, C] of the coefficients for the time to come.
-
-    The drift that recent periods reveal enters the level, and so does what remains unknown of it.
-    """
-    kept, unknown = parameters.drift.ahead(evidence.period_days)
-    means: list[Floats] = []
-    covariances: list[Floats] = []
-    for rows in chunks(len(evidence.units)):
-        found = laplace(evidence, parameters, rows)
-        X, y, size = evidence.X[rows], evidence.units[rows], parameters.size[rows]
-        seen = presence(evidence, parameters, rows)
-        mean, level = laplace_mean(found, y, seen, X, size, parameters.drift)
-        mean[:, 0] += kept * level[:, -1]
-        means.append(mean)
-        # The last drift gives way as the coefficients move: level = b0 + kept * (u - pull'b), u given b.
-        A = np.tile(np.eye(mean.shape[1]), (len(mean), 1, 1))
-        A[:, 0] -= kept * found.pull[:, -1]
-        covariance = np.matmul(np.matmul(A, found.covariance), np.swapaxes(A, 1, 2))
-        covariance[:, 0, 0] += kept**2 * found.own[:, -1] + unknown
-        covariances.append(covariance)
-    return np.concatenate(means), np.concatenate(covariances)
 
 
 def laplace(

@@ -15,8 +15,9 @@ from pricing.model import COEFFICIENTS, DISCOUNT
 from simulators.demand.continuation import Continued, continued
 from simulators.demand.drift import Drift
 from simulators.demand.fit import Fit, fit
+from simulators.demand.irls import laplace_mean
 from simulators.demand.population import first_population
-from simulators.demand.posterior import Evidence, Parameters, summarise, sweep
+from simulators.demand.posterior import Evidence, Parameters, laplace, presence, sweep
 from simulators.demand.seasons import Seasons
 from simulators.demand.shocks import Shared, first_shocks
 from simulators.demand.standing import Standing, standing
@@ -204,11 +205,27 @@ def _part(evidence: Evidence, parameters: Parameters, stop: int) -> tuple[Eviden
     return e, replace(p, mode=found.mode, level=found.level)
 
 
+def _coming(evidence: Evidence, parameters: Parameters) -> tuple[Floats, Floats]:
+    """Return mean and covariance for the weeks to come, the drift given way term by term."""
+    every, drift = slice(0, len(evidence.units)), parameters.drift
+    kept, unknown = drift.ahead(7)
+    found = laplace(evidence, parameters, every)
+    seen = presence(evidence, parameters, every)
+    mean, level = laplace_mean(found, evidence.units, seen, evidence.X, parameters.size, drift)
+    mean[:, 0] += kept * level[:, -1]
+    # level = b0 + kept * (u - pull'b), u given b.
+    A = np.tile(np.eye(mean.shape[1]), (len(mean), 1, 1))
+    A[:, 0] -= kept * found.pull[:, -1]
+    covariance = A @ found.covariance @ np.swapaxes(A, 1, 2)
+    covariance[:, 0, 0] += kept**2 * found.own[:, -1] + unknown
+    return mean, covariance
+
+
 @pytest.mark.parametrize("still", [True, False])
 @pytest.mark.parametrize("steps", [[48, 60], list(range(48, 61))])
 def test_it_reaches_the_batch_posterior_of_the_same_parameters(still: bool, steps: list[int]) -> None:
     evidence, parameters = _world(7, still)
-    batch_mean, batch_covariance = summarise(*_part(evidence, parameters, 60))
+    batch_mean, batch_covariance = _coming(*_part(evidence, parameters, 60))
     panel = make(1, 1).panel
     before = panel.between(0, steps[0])
     first = standing(*_part(evidence, parameters, steps[0]), before, Seasons(None, None, np.zeros(steps[0])))
