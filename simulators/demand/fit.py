@@ -220,11 +220,12 @@ def _evidence(
 ) -> Evidence:
     """Lay out what the fit sees; periods at a one-off price outside the support are left out."""
     made = design(panel, reference, log_traffic(panel), period_days, rivals)
-    watched = observed(panel) & inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
+    watched = observed(panel, short=True)
+    watched &= inside_support(known_prices(panel), seen.low, seen.high, seen.depth_low)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     if control is not None and control.used:
         regressors = np.concatenate([regressors, control.columns], axis=2)
-    return Evidence(panel.units, watched, regressors, made.offset, category, period_days)
+    return Evidence(panel.units, watched, regressors, made.offset, category, period_days, panel.short)
 
 
 def _learn(
