@@ -56,8 +56,37 @@ def stock(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> Stock:
     shape
         N and T.
     """
-    found = engine.arrays(
+    _define_counts(engine, shop)
+    found = engine.arrays(_SHARES)
+    there, short = np.ones(shape), np.zeros(shape, dtype=np.bool_)
+    n, t, size, share, final, ran_out = (found[k] for k in ("n", "t", "size", "share", "final", "short"))
+    keys = list(zip(n, found["product_id"], strict=True))
+    starts = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]]
+    for start, stop in itertools.pairwise([*starts, len(keys)]):
+        place = t[start:stop].astype(np.int64)
+        row = np.full((1, shape[1]), np.nan)
+        row[0, place] = final[start:stop]
+        carried = forward(row)[0]
+        carried[: place[0]] = share[start]
+        carried[place] = share[start:stop]
+        open_ended = place[ran_out[start:stop].astype(np.bool_)]
+        # What was sold there is the least of a whole period.
+        carried[open_ended] = 1.0
+        short[int(n[start]), open_ended] = True
+        there[int(n[start])] -= (1.0 - carried) / int(size[start])
+    return Stock(np.clip(there, 0.0, 1.0), short)
+
+
+def _define_counts(engine: Engine, shop: ShopFile) -> None:
+    """Create the view ``stock_counts``: the inventory, with what was sold and counted after each count.
+
+    It adds ``gone``, ``period``, ``sells`` (something was sold in the period), ``emptied`` (as many were sold
+    before the next count as there had been), ``counted`` (counts in the period), ``gone_next`` and ``until``
+    (of the next one in it) and ``first``.
+    """
+    engine.run(
         f"""
+        CREATE OR REPLACE VIEW stock_counts AS
         WITH counts AS (
             SELECT product_id, zone, "at", _row, on_hand, stocked_out,
                 coalesce(stocked_out, on_hand <= 0) AS gone,
@@ -85,12 +114,19 @@ def stock(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> Stock:
             FROM counts AS c LEFT JOIN drawn USING (_row)
                 LEFT JOIN whole AS w USING (product_id, zone, period), lasting
             WINDOW cell AS (PARTITION BY product_id, zone, period)
-        ), lasted AS (
+        )
+        SELECT * FROM seen
+        """
+    )
+
+
+_SHARES = """
+        WITH lasted AS (
             SELECT seen.*, t, CASE WHEN first THEN epoch("at" - start::TIMESTAMP) ELSE 0 END AS before,
                 epoch(coalesce(until, ends::TIMESTAMP) - "at") AS after,
                 CASE WHEN NOT gone THEN 1 WHEN sells THEN 0.5 ELSE 0 END AS there_before,
                 CASE WHEN gone THEN 0 WHEN emptied OR gone_next THEN 0.5 ELSE 1 END AS there_after
-            FROM seen JOIN periods ON period = start
+            FROM stock_counts AS seen JOIN periods ON period = start
         )
         SELECT m.n, m.product_id, any_value(size)::BIGINT AS size, t,
             sum(before * there_before + after * there_after ORDER BY "at") / sum(before + after ORDER BY "at")
@@ -100,24 +136,7 @@ def stock(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> Stock:
         FROM lasted JOIN members AS m USING (product_id, zone)
         GROUP BY m.n, m.product_id, t ORDER BY m.n, m.product_id, t
         """
-    )
-    there, short = np.ones(shape), np.zeros(shape, dtype=np.bool_)
-    n, t, size, share, final, ran_out = (found[k] for k in ("n", "t", "size", "share", "final", "short"))
-    keys = list(zip(n, found["product_id"], strict=True))
-    starts = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]]
-    for start, stop in itertools.pairwise([*starts, len(keys)]):
-        place = t[start:stop].astype(np.int64)
-        row = np.full((1, shape[1]), np.nan)
-        row[0, place] = final[start:stop]
-        carried = forward(row)[0]
-        carried[: place[0]] = share[start]
-        carried[place] = share[start:stop]
-        open_ended = place[ran_out[start:stop].astype(np.bool_)]
-        # What was sold there is the least of a whole period.
-        carried[open_ended] = 1.0
-        short[int(n[start]), open_ended] = True
-        there[int(n[start])] -= (1.0 - carried) / int(size[start])
-    return Stock(np.clip(there, 0.0, 1.0), short)
+"""SQL of a table (n, product_id, size, t, share, final, short), a row a product and period with a count."""
 
 
 def forward(values: Floats) -> Floats:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy import special
+from scipy.special import gammaln
 
 from pricing.arrays import Bools, Floats
 from simulators.demand.dispersion import GRID
@@ -35,16 +36,19 @@ def working(y: Floats, eta: Floats, r: Floats) -> tuple[Floats, Floats]:
     y, eta, r
         float64 [n]; least counts, log means, negative-binomial sizes.
     """
-    mu = np.exp(eta)
+    mu, k = np.exp(eta), np.maximum(np.ceil(y), 1.0)
     q = mu / (r + mu)
-    beyond = _at_least(y, r, q)
+    beyond = _betainc(k, r, q)
     rare = beyond < _RARE
-    safe = np.where(rare, 1.0, beyond)
-    mean = mu * _at_least(y - 1.0, r + 1.0, q) / safe
-    square = mu**2 * (r + 1.0) / r * _at_least(y - 2.0, r + 2.0, q) / safe + mean
+    # E = mu P(Y' >= k - 1) / P(Y >= k), Y' of size r + 1; incomplete beta functions differ by one term.
+    term = gammaln(k + r) - gammaln(k) - gammaln(r + 1.0) + (k - 1.0) * np.log(q) - r * np.log1p(mu / r)
+    hazard = np.where(rare | (y <= 0.0), 0.0, np.exp(term) / np.where(rare, 1.0, beyond))
+    mean = mu * (1.0 + hazard)
+    further = 1.0 + hazard * (1.0 + r / mu * (k - 1.0) / (r + 1.0))
+    square = mu**2 * (r + 1.0) / r * further + mean
     # Far out, a negative binomial falls off like a geometric distribution.
-    ratio = np.minimum(q * (y + r) / (y + 1.0), _LARGEST_RATIO)
-    mean = np.where(rare, y + ratio / (1.0 - ratio), mean)
+    ratio = np.minimum(q * (k + r) / (k + 1.0), _LARGEST_RATIO)
+    mean = np.where(rare, k + ratio / (1.0 - ratio), mean)
     variance = np.where(rare, ratio / (1.0 - ratio) ** 2, square - mean**2)
     weight = np.clip(1.0 - variance * r / (mu * (mu + r)), _LEAST_WEIGHT, 1.0)
     return mu + np.maximum(mean - mu, 0.0) / weight, weight
@@ -64,12 +68,6 @@ def censored_by_size(y: Floats, short: Bools, eta: Floats) -> Floats:
     out = np.zeros((len(y), len(GRID)))
     mu, least = np.exp(eta[n, t]), y[n, t]
     for g, r in enumerate(np.exp(GRID)):
-        beyond = _at_least(least, np.full_like(mu, r), mu / (r + mu))
+        beyond = np.where(least > 0.0, _betainc(np.maximum(np.ceil(least), 1.0), r, mu / (r + mu)), 1.0)
         out[:, g] = np.bincount(n, weights=np.log(np.maximum(beyond, _RARE)), minlength=len(y))
-    return out
-
-
-def _at_least(k: Floats, r: Floats, q: Floats) -> Floats:
-    """Return P(Y >= k) of negative binomials with mean ``r q / (1 - q)``, float64 [n]."""
-    out: Floats = np.where(k > 0.0, _betainc(np.maximum(k, 1.0), r, q), 1.0)
     return out
