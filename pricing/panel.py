@@ -85,6 +85,9 @@ class Panel:
         value. None and no names without such a table.
     tested
         bool [N, T]; the price of most of the period was drawn at random by a price test. None without one.
+    short
+        bool [N, T]; it ran out in the period, at a time that no count tells: demand was `units` or more. None
+        without an inventory table.
     """
 
     series: Series
@@ -104,6 +107,7 @@ class Panel:
     instruments: Floats | None = None
     instrument_names: tuple[str, ...] = ()
     tested: Bools | None = None
+    short: Bools | None = None
 
     def take(self, index: Ints) -> Panel:
         """Return the panel of the series at `index`."""
@@ -141,6 +145,7 @@ _BY_SERIES = (
     "cost",
     "instruments",
     "tested",
+    "short",
 )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats, Ints
@@ -13,6 +11,7 @@ from simulators.contract.engine import Engine, literal
 from simulators.contract.order_lines import day_window, define_order_lines, gross_factor, period_start
 from simulators.contract.price_index import TO_LEVEL, define_price_index, price_index
 from simulators.contract.shop_file import ShopFile
+from simulators.contract.stock import forward, stock
 from simulators.contract.tables import Source
 
 __all__ = ["build_panel", "carried"]
@@ -26,8 +25,8 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
     (:mod:`simulators.contract.price_index`); where a period has no sale they come from the prices table if
     there is one (mean over the time that each stood), and are NaN otherwise. A series is on sale from the
     launch to the exit of its products, or from its first to its last sale where those are unknown.
-    Promotion shares are means over the group's products and the days that the data cover. Stock is carried
-    forward from the last count.
+    Promotion shares are means over the group's products and the days that the data cover. Stock is as
+    :func:`simulators.contract.stock.stock` reads it from the counts.
 
     Parameters
     ----------
@@ -63,6 +62,7 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         offered = np.where(np.isnan(offered), posted_offered, offered)
         regular = np.where(np.isnan(regular), posted_regular, regular)
     instruments, names = _instruments(engine, shop, shape)
+    counted = stock(engine, shop, shape) if source.has("inventory") else None
     return Panel(
         series=series,
         periods=periods,
@@ -73,7 +73,7 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         regular=regular,
         feature=_promoted(engine, "feature", shape),
         display=_promoted(engine, "display", shape),
-        in_stock=_in_stock(engine, shop, shape),
+        in_stock=np.ones(shape) if counted is None else counted.share,
         traffic=_traffic(source, periods),
         currency=shop.currency,
         traffic_is_orders=not source.has("traffic"),
@@ -81,6 +81,7 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         tested=_tested(engine, shape) if source.has("prices") else None,
         instruments=instruments,
         instrument_names=names,
+        short=None if counted is None else counted.short,
     )
 
 
@@ -91,16 +92,7 @@ def carried(panel: Panel) -> tuple[Floats, Floats]:
     a series' first record is filled backward from that record, because nothing earlier is known. A series
     without any record stays NaN.
     """
-    return _forward(panel.offered), _forward(panel.regular)
-
-
-def _forward(price: Floats) -> Floats:
-    known = np.isfinite(price)
-    place = np.arange(price.shape[1], dtype=np.int64)
-    last = np.maximum.accumulate(np.where(known, place, -1), axis=1)
-    first = np.argmax(known, axis=1)[:, None]
-    filled: Floats = np.take_along_axis(price, np.where(last < 0, first, last), axis=1)
-    return filled
+    return forward(panel.offered), forward(panel.regular)
 
 
 def _calendar(engine: Engine, shop: ShopFile) -> tuple[Dates, Ints]:
@@ -230,7 +222,7 @@ def _instruments(
     values = np.full((len(names), *shape), np.nan)
     values[tuple(found[k].astype(np.int64) for k in ("j", "n", "t"))] = found["value"]
     begun = np.logical_or.accumulate(np.isfinite(values), axis=2)
-    filled = _forward(values.reshape(-1, shape[1])).reshape(values.shape)
+    filled = forward(values.reshape(-1, shape[1])).reshape(values.shape)
     return np.moveaxis(np.where(begun, filled, np.nan), 0, 2), names
 
 
@@ -278,35 +270,6 @@ def _promoted(engine: Engine, kind: str, shape: tuple[int, int]) -> Floats:
     share = np.zeros(shape)
     share[found["n"].astype(np.int64), found["t"].astype(np.int64)] = found["share"]
     return share
-
-
-def _in_stock(engine: Engine, shop: ShopFile, shape: tuple[int, int]) -> Floats:
-    """Return the share of a group's products in stock; a product never counted is taken to be in stock.
-
-    A product that was there at one count and gone at the next of the same period ran out in between, half-way
-    for want of knowing better; one that was gone and is there again came back with the later count.
-    """
-    found = engine.arrays(
-        f"""
-        SELECT m.n, m.product_id, any_value(size)::BIGINT AS size, t,
-            avg(CASE WHEN gone THEN 0 WHEN gone_next THEN 0.5 ELSE 1 END) AS share
-        FROM (
-            SELECT *, lead(gone) OVER (PARTITION BY product_id, zone, period ORDER BY "at", _row) AS gone_next
-            FROM (SELECT *, {period_start('"at"::DATE', shop)} AS period,
-                coalesce(stocked_out, on_hand <= 0) AS gone FROM inventory)
-        ) JOIN members AS m USING (product_id, zone) JOIN periods ON period = start
-        GROUP BY m.n, m.product_id, t ORDER BY m.n, m.product_id, t
-        """
-    )
-    stock = np.ones(shape)
-    n, t, size, share = (found[name] for name in ("n", "t", "size", "share"))
-    keys = list(zip(n, found["product_id"], strict=True))
-    starts = [i for i in range(len(keys)) if i == 0 or keys[i] != keys[i - 1]]
-    for start, stop in itertools.pairwise([*starts, len(keys)]):
-        row = np.full((1, shape[1]), np.nan)
-        row[0, t[start:stop].astype(np.int64)] = share[start:stop]
-        stock[int(n[start])] -= (1.0 - _forward(row)[0]) / int(size[start])
-    return np.clip(stock, 0.0, 1.0)
 
 
 def _traffic(source: Source, periods: Dates) -> Floats:

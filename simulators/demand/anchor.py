@@ -69,7 +69,7 @@ def pooled_anchor(panel: Panel, evidence: Evidence, size: Floats) -> Anchor | No
     selling = (evidence.observed & (evidence.units > 0.0)).sum(axis=1)
     best = np.sort(np.argsort(-selling, kind="stable")[:_SERIES])
     some = evidence.take(best)
-    seen = some.observed.copy()
+    seen = some.observed & ~some.least(slice(None))
     if some.period_days == 1:
         seen[:, :-_MOST_DAYS] = False
     i, t = np.nonzero(seen)

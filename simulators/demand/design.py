@@ -82,8 +82,11 @@ def known_prices(panel: Panel) -> KnownPrices:
     return KnownPrices(offered, regular, before)
 
 
-def observed(panel: Panel) -> Bools:
+def observed(panel: Panel, *, short: bool = False) -> Bools:
     """Return where units count as evidence, bool [N, T]: on sale, some stock, a day covered, the shop open.
+
+    Periods in which a product ran out at a time that nobody knows count only where they are asked for
+    (`short`): their units are no more than the least that demand was.
 
     Where its launch is unknown, a series is on sale from its first sale on, so that period sold by
     construction and says nothing of demand; it is left out, and so is the first period of the panel, in
@@ -100,7 +103,7 @@ def observed(panel: Panel) -> Bools:
     out[:, closed(panel)] = False
     if by_days(panel):
         out[_in_doubt(panel)] = False
-    return out
+    return out if short or panel.short is None else out & ~panel.short
 
 
 def _in_doubt(panel: Panel) -> Bools:

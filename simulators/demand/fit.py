@@ -222,11 +222,11 @@ def _evidence(
 ) -> Evidence:
     """Lay out what the fit sees; periods at a price that nothing vouches for are left out."""
     made = design(panel, reference, log_traffic(panel), period_days, rivals)
-    watched = observed(panel) & believed(known_prices(panel), seen)
+    watched = observed(panel, short=True) & believed(known_prices(panel), seen)
     regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
     if control is not None and control.used:
         regressors = np.concatenate([regressors, control.columns], axis=2)
-    return Evidence(panel.units, watched, regressors, made.offset, category, period_days)
+    return Evidence(panel.units, watched, regressors, made.offset, category, period_days, panel.short)
 
 
 def _learn(

@@ -93,7 +93,7 @@ def price_control(panel: Panel) -> Control | None:
     panel
         N series, T periods; its costs, instruments and tests are what is used.
     """
-    watched = observed(panel)
+    watched = observed(panel, short=True)
     drawn = np.zeros_like(watched) if panel.tested is None else panel.tested & watched
     x = np.log(known_prices(panel).regular)
     tested = _levels_tested(x, drawn)

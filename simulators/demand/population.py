@@ -42,6 +42,9 @@ elasticity,
 of which they are parts, was told less surely."""
 
 _LEAST_TOLD = 0.1
+_DAMPED = 0.5
+"""Share of a Fisher step of variances that is taken. Whole ones went there and back for ever in all of 264
+invented shops of 30 to 200 products; with .5 and with .3 all of 36 tried settle, in 23 to 30 rounds."""
 _LONGEST_LOG = 0.5
 
 
@@ -140,7 +143,7 @@ def update_population(
     around = ((group_mean - mean) ** 2 + np.einsum("gcc->gc", group_covariance)).sum(axis=0)
     between = (around + _BETWEEN_WEIGHT * _BETWEEN_SD**2) / (G + _BETWEEN_WEIGHT)
     told = 1.0 - np.einsum("gcc->gc", group_covariance) / old.between
-    between = old.between * _hurried(between / old.between, told)
+    between = old.between * _hurried(between / old.between, told, _BETWEEN_WEIGHT)
     gap = moved - group_mean[category]
     own = np.eye(C) - pulled
     unsure = np.matmul(np.matmul(own, group_covariance[category]), np.swapaxes(own, 1, 2))
@@ -148,19 +151,24 @@ def update_population(
     spread /= len(mode) + _SPREAD_WEIGHT
     here = np.diag(old.covariance)
     told = 1.0 - np.einsum("ncc->nc", covariance) / here
-    scale = np.sqrt(_hurried(np.diag(spread) / here, told) * here / np.diag(spread))
+    hurried = _hurried(np.diag(spread) / here, told, _SPREAD_WEIGHT)
+    scale = np.sqrt(hurried * here / np.diag(spread))
     spread, between = _in_common(_floored(spread * np.outer(scale, scale)), between)
     return Population(mean, mean_covariance, between, group_mean, group_covariance, spread), moved
 
 
-def _hurried(ratio: Floats, told: Floats) -> Floats:
+def _hurried(ratio: Floats, told: Floats, imaginary: float) -> Floats:
     """Lengthen an EM step of variances, given as `ratio` [C] new over old, where EM crawls.
 
     For one variance the EM map contracts by ``1 - mean(k**2)``, k [n, C] being the share that each unit's
-    own data tell (`told`); dividing the step in the log by ``mean(k**2)`` makes it Fisher scoring.
+    own data tell (`told`), 1 for the `imaginary` units of the prior; dividing the step in the log by
+    ``mean(k**2)`` makes it Fisher scoring. Several variances trade with each other, and a full step of each
+    by itself then goes too far, there and back for ever: half of it does not.
     """
-    share = np.clip((np.clip(told, 0.0, 1.0) ** 2).mean(axis=0), _LEAST_TOLD, 1.0)
-    out: Floats = np.exp(np.clip(np.log(ratio) / share, -_LONGEST_LOG, _LONGEST_LOG))
+    square = (np.clip(told, 0.0, 1.0) ** 2).sum(axis=0)
+    share = np.maximum((square + imaginary) / (len(told) + imaginary), _LEAST_TOLD)
+    step = np.log(ratio) / np.minimum(share / _DAMPED, 1.0)
+    out: Floats = np.exp(np.clip(step, -_LONGEST_LOG, _LONGEST_LOG))
     return out
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
+from simulators.demand.censoring import censored_by_size, working
 from simulators.demand.dispersion import log_likelihood_by_size
 from simulators.demand.drift import Drift, drift_from
 from simulators.demand.irls import Laplace, newton
@@ -14,7 +15,7 @@ from simulators.demand.metrics import total_by
 from simulators.demand.population import Population
 from simulators.demand.shocks import Shocks, information
 
-__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "laplace", "presence", "sized", "sweep"]
+__all__ = ["Evidence", "Parameters", "Sweep", "chunks", "counted", "laplace", "presence", "sized", "sweep"]
 
 _CHUNK = 4096
 
@@ -35,6 +36,8 @@ class Evidence:
         int64 [N].
     period_days
         int; 7 for weeks, 1 for days.
+    short
+        bool [N, T]; ran out at a time that nobody knows: demand was at least the units. None without any.
     """
 
     units: Floats
@@ -43,6 +46,12 @@ class Evidence:
     offset: Floats
     category: Ints
     period_days: int
+    short: Bools | None = None
+
+    def least(self, rows: slice) -> Bools:
+        """Return where the units of some series are no more than the least that demand was, bool [n, T]."""
+        seen = self.observed[rows]
+        return np.zeros_like(seen) if self.short is None else self.short[rows] & seen
 
     def take(self, index: Ints) -> Evidence:
         """Return the evidence of some series."""
@@ -53,6 +62,7 @@ class Evidence:
             self.offset[index],
             self.category[index],
             self.period_days,
+            None if self.short is None else self.short[index],
         )
 
 
@@ -169,11 +179,10 @@ def sized(evidence: Evidence, parameters: Parameters) -> Floats:
     for rows in chunks(len(evidence.units)):
         found = laplace(evidence, parameters, rows)
         variance = found.eta_variance(evidence.X[rows])
-        parts.append(
-            log_likelihood_by_size(
-                evidence.units[rows], presence(evidence, parameters, rows), found.eta, variance
-            )
-        )
+        units, short = evidence.units[rows], evidence.least(rows)
+        whole = np.where(short, 0.0, presence(evidence, parameters, rows))
+        likelihood = log_likelihood_by_size(units, whole, found.eta, variance)
+        parts.append(likelihood + censored_by_size(units, short, found.eta))
     return np.concatenate(parts)
 
 
@@ -183,8 +192,7 @@ def laplace(
     """Climb `steps` Newton steps from where `parameters` stand, for the series of `rows`."""
     category, population = evidence.category[rows], parameters.population
     return newton(
-        evidence.units[rows],
-        presence(evidence, parameters, rows),
+        *counted(evidence, parameters, rows),
         evidence.X[rows],
         evidence.offset[rows] + parameters.shocks.log[category],
         parameters.size[rows],
@@ -198,6 +206,20 @@ def laplace(
     )
 
 
+def counted(evidence: Evidence, parameters: Parameters, rows: slice) -> tuple[Floats, Floats]:
+    """Return counts and the weight that each has as evidence, float64 [n, T] each; 0 where unobserved.
+
+    A count is the units and its weight :func:`presence`, but where a product ran out
+    (:func:`simulators.demand.censoring.working`).
+    """
+    units, weight = evidence.units[rows].copy(), presence(evidence, parameters, rows)
+    i, t = np.nonzero(evidence.least(rows))
+    if len(i):
+        eta = np.clip(_log_mean(evidence, parameters, rows)[i, t], -30.0, 25.0)
+        units[i, t], weight[i, t] = working(units[i, t], eta, parameters.size[rows][i])
+    return units, weight
+
+
 def presence(evidence: Evidence, parameters: Parameters, rows: slice) -> Floats:
     """Return the probability that each period counts as one of demand, float64 [n, T]; 0 where unobserved.
 
@@ -206,14 +228,20 @@ def presence(evidence: Evidence, parameters: Parameters, rows: slice) -> Floats:
     Technometrics 1992, zero-inflated counts); what sold was there.
     """
     seen = evidence.observed[rows].astype(np.float64)
-    category = evidence.category[rows]
-    eta = np.matmul(evidence.X[rows], parameters.mode[rows][..., None])[..., 0]
-    eta += parameters.level[rows] + evidence.offset[rows] + parameters.shocks.log[category]
+    eta = _log_mean(evidence, parameters, rows)
     size, absence = parameters.size[rows][:, None], parameters.absence[rows][:, None]
     none = np.exp(-size * np.log1p(np.exp(np.clip(eta, -30.0, 25.0)) / size))
     there = (1.0 - absence) * none
     share = there / np.maximum(absence + there, 1e-300)
     return np.where(evidence.units[rows] > 0.0, seen, seen * share)
+
+
+def _log_mean(evidence: Evidence, parameters: Parameters, rows: slice) -> Floats:
+    """Return log means of demand, float64 [n, T]."""
+    eta = np.matmul(evidence.X[rows], parameters.mode[rows][..., None])[..., 0]
+    shocks = parameters.shocks.log[evidence.category[rows]]
+    out: Floats = eta + parameters.level[rows] + evidence.offset[rows] + shocks
+    return out
 
 
 def chunks(n: int) -> list[slice]:

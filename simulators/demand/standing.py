@@ -22,7 +22,7 @@ from pricing.panel import Panel
 from simulators.demand.design import log_traffic
 from simulators.demand.drift import Drift
 from simulators.demand.irls import laplace_mean
-from simulators.demand.posterior import Evidence, Parameters, chunks, laplace, presence
+from simulators.demand.posterior import Evidence, Parameters, chunks, counted, laplace
 from simulators.demand.seasons import Seasons
 from simulators.demand.shocks import outlook
 from simulators.demand.weekdays import weekday_means
@@ -127,8 +127,8 @@ def standing(evidence: Evidence, found: Parameters, panel: Panel, seasons: Seaso
     covariances: list[Floats] = []
     for rows in chunks(len(evidence.units)):
         here = laplace(evidence, found, rows)
-        seen, X = presence(evidence, found, rows), evidence.X[rows]
-        mean, level = laplace_mean(here, evidence.units[rows], seen, X, found.size[rows], found.drift)
+        (y, seen), X = counted(evidence, found, rows), evidence.X[rows]
+        mean, level = laplace_mean(here, y, seen, X, found.size[rows], found.drift)
         mean[:, 0] += shared.lift[evidence.category[rows]] + np.log1p(-found.absence[rows])
         means.append(np.concatenate([mean, level[:, -1:]], axis=1))
         covariances.append(_joint(here.covariance, here.pull[:, -1], here.own[:, -1]))

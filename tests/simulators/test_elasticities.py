@@ -125,6 +125,14 @@ def test_demand_that_is_hard_to_foretell_may_hide_more() -> None:
         assert width == pytest.approx(0.3 * np.sqrt(np.log1p(1.0 / r)) / np.log(1.1))
 
 
+def test_counts_almost_free_of_noise_do_not_make_a_narrow_sensitivity_interval() -> None:
+    panel = _panel(MOVES[:2], MOVES[:2])
+    # Of two series, the data decide three quarters of one and half of the other.
+    table = elasticities(_model(panel, np.array([0.04, 0.08]), [1e9, 1e9]), panel)
+    reach = Z * np.sqrt([0.04, 0.08])
+    np.testing.assert_allclose(table.sensitivity_upper[:, REGULAR], -1.5 + reach + 1.75 * 0.75 * reach)
+
+
 def test_a_gap_in_prices_and_an_empty_shelf() -> None:
     known = _panel(MOVES[:1], MOVES[:1])
     gap = [[999.0, 100.0, np.nan, 121.0, np.nan]]  # carried: 100, 100, 121, 121

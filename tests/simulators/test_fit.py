@@ -54,6 +54,14 @@ def test_intervals_cover_the_truth(name: str) -> None:
     assert 0.85 <= np.mean(inside) <= (0.95 if name in {"regular", "discount"} else 0.99)
 
 
+@pytest.mark.parametrize(("series", "seed", "level"), [(40, 1, 2.0), (24, 3, 3.0), (60, 5, 1.0)])
+def test_few_products_settle(series: int, seed: int, level: float) -> None:
+    """Full Fisher steps of variances that trade with each other went there and back for ever."""
+    report = _fit(make(series, seed, level=level).panel).report
+    assert report.settled
+    assert report.rounds <= 30
+
+
 def test_population_is_recovered() -> None:
     _, found = _world()
     for name in ("regular", "depth", "feature", "display"):

@@ -135,15 +135,54 @@ def test_two_members_of_a_group_in_stock_by_hand(tmp_path: Path) -> None:
     products = "product_id,price_group,category,kind\nA,G,shoes,merchandise\nB,G,shoes,merchandise\n"
     counts = (
         "product_id,at,on_hand,stocked_out\n"
-        "A,2025-03-03,5,\nA,2025-03-05,0,\n"  # half of the counts of week one; ran out half-way to the second
-        "A,2025-03-12,0,\n"  # out in week two, and in week three, which has no count
+        "A,2025-03-03,5,\nA,2025-03-05,0,\n"  # ran out half-way through the first two days of week one
+        "A,2025-03-12,0,\n"  # sold in week two and gone at its only count; out in week three, without a count
         "B,2025-03-19,3,yes\n"  # on hand and not to be bought; carried back to weeks one and two
     )
     text = orders(*(Line(day, "A", 1, 500, 500).text(day) for day in (0, 7, 20)))
     folder = write_shop(tmp_path / "d", orders=text, products=products, inventory=counts)
     with open_source(folder, today=TODAY) as source:
         panel = build_panel(source)
-    np.testing.assert_allclose(panel.in_stock, [[0.125, 0.0, 0.0]])
+    np.testing.assert_allclose(panel.in_stock, [[0.5 / 7, 0.5, 0.0]])
+    assert panel.short is not None
+    assert panel.short.tolist() == [[False, True, False]]
+
+
+def test_as_many_were_sold_as_had_been_counted_by_hand(tmp_path: Path) -> None:
+    counts = (
+        "product_id,at,on_hand,stocked_out\n"
+        "A,2025-03-03,2,\n"  # two are sold in week one: demand may have been more
+        "A,2025-03-10,3,\n"  # one of three
+        "A,2025-03-17,1,\nA,2025-03-18,4,\nA,2025-03-19,4,\n"  # the one sold at once, then four of four
+        "B,2025-03-03,9,yes\nB,2025-03-10,2,yes\nB,2025-03-17,2,no\n"  # said to have run out or not
+    )
+    sold = [(0, "A"), (3, "A"), (7, "A"), (14, "A"), *[(16, "A")] * 4, (5, "B"), (14, "B"), (15, "B")]
+    text = orders(*(Line(day, name, 1, 500, 500).text(i) for i, (day, name) in enumerate(sold)))
+    products = "product_id,category,kind\nA,shoes,merchandise\nB,shoes,merchandise\n"
+    with open_source(
+        write_shop(tmp_path / "d", orders=text, products=products, inventory=counts), today=TODAY
+    ) as source:
+        panel = build_panel(source)
+    assert panel.short is not None
+    assert panel.short.tolist() == [[True, False, False], [True, False, False]]
+    np.testing.assert_allclose(panel.in_stock, [[1.0, 1.0, (0.5 + 1.0 + 2.5) / 7], [1.0, 0.0, 1.0]])
+
+
+def test_counts_that_are_often_outsold_do_not_tell_what_ran_out(tmp_path: Path) -> None:
+    sold = [0, 7, 8, 14, 15]
+    text = orders(*(Line(day, "A", 1, 500, 500).text(i) for i, day in enumerate(sold)))
+    counts = "product_id,at,on_hand\nA,2025-03-03,1\nA,2025-03-10,{}\nA,2025-03-17,2\n"
+    for counted, short in ((1, [False] * 3), (2, [True] * 3)):
+        folder = write_shop(
+            tmp_path / str(counted),
+            orders=text,
+            products="product_id,category,kind\nA,shoes,merchandise\n",
+            inventory=counts.format(counted),
+        )
+        with open_source(folder, today=TODAY) as source:
+            found = build_panel(source).short
+        assert found is not None
+        assert found.tolist() == [short]
 
 
 def test_price_moves_count_periods_levels_and_range_by_hand(tmp_path: Path) -> None:

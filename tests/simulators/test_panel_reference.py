@@ -203,7 +203,9 @@ def test_sales_are_what_pandas_adds_up(
     np.testing.assert_array_equal(panel.traffic, found.orders.reindex(found.periods).fillna(0))
     np.testing.assert_allclose(panel.feature, _promoted(shop, panel, "feature"), atol=1e-12)
     np.testing.assert_allclose(panel.display, _promoted(shop, panel, "display"), atol=1e-12)
-    np.testing.assert_allclose(panel.in_stock, _in_stock(shop, panel))
+    share, short = _in_stock(shop, panel, found.lines)
+    np.testing.assert_allclose(panel.in_stock, share)
+    np.testing.assert_array_equal(panel.short, short)
     np.testing.assert_array_equal(panel.on_sale, _on_sale(shop, panel))
 
 
@@ -230,22 +232,33 @@ def _covered_from(panel: Panel, shop: Shop) -> list[dt.date]:
     return [starts[0] + dt.timedelta(days=missing), *starts[1:]]
 
 
-def _in_stock(shop: Shop, panel: Panel) -> Floats:
-    counts = shop.tables["inventory"].copy()
-    counts["period"] = _period(pd.to_datetime(counts["at"]), shop)
-    counts = counts.sort_values("at")
-    counts["gone"] = counts.on_hand <= 0
-    following = (
-        counts.groupby(["product_id", "zone", "period"]).gone.shift(-1).fillna(value=False).astype(bool)
-    )
-    # What is there now and gone at the next count of the period was there for half of the time between.
-    counts["there"] = np.where(counts.gone, 0.0, np.where(following, 0.5, 1.0))
-    share = counts.groupby(["product_id", "zone", "period"]).there.mean()
-    wide = (
-        share.unstack("period").reindex(columns=pd.DatetimeIndex(panel.periods)).ffill(axis=1).bfill(axis=1)  # noqa: PD010 - one value a cell
-    )
-    index = pd.MultiIndex.from_tuples(zip(panel.series.group, panel.series.zone, strict=True))
-    return np.asarray(wide.reindex(index).fillna(1.0).to_numpy(), dtype=np.float64)
+def _in_stock(shop: Shop, panel: Panel, lines: Any) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """Go through the counts of each product, zone and period one by one."""
+    counts, paid = shop.tables["inventory"].copy(), lines[lines.status == "paid"]
+    counts["at"] = pd.to_datetime(counts["at"])
+    counts["period"] = _period(counts["at"], shop)
+    shape = panel.units.shape
+    share, final, short = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
+    keys = list(zip(panel.series.group, panel.series.zone, strict=True))
+    for (product, zone, period), cell in counts.sort_values("at").groupby(["product_id", "zone", "period"]):
+        t = int(np.searchsorted(panel.periods, period.to_datetime64()))
+        if (product, zone) not in keys or t >= shape[1] or panel.periods[t] != period.to_datetime64():
+            continue
+        n = keys.index((product, zone))
+        sales = paid[(paid.product_id == product) & (paid.zone == zone) & (paid.period == period)]
+        # Counts of this shop are random, and often outsold: that as many were sold means nothing.
+        end = period + pd.Timedelta(days=1 if shop.grain == "day" else 7)
+        sells, gone = len(sales) > 0, list(cell.on_hand <= 0)
+        moments, there = [period, *cell["at"], end], [(0.5 if sells else 0.0) if gone[0] else 1.0]
+        for now, after in zip(gone, [*gone[1:], False], strict=True):
+            there.append(0.0 if now else 0.5 if after else 1.0)
+        lengths = np.diff([m.timestamp() for m in moments])
+        share[n, t] = lengths @ there / lengths.sum()
+        final[n, t] = float(not gone[-1])
+        short[n, t] = len(cell) == 1 and gone[0] and sells
+    known, earlier = np.isfinite(share), pd.DataFrame(share).bfill(axis=1).to_numpy()
+    carried = pd.DataFrame(final).ffill(axis=1).fillna(pd.DataFrame(earlier)).fillna(1.0).to_numpy()
+    return np.where(short, 1.0, np.where(known, share, carried)), short
 
 
 def _on_sale(shop: Shop, panel: Panel) -> np.ndarray[Any, np.dtype[np.bool_]]:
