@@ -21,6 +21,7 @@ from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import ArtifactError, DataError, FingerprintError
 from pricing.model import DemandModel
 from pricing.panel import Panel
+from simulators.contract.other_zones import OTHER_ZONES
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 from simulators.demand.continuation import continued
@@ -119,6 +120,11 @@ def _require_settings(run: Run, source: Source) -> None:
         ("currency", run.origin.currency, source.shop.currency),
         ("days of a period", run.model.period_days, source.shop.period_days),
         ("promotion calendar set in advance", run.origin.calendar_in_advance, declared),
+        (
+            "declaration that demand shocks are local",
+            OTHER_ZONES in run.panel.instrument_names,
+            source.shop.demand_shocks_are_local,
+        ),
         ("orders stand in for traffic", run.panel.traffic_is_orders, not source.has("traffic")),
     ):
         if then != now:

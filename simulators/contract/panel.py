@@ -9,6 +9,7 @@ from pricing.errors import DataError
 from pricing.panel import Panel, Series
 from simulators.contract.engine import Engine, literal
 from simulators.contract.order_lines import day_window, define_order_lines, gross_factor, period_start
+from simulators.contract.other_zones import OTHER_ZONES, other_zone_prices
 from simulators.contract.price_index import TO_LEVEL, define_price_index, price_index
 from simulators.contract.shop_file import ShopFile
 from simulators.contract.stock import forward, stock
@@ -62,6 +63,8 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         offered = np.where(np.isnan(offered), posted_offered, offered)
         regular = np.where(np.isnan(regular), posted_regular, regular)
     instruments, names = _instruments(engine, shop, shape)
+    if shop.demand_shocks_are_local:
+        instruments, names = _with_other_zones(instruments, names, series, regular)
     counted = stock(engine, shop, shape) if source.has("inventory") else None
     return Panel(
         series=series,
@@ -221,9 +224,29 @@ def _instruments(
     )
     values = np.full((len(names), *shape), np.nan)
     values[tuple(found[k].astype(np.int64) for k in ("j", "n", "t"))] = found["value"]
-    begun = np.logical_or.accumulate(np.isfinite(values), axis=2)
-    filled = forward(values.reshape(-1, shape[1])).reshape(values.shape)
-    return np.moveaxis(np.where(begun, filled, np.nan), 0, 2), names
+    filled = _since_first(values.reshape(-1, shape[1])).reshape(values.shape)
+    return np.moveaxis(filled, 0, 2), names
+
+
+def _with_other_zones(
+    instruments: Floats | None, names: tuple[str, ...], series: Series, regular: Floats
+) -> tuple[Floats, tuple[str, ...]]:
+    """Return instruments [N, T, J + 1] and their names, with the prices of other zones at the end."""
+    if OTHER_ZONES in names:
+        raise DataError(
+            f"The instruments table has a quantity called {OTHER_ZONES}.",
+            why="demand_shocks_are_local makes an instrument of that name from the prices themselves.",
+            todo="Rename the quantity, or take the declaration out of shop.toml.",
+        )
+    elsewhere = other_zone_prices(series, _since_first(regular))[..., None]
+    made = elsewhere if instruments is None else np.concatenate([instruments, elsewhere], axis=2)
+    return made, (*names, OTHER_ZONES)
+
+
+def _since_first(values: Floats) -> Floats:
+    """Return values [M, T], the last known one carried forward; NaN before the first."""
+    begun = np.logical_or.accumulate(np.isfinite(values), axis=1)
+    return np.where(begun, forward(values), np.nan)
 
 
 def _tested(engine: Engine, shape: tuple[int, int]) -> Bools:

@@ -202,6 +202,13 @@ class ShopFile:
             "reductions enter the coming periods."
         ),
     ] = False
+    demand_shocks_are_local: Annotated[
+        bool,
+        Says(
+            "Your declaration that unforeseen demand in one zone says nothing of it in another. Only with it "
+            "do regular prices of the same product in other zones serve as an instrument."
+        ),
+    ] = False
     business_price_lists: Annotated[
         tuple[str, ...], Says("Price lists of business customers, set apart.")
     ] = ()
@@ -309,6 +316,12 @@ class ShopFile:
             )
         if len(set(names)) != len(names):
             raise SettingsError(f"zones: {', '.join(names)} are not distinct.")
+        if self.demand_shocks_are_local and len(names) < 2:
+            raise SettingsError(
+                f"demand_shocks_are_local is declared, and {names[0]} is the only zone.",
+                why="It speaks of prices in other zones.",
+                todo="Leave it out, or add the other [[zones]].",
+            )
 
 
 def parse_shop_file(text: str) -> ShopFile:

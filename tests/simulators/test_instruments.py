@@ -75,9 +75,14 @@ def test_the_first_stage_is_that_of_a_regression_with_dummies() -> None:
     assert control.first_stage.standard_errors[0] == pytest.approx(
         found.bse[0] * np.sqrt(n / (n - 1)), rel=1e-6
     )
-    # What is left of the price within series once the instrument's own movements are taken out of it.
-    moves = sm.OLS(z, np.column_stack(dummies).astype(np.float64)).fit().resid
-    rest = (x - found.params[0] * moves).reshape(n, periods)
+    # What is left of the price within series once the instrument's movements, of the period and four around
+    # it on either side, are taken out of it.
+    moves = sm.OLS(z, np.column_stack(dummies).astype(np.float64)).fit().resid.reshape(n, periods)
+    line = np.column_stack([np.zeros(n), moves])
+    place = np.arange(1, periods + 1)[:, None] - np.arange(-4, 5)
+    around = line[:, np.clip(place, 0, periods)].reshape(n * periods, 9)
+    wide = sm.OLS(x, np.column_stack([around, *dummies]).astype(np.float64)).fit()
+    rest = (x - around @ wide.params[:9]).reshape(n, periods)
     left = rest - rest.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(control.columns[:, 1:, 0], left, atol=1e-8)
     np.testing.assert_array_equal(control.columns[:, 1:, 1], control.columns[:, :-1, 0])
