@@ -237,7 +237,10 @@ class DemandModel:
         beside = self.factor @ np.swapaxes(self.factor[:, _BENDS], 1, 2)
         pull = np.swapaxes(np.linalg.solve(beside[:, _BENDS], np.swapaxes(beside, 1, 2)), 1, 2)
         missing = away[:, None, :] - offsets[..., _BENDS]
-        out: Floats = offsets + np.einsum("nck,dnk->dnc", pull, missing)
+        # Term by term: the bits of a draw follow from it alone, whatever others are made beside it.
+        out = offsets
+        for k in range(len(BENDS)):
+            out = out + pull[:, :, k] * missing[:, :, k, None]
         return out
 
     def sigma_points(self) -> Floats:

@@ -107,5 +107,8 @@ class ResponseForms:
         form = np.searchsorted(np.cumsum(self.weight)[:-1], uniforms(keys, seed), side="right")
         z = normals(np.array([_STREAM], dtype=np.uint64), numbers, len(BENDS), seed)[:, 0]
         factor = np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
-        out: Floats = self.mean[form] + np.einsum("dij,dj->di", factor[form], z)
+        # Term by term: the bits of a draw follow from it alone, whatever others are made beside it.
+        out: Floats = self.mean[form]
+        for k in range(len(BENDS)):
+            out = out + factor[form, :, k] * z[:, k, None]
         return out

@@ -36,7 +36,8 @@ class FormRow:
     name
         Of :data:`pricing.response.FORMS`.
     gain, standard_error
-        Held-out log likelihood over that of the constant elasticity, all series together, and its error.
+        Held-out log likelihood over that of the constant elasticity, all series together, and its error;
+        of one series alone no error is known, None.
     weight
         In the mixture, 0-1.
     curve, threshold
@@ -45,7 +46,7 @@ class FormRow:
 
     name: str
     gain: float
-    standard_error: float
+    standard_error: float | None
     weight: float
     curve: float
     threshold: float
@@ -104,15 +105,20 @@ def compare(mode: Floats, covariance: Floats, category: Ints, population: Popula
         np.stack([spread[np.ix_(_BENDS, _BENDS)] for _, spread, *_ in found])
         + _NO_MATTER * np.eye(len(BENDS)),
     )
-    gain = held - held[:, :1]
-    error = np.sqrt(len(gain)) * gain.std(axis=0, ddof=1) if len(gain) > 1 else np.full(len(FORMS), np.nan)
-    rows = tuple(
-        FormRow(name, float(total), float(unsure), float(share), float(at[0]), float(at[1]))
-        for (name, _), total, unsure, share, at in zip(
-            FORMS, gain.sum(axis=0), error, weight, forms.mean, strict=True
+    return Comparison(forms, _rows(held - held[:, :1], forms), _mixed(population, weight, found))
+
+
+def _rows(gain: Floats, forms: ResponseForms) -> tuple[FormRow, ...]:
+    """Return a row a form, given what each of n series gains by it, float64 [n, F]."""
+    several = len(gain) > 1
+    error = np.sqrt(len(gain)) * gain.std(axis=0, ddof=int(several))
+    told = zip(FORMS, gain.sum(axis=0), error, forms.weight, forms.mean, strict=True)
+    return tuple(
+        FormRow(
+            name, float(total), float(unsure) if several else None, float(share), float(at[0]), float(at[1])
         )
+        for (name, _), total, unsure, share, at in told
     )
-    return Comparison(forms, rows, _mixed(population, weight, found))
 
 
 def share_bends(mean: Floats, covariance: Floats, forms: ResponseForms) -> tuple[Floats, Floats]:
