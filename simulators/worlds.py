@@ -38,8 +38,9 @@ def toy_shop(
 
     Prices end in 9 and lie between 0.99 and 19.99; a unit costs 50 to 75 % of its price; regular-price
     elasticities are normal around -2.2 (sd 0.4, kept between -3.6 and -1.3), weekly units log-normal around
-    `units`. Everything else is plain: the same elasticity at every price, no tax, no fees, no returns, prices seen from 25 % below to 25 %
-    above today's. The posterior mean is the truth of the toy; its draws are the sampled worlds.
+    `units`. Everything else is plain: the same elasticity at every price, no tax, no
+    fees, no returns, prices seen from 25 % below to 25 % above today's. The posterior mean is the truth of
+    the toy; its draws are the sampled worlds.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Bends of the response to the regular price, the mixture over forms, and draws that share a world's bends."""
+"""Bends of the response to the regular price, their mixture, and draws that share a world's bends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing.demand import Conditions, DemandParameters, log_units
+from pricing.demand import Conditions, log_units
 from pricing.model import COEFFICIENTS, REGULAR, DemandModel, regular_arc
 from pricing.response import FORMS, ResponseForms, arc_of_bends, bend_slopes, bends
 from tests.pricing.small_shop import beliefs, catalogue
@@ -85,14 +85,10 @@ def test_slopes_are_the_derivatives(x: float) -> None:
 @pytest.mark.parametrize("at", [0.0, 0.3, -0.25])
 def test_an_arc_is_what_prices_ten_per_cent_up_and_down_say(at: float) -> None:
     shop = catalogue([100])
-    known = replace(
-        beliefs(shop, -1.7), curve=np.array([-0.6]), threshold=np.array([0.4])
-    )
+    known = replace(beliefs(shop, -1.7), curve=np.array([-0.6]), threshold=np.array([0.4]))
     prices = np.log(100.0 * np.exp(at) * np.array([0.9, 1.1]))
     logs = np.log(shop.price.astype(np.float64))
-    down, up = (
-        log_units(known, price[None], logs, logs, Conditions.plain(1))[0] for price in prices
-    )
+    down, up = (log_units(known, price[None], logs, logs, Conditions.plain(1))[0] for price in prices)
     arc = (up - down) / np.log(1.1 / 0.9)
     coefficients = np.zeros(C)
     coefficients[COEFFICIENTS.index("regular")] = -1.7

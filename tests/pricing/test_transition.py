@@ -76,7 +76,7 @@ def differences(of: Callable[[Floats], float], x: Floats, width: float) -> Float
 
 @given(st.integers(0, 2**32), st.floats(0.3, 4.0), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_the_adjoint_is_the_derivative(seed: int, cover: float, bent: bool) -> None:  # noqa: FBT001 # drawn
+def test_the_adjoint_is_the_derivative(seed: int, cover: float, bent: bool) -> None:  # drawn
     rng = np.random.default_rng(seed)
     d, conditions, weights = parameters(rng, bent=bent), plan(rng), rng.uniform(0.5, 1.5, (T, N))
     logs = np.log(SHOP.price.astype(np.float64))

@@ -90,6 +90,7 @@ def test_a_step_in_plain_arithmetic() -> None:
     units = math.exp(
         2.0
         - 2.0 * math.log(110 / 95)
+        + (0.4 - 0.6) * math.log(110 / 95) ** 2 / (math.log(110 / 95) + 0.05)
         - 3.0 * math.log(0.8)
         + 0.3 * math.log(105 / 95)
         + 0.5 * 0.6
