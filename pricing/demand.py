@@ -94,14 +94,16 @@ class DemandParameters:
     @property
     def elasticity(self) -> Floats:
         """float64 [..., N]; to the regular price, from 10 % below to 10 % above the reference price."""
+        if not self.bent:
+            return self.regular
         curve, threshold = arc_of_bends(np.zeros(()))
         return np.asarray(self.regular + self.curve * curve + self.threshold * threshold)
 
-    def slope(self, away: Floats) -> Floats:
-        """Return d log units / d log regular price, memory apart, float64 [..., N]; `away` is log(R / R0)."""
+    def slope(self, log_price: Floats) -> Floats:
+        """Return d log units / d log regular price, memory apart, float64 [..., N], at that price."""
         if not self.bent:
             return self.regular
-        curve, threshold = bend_slopes(away)
+        curve, threshold = bend_slopes(log_price - self.log_reference)
         return np.asarray(self.regular + self.curve * curve + self.threshold * threshold)
 
 

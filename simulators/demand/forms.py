@@ -152,7 +152,7 @@ def stacked(held: Floats) -> Floats:
     top: Floats = held.max(axis=1, keepdims=True)
     share: Floats = np.exp(held - top)
     forms = held.shape[1]
-    weight = np.ones(forms) / forms
+    weight: Floats = np.ones(forms) / forms
     for _ in range(_ROUNDS):
         part: Floats = share * weight
         whole: Floats = part.sum(axis=1, keepdims=True)
