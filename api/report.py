@@ -17,6 +17,7 @@ from api.axes import axis
 from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_chart
 from api.check_texts import answers, missing_tables
 from api.cli.validate import measures
+from api.forms_told import forms_told
 from api.planned import plans_told
 from api.runs import read_shelf
 from api.standing_texts import standing_lines
@@ -153,6 +154,7 @@ def _told(found: Findings, texts: Texts) -> dict[str, Any]:
         "until": texts.day(origin["until"]),
         "fitted": fitted,
         "identified": _identified(fitted, texts),
+        "forms": forms_told(fitted.get("forms", ()), texts),
         "elasticity_chart": _elasticities(found.elasticities, texts),
         "validation": told,
         "slope": texts.text("measure", "unmeasured") if slope is None else texts.number(slope, 2),

@@ -28,6 +28,7 @@ import numpy as np
 from bench.basket_adversary import Told, told_apart
 from bench.basket_features import Labels, alone, basket_features, household_features
 from pricing.arrays import Bools, Floats, Ints
+from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from pricing.randomness import label_hash
 from simulators.contract.panel import build_panel
@@ -38,7 +39,7 @@ from simulators.customers.basket_running import repeat_share
 from simulators.customers.basket_totals import reconcile, unit_totals
 from simulators.customers.baskets import Appeal, BasketModel, Visits, simulate_baskets
 from simulators.customers.visits import ShoppingDays, fit_visits, simulate_visits
-from simulators.demand.design import design, known_prices, log_traffic
+from simulators.demand.design import design, known_prices, log_traffic, priced
 from simulators.demand.fit import fit
 from simulators.demand.forecast import expected_units
 from simulators.importers.complete_journey import import_complete_journey
@@ -153,8 +154,8 @@ def _aggregated(panel: Panel, train: Baskets, held: Baskets) -> Shop:
         units = np.stack([expected_units(demand, np.arange(J), at[:, t])[0] for t in range(T)], axis=1)
         return np.where(panel.on_sale, units * exposure, 0.0)
 
-    dearer = X.X.copy()
-    dearer[..., 1] += np.log(_RAISE)
+    regular, depth = (X.X[..., COEFFICIENTS.index(name)] for name in ("regular", "depth"))
+    dearer = priced(X.X, regular + np.log(_RAISE), depth)
     usual, raised = expected(X.X), expected(dearer)
     first = panel.periods.astype("datetime64[D]").astype(np.int64)
     prices = known_prices(panel)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from pricing.arrays import Floats
-from pricing.model import COEFFICIENTS
+from pricing.model import COEFFICIENTS, REGULAR
 from simulators.contract.tables import open_source
 from simulators.demand.metrics import wmape
 from simulators.demand.validate import backtest
@@ -168,9 +168,9 @@ def _examined(shop: DailyShop) -> tuple[float, ...]:
     cells = backtest(model, run.panel, everything=True)
     at = cells.period + start
     same = np.stack([units[cells.rows, at - 7 * week] for week in (4, 5, 6, 7)]).mean(axis=0)
-    c, traffic = COEFFICIENTS.index("regular"), COEFFICIENTS.index("traffic")
-    sd = np.linalg.norm(model.factor[:, c], axis=1)
-    miss = model.mean[:, c] - truth.elasticity[own]
+    traffic = COEFFICIENTS.index("traffic")
+    sd = np.linalg.norm(REGULAR @ model.factor, axis=1)
+    miss = model.mean @ REGULAR - truth.elasticity[own]
     week = np.zeros(0) if model.weekday is None else model.weekday[model.category]
     found = model.mean[:, traffic, None] * week - np.log(WEEK[own % 2])
     open_days = np.isfinite(found)

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench.demand import selected
 from bench.worlds_cases import LATER
-from pricing.model import COEFFICIENTS
+from pricing.model import REGULAR
 from pricing.panel import Panel
 from simulators.contract.tables import open_source
 from simulators.demand.continuation import Continued, continued
@@ -45,7 +45,6 @@ FIRST, BEGIN, UNTIL, END = 1, 31, 39, 43
 """Positions of week 2, of weeks 32 and 40, and one past week 43."""
 START, UPDATES, SEEDS = 40, (1, 4, 12), (1, 2, 3, 4, 5)
 _Z90 = 1.6448536269514722
-_REGULAR = COEFFICIENTS.index("regular")
 State = Fit | Continued
 _Made = TypeVar("_Made")
 
@@ -171,8 +170,8 @@ def _world(spec: WorldSpec) -> list[tuple[float, ...]]:
 
 def _judged(made: State, truth: np.ndarray) -> tuple[float, float, float]:
     """Return coverage, mean width and root mean squared error of the regular-price elasticity."""
-    sd = np.linalg.norm(made.model.factor[:, _REGULAR], axis=1)
-    miss = made.model.mean[:, _REGULAR] - truth
+    sd = np.linalg.norm(REGULAR @ made.model.factor, axis=1)
+    miss = made.model.mean @ REGULAR - truth
     return float((np.abs(miss) <= _Z90 * sd).mean()), float(sd.mean()), float(np.sqrt((miss**2).mean()))
 
 

@@ -15,9 +15,10 @@ from bench import worlds_references
 from bench.worlds_scores import MOVE, Answer, Score, coverage, no_response, score
 from pricing.arrays import Bools, Floats, Ints
 from pricing.evidence import Identification, PriceKind
+from pricing.model import COEFFICIENTS
 from pricing.panel import Panel
 from simulators.contract.tables import open_source
-from simulators.demand.design import design
+from simulators.demand.design import design, priced
 from simulators.demand.elasticities import Elasticities, elasticities
 from simulators.demand.forecast import expected_units
 from simulators.demand.predict import last_known, predict
@@ -194,8 +195,9 @@ def _expected(run: Run, panel: Panel, factor: float) -> Floats:
     model = run.model
     traffic = np.zeros(len(panel.periods))
     X = design(panel, model.reference_price, traffic, model.period_days, model.rivals).X
-    asked = X[:, -SCORED_WEEKS:].copy()
-    asked[..., 1] += np.log(factor)
+    last = X[:, -SCORED_WEEKS:]
+    regular, depth = (last[..., COEFFICIENTS.index(name)] for name in ("regular", "depth"))
+    asked = priced(last, regular + np.log(factor), depth)
     rows = np.repeat(np.arange(len(asked), dtype=np.int64), SCORED_WEEKS)
     return expected_units(run.model, rows, asked.reshape(-1, asked.shape[2]))[0].reshape(-1, SCORED_WEEKS)
 

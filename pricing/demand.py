@@ -9,6 +9,7 @@ import numpy as np
 from pricing.arrays import Floats
 from pricing.catalogue import Catalogue
 from pricing.model import COEFFICIENTS, DemandModel, deal_signal
+from pricing.response import arc_of_bends, bend_slopes, bends
 from pricing.rivals import Rivals
 
 __all__ = ["Conditions", "DemandParameters", "log_units", "priced_units", "spilled", "standing_units"]
@@ -30,6 +31,8 @@ class DemandParameters:
         Effects of there being a discount, and extra elasticity to its depth where it is featured.
     rivals
         Elasticity to the rival price.
+    curve, threshold
+        Bends of the response to the regular price (:func:`pricing.response.bends`).
     spill
         What one more unit of this series' log price brings to its rivals a period, minor units
         (:func:`spilled`); 0 in a market, where the rivals' own sales say it.
@@ -54,6 +57,8 @@ class DemandParameters:
     deal: Floats
     featured_depth: Floats
     rivals: Floats
+    curve: Floats
+    threshold: Floats
     spill: Floats
     gain: Floats
     loss: Floats
@@ -80,6 +85,26 @@ class DemandParameters:
                 np.log(model.reference_price / catalogue.gross_share), nothing.shape
             ),
         )
+
+    @property
+    def bent(self) -> bool:
+        """Whether any elasticity depends on the price; a bend of 0 changes no bit of anything."""
+        return bool(self.curve.any() or self.threshold.any())
+
+    @property
+    def elasticity(self) -> Floats:
+        """float64 [..., N]; to the regular price, from 10 % below to 10 % above the reference price."""
+        if not self.bent:
+            return self.regular
+        curve, threshold = arc_of_bends(np.zeros(()))
+        return np.asarray(self.regular + self.curve * curve + self.threshold * threshold)
+
+    def slope(self, log_price: Floats) -> Floats:
+        """Return d log units / d log regular price, memory apart, float64 [..., N], at that price."""
+        if not self.bent:
+            return self.regular
+        curve, threshold = bend_slopes(log_price - self.log_reference)
+        return np.asarray(self.regular + self.curve * curve + self.threshold * threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +196,11 @@ def priced_units(
     """Return :func:`log_units`, float64 [..., N], given `standing`, what :func:`standing_units` returned."""
     d = parameters
     gap = log_price + conditions.depth - reference
-    out: Floats = (
-        standing
-        + d.regular * (log_price - d.log_reference)
-        + d.loss * np.maximum(gap, 0.0)
-        + d.gain * np.minimum(gap, 0.0)
-    )
+    away = log_price - d.log_reference
+    out: Floats = standing + d.regular * away + d.loss * np.maximum(gap, 0.0) + d.gain * np.minimum(gap, 0.0)
+    if d.bent:
+        curve, threshold = bends(away)
+        out = out + d.curve * curve + d.threshold * threshold
     return out
 
 

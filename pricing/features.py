@@ -88,7 +88,7 @@ def write(situation: Situation, allowed: Bools, out: NDArray[Any]) -> None:
     margin = catalogue.unit_profit(shelf) / shelf
     conditions = situation.conditions
     columns = (
-        situation.beliefs.regular,
+        situation.beliefs.elasticity,
         situation.elasticity_sd,
         margin,
         (price - bottom) / np.maximum(top - bottom, 1e-9),

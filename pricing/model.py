@@ -14,25 +14,28 @@ from pricing.calendar import cycle_waves, middle_days
 from pricing.errors import UnknownProduct
 from pricing.panel import Series, rebuild
 from pricing.randomness import label_hash, normals
+from pricing.response import BENDS, ResponseForms, arc_of_bends
 from pricing.rivals import Rivals
 
-__all__ = ["COEFFICIENTS", "DISCOUNT", "DemandModel", "deal_signal"]
+__all__ = ["COEFFICIENTS", "DISCOUNT", "REGULAR", "DemandModel", "deal_signal", "regular_arc"]
 
 COEFFICIENTS = (
     "level", "regular", "depth", "feature", "display", "lag", "traffic", "deal", "featured_depth", "rivals",
+    "curve", "threshold",
 )  # fmt: skip
 """Order of the C axis. Expected units of a period are
 
     log mu = level + regular * log(R / R0) + depth * log(O / R) + feature * F + display * S
            + lag * log(O_prev / R0) + traffic * V + deal * D + featured_depth * F * log(O / R)
-           + rivals * P
+           + rivals * P + curve * B + threshold * H
 
 with R the regular and O the offered (shelf) price, both gross; R0 the series' reference price; F and S
 promotion shares; O_prev the shelf price of the period before; V the log of shop traffic over its
 training mean; D = 1 - (O / R) ** 50 the signal that there is a discount at all, nearly 1 from 5 % on (Inman,
 McAlister and Hoyer, Journal of Consumer Research 1990); P the rival price, mean log(O / R0) of the
-substitutes (:class:`pricing.rivals.Rivals`). `regular` is an elasticity: negative where demand falls with
-price. A discount works through `depth`, `deal` and `featured_depth` together
+substitutes (:class:`pricing.rivals.Rivals`); B and H the bends of the response to the regular price
+(:func:`pricing.response.bends`). `regular` is the elasticity at the reference price; over a range of prices
+the elasticity is :data:`REGULAR`. A discount works through `depth`, `deal` and `featured_depth` together
 (:data:`DISCOUNT`); `rivals` is a cross-price elasticity, positive between substitutes.
 """
 
@@ -40,7 +43,7 @@ DEAL_POWER = 50.0
 """How fast the signal of a discount rises with its depth, D = 1 - exp(50 log(O / R)). With 25 and with 100
 the held-out weeks of a year of grocery sales were predicted as well."""
 
-_KIND, _VERSION = "demand-model", 2
+_KIND, _VERSION = "demand-model", 3
 _THURSDAY = 3
 """Weekday of 1970-01-01, Monday being 0."""
 
@@ -61,6 +64,27 @@ def _discount() -> Floats:
 DISCOUNT = _discount()
 """float64 [C]; combination of coefficients that is the arc elasticity to a discount of 20 % that is not
 featured: log units gained over log price, as ``coefficients @ DISCOUNT``."""
+
+
+def regular_arc(x: Floats) -> Floats:
+    """Return the combination of coefficients that is the arc elasticity to the regular price, [..., C].
+
+    Parameters
+    ----------
+    x
+        float64 [...]; log(R / R0). The arc goes from 10 % below to 10 % above that price.
+    """
+    out = np.zeros((*x.shape, len(COEFFICIENTS)))
+    out[..., COEFFICIENTS.index("regular")] = 1.0
+    for name, slope in zip(BENDS, arc_of_bends(x), strict=True):
+        out[..., COEFFICIENTS.index(name)] = slope
+    return out
+
+
+REGULAR = regular_arc(np.zeros(()))
+"""float64 [C]; the same at the reference price: ``coefficients @ REGULAR`` is the arc elasticity."""
+
+_BENDS = [COEFFICIENTS.index(name) for name in BENDS]
 
 
 def _cosines(size: int) -> Floats:
@@ -127,6 +151,9 @@ class DemandModel:
     cycle_days, cycle
         float64 [J], [G, 2 J]; days of the calendar's cycles, and coefficients of their waves
         (:func:`pricing.calendar.cycle_waves`) in the log units of a category. None without any.
+    form_weight, form_mean, form_covariance
+        Of :class:`pricing.response.ResponseForms`, whose mixture the bends of `mean` and `factor` are the
+        moments of. None where the bends are each series' own.
     """
 
     series: Series
@@ -154,6 +181,9 @@ class DemandModel:
     weekday: Floats | None = None
     cycle_days: Floats | None = None
     cycle: Floats | None = None
+    form_weight: Floats | None = None
+    form_mean: Floats | None = None
+    form_covariance: Floats | None = None
 
     def traffic_on(self, rows: Ints, day: Ints) -> Floats:
         """Return expected log traffic over its training mean, float64, broadcast; 0 where periods are weeks.
@@ -184,9 +214,34 @@ class DemandModel:
         """
         names = zip(self.series.group, self.series.zone, strict=True)
         keys = np.array([label_hash(group, zone) for group, zone in names], dtype=np.uint64)
-        z = normals(keys, np.arange(first, first + count), len(COEFFICIENTS), self.seed)
+        numbers = np.arange(first, first + count, dtype=np.int64)
+        z = normals(keys, numbers, len(COEFFICIENTS), self.seed)
         offsets: Floats = np.einsum("nij,dnj->dni", self.factor, z)
-        return self.mean + offsets
+        forms = self.forms
+        return self.mean + (offsets if forms is None else self._shared(offsets, forms, numbers))
+
+    @property
+    def forms(self) -> ResponseForms | None:
+        """Which forms the response to the regular price may have; None where bends are each series' own."""
+        if self.form_weight is None or self.form_mean is None or self.form_covariance is None:
+            return None
+        return ResponseForms(self.form_weight, self.form_mean, self.form_covariance)
+
+    def _shared(self, offsets: Floats, forms: ResponseForms, numbers: Ints) -> Floats:
+        """Let all series of a draw have its bends, and their other coefficients follow, float64 [D, N, C].
+
+        Conditioning by kriging (Journel and Huijbregts 1978; Matheron's rule): a normal draw b becomes one
+        given its bends s by adding ``cov(b, bends) var(bends)^-1 (s - bends of b)``.
+        """
+        away = forms.draws(numbers, self.seed) - forms.centre
+        beside = self.factor @ np.swapaxes(self.factor[:, _BENDS], 1, 2)
+        pull = np.swapaxes(np.linalg.solve(beside[:, _BENDS], np.swapaxes(beside, 1, 2)), 1, 2)
+        missing = away[:, None, :] - offsets[..., _BENDS]
+        # Term by term: the bits of a draw follow from it alone, whatever others are made beside it.
+        out = offsets
+        for k in range(len(BENDS)):
+            out = out + pull[:, :, k] * missing[:, :, k, None]
+        return out
 
     def sigma_points(self) -> Floats:
         """Return 2 C equally likely coefficient vectors that stand for the posterior, float64 [2 C, N, C].

@@ -178,7 +178,12 @@ ELASTICITIES = OutputTable(
             "Price at which it holds: the last known regular price, or the last known shelf price for the "
             "discount kind.",
         ),
-        _number("elasticity", _RATIO, "Posterior mean: units against price, in the same period."),
+        _number(
+            "elasticity",
+            _RATIO,
+            "Posterior mean: units against price, in the same period. An arc elasticity: from 10 % below to "
+            "10 % above at_price for the regular kind, of 20 % off for the discount kind.",
+        ),
         _number("lower", _RATIO, "Lower end of its 90 % interval."),
         _number("upper", _RATIO, "Upper end of its 90 % interval."),
         _text("identified_by", "What tells it, strongest first.", *_EVIDENCE),

@@ -14,7 +14,7 @@ from pricing.demand import Conditions, DemandParameters, spilled
 from pricing.errors import DataError, UsageError
 from pricing.guardrails import Guardrails
 from pricing.menu import Menu
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import REGULAR, DemandModel
 from pricing.rivals import Rivals
 from pricing.situation import Situation, myopic_log_price
 from pricing.standing import UNVALIDATED, Standing
@@ -29,7 +29,6 @@ Hardie, Johnson and Fader (Marketing Science 1993) estimate .83 by purchase occa
 (Journal of Consumer Research 1997) .6 to .8. Without reference effects it changes no demand.
 """
 
-_REGULAR = COEFFICIENTS.index("regular")
 _SHUT = -4.0
 """Log traffic of a weekday on which the shop never sold: next to nothing, finite for every coefficient."""
 
@@ -149,7 +148,7 @@ class Scenario:
         return Scenario(
             guardrails=guardrails,
             beliefs=spilled(beliefs, rivals, catalogue),
-            elasticity_sd=np.sqrt((own.factor[:, _REGULAR, :] ** 2).sum(axis=-1)),
+            elasticity_sd=np.linalg.norm(REGULAR @ own.factor, axis=-1),
             rivals=rivals,
             conditions=plan,
             receipts=np.zeros((horizon, len(catalogue))) if receipts is None else receipts,

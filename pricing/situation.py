@@ -134,11 +134,13 @@ def _rungs(array: Floats) -> Floats:
 def myopic_log_price(beliefs: DemandParameters, catalogue: Catalogue) -> Floats:
     """Return the log of the constant-elasticity markup price (Lerner 1934), float64 [N].
 
+    The elasticity is that around the reference price.
+
     With net profit a unit ``k p - c`` and elasticity ``e < -1`` the best price is ``(c / k) e / (1 + e)``.
     Where demand is not elastic there is no such price: inf, that is "as far up as allowed".
     """
     kept = catalogue.net_share - catalogue.fee_share * catalogue.gross_share
     cost = np.maximum(catalogue.unit_cost + catalogue.fee_unit, 1.0) / kept
-    e = beliefs.regular
+    e = beliefs.elasticity
     markup = np.where(e < -1.0, e / np.minimum(1.0 + e, -1e-9), np.inf)
     return np.asarray(np.log(cost * markup))

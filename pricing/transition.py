@@ -110,6 +110,8 @@ class Step:
         Net profit a unit.
     shelf
         Shelf price, minor units.
+    log_price
+        log regular price.
     gap
         log shelf price over remembered price.
     short
@@ -124,6 +126,7 @@ class Step:
     lag: Floats
     margin: Floats
     shelf: Floats
+    log_price: Floats
     gap: Floats
     short: Bools
 
@@ -188,6 +191,7 @@ def step(
         lag=offered,
         margin=margin,
         shelf=shelf,
+        log_price=log_price,
         gap=offered - reference,
         short=short,
     )
@@ -227,7 +231,7 @@ def pullback(
         profit * (taken.sold * kept * taken.shelf + d.spill) + (1.0 - memory) * after.reference + after.lag
     )
     return Cotangent(
-        log_price=d_offered + d_log_units * (d.regular + side),
+        log_price=d_offered + d_log_units * (d.slope(taken.log_price) + side),
         stock=d_stock,
         reference=memory * after.reference - d_log_units * side,
         lag=d_log_units * d.lag,

@@ -25,7 +25,9 @@ from pricing.panel import Panel, Series
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 from simulators.demand.anchor import Anchor
-from simulators.demand.fit import FitReport, PopulationRow, Progress, fit
+from simulators.demand.fit import Progress, fit
+from simulators.demand.fit_report import FitReport, PopulationRow
+from simulators.demand.forms import FormRow
 from simulators.demand.instruments import FirstStage
 from simulators.demand.standing import Standing
 from simulators.demand.validate import Validation, validate
@@ -395,6 +397,9 @@ def _origin(values: dict[str, Any]) -> Origin:
     return Origin(versions=versions, **named)
 
 
+_NESTED = ("anchor", "population", "identified", "first_stage", "forms")
+
+
 def _report(values: dict[str, Any]) -> FitReport:
     found = values["anchor"]
     made: Anchor | None = None
@@ -402,12 +407,14 @@ def _report(values: dict[str, Any]) -> FitReport:
         lists: dict[str, Any] = {name: tuple(found[name]) for name in ("names", "estimate", "standard_error")}
         made = Anchor(**{**found, **lists})
     population = tuple(PopulationRow(**row) for row in values["population"])
+    forms = tuple(FormRow(**row) for row in values.get("forms", ()))
     identified = tuple((str(a), str(b), int(c)) for a, b, c in values["identified"])
     stage = values.get("first_stage")
-    rest = {k: v for k, v in values.items() if k not in ("anchor", "population", "identified", "first_stage")}
+    rest = {k: v for k, v in values.items() if k not in _NESTED}
     return FitReport(
         anchor=made,
         population=population,
+        forms=forms,
         identified=identified,
         first_stage=_first_stage(stage) if stage else None,
         **rest,

@@ -19,7 +19,7 @@ __all__ = ["toy_scenario", "toy_shop"]
 _MEAN = {"depth": -2.6, "feature": 0.5, "display": 0.3, "lag": 0.15, "traffic": 1.0}
 _SD = {
     "level": 0.1, "depth": 0.3, "feature": 0.1, "display": 0.1, "lag": 0.05, "traffic": 0.1,
-    "deal": 0.01, "featured_depth": 0.01, "rivals": 0.01,
+    "deal": 0.01, "featured_depth": 0.01, "rivals": 0.01, "curve": 0.0, "threshold": 0.0,
 }  # fmt: skip
 _CATEGORIES = 4
 _FIRST_DAY = np.datetime64("2024-01-01")
@@ -38,8 +38,9 @@ def toy_shop(
 
     Prices end in 9 and lie between 0.99 and 19.99; a unit costs 50 to 75 % of its price; regular-price
     elasticities are normal around -2.2 (sd 0.4, kept between -3.6 and -1.3), weekly units log-normal around
-    `units`. Everything else is plain: no tax, no fees, no returns, prices seen from 25 % below to 25 %
-    above today's. The posterior mean is the truth of the toy; its draws are the sampled worlds.
+    `units`. Everything else is plain: the same elasticity at every price, no tax, no
+    fees, no returns, prices seen from 25 % below to 25 % above today's. The posterior mean is the truth of
+    the toy; its draws are the sampled worlds.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.forms_told import forms_told
 from api.planned import plans_told
 from api.texts import Texts
 
@@ -65,7 +66,7 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
             shelf, note = shelf_of(session, source, run)
         for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
-    return Outcome(run_document(run, shelf, out), (run_summary(run, shelf, out, session.texts), *note))
+    return Outcome(run_document(run, shelf, out), (*run_summary(run, shelf, out, session.texts), *note))
 
 
 def shelf_of(session: Session, source: Source, run: Run) -> tuple[Shelf | None, tuple[str, ...]]:
@@ -100,8 +101,13 @@ def run_document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:
     }
 
 
-def run_summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table:
-    """Return what people are shown of a run."""
+def run_summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> tuple[Table, ...]:
+    """Return what people are shown of a run: its coefficients, and the forms of the response if compared."""
+    forms = _forms(run, texts)
+    return (_coefficients(run, shelf, out, texts), *forms)
+
+
+def _coefficients(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table:
     report = run.report
     title = texts.text(
         "fit",
@@ -131,6 +137,15 @@ def run_summary(run: Run, shelf: Shelf | None, out: Path, texts: Texts) -> Table
     known += _first_stage(report.first_stage, texts)
     header = [texts.text("fit", code) for code in ("coefficient", "mean", "error", "spread")]
     return grid(title, header, rows + known, right=(1, 2, 3))
+
+
+def _forms(run: Run, texts: Texts) -> tuple[Table, ...]:
+    """Return how the forms of the response to the regular price compare; nothing where there is one."""
+    from dataclasses import asdict
+
+    rows = forms_told((asdict(form) for form in run.report.forms), texts)
+    header = [texts.text("fit", code) for code in ("form", "form_gain", "form_weight")]
+    return (grid(texts.text("fit", "forms"), header, rows, right=(1, 2)),) if rows else ()
 
 
 def _first_stage(stage: FirstStage | None, texts: Texts) -> list[tuple[str, str, str, str]]:

@@ -73,7 +73,7 @@ def update_folder(session: Session, run: Path, data: Path, out: Path, until: str
     document["lineage"] = asdict(lineage)
     last = lineage.updates[-1]
     lines = _lines(last.parent_run_id, last.report, session.texts)
-    return Outcome(document, (run_summary(made, shelf, out, session.texts), *lines, *note))
+    return Outcome(document, (*run_summary(made, shelf, out, session.texts), *lines, *note))
 
 
 def _lines(parent: str, found: UpdateReport, texts: Texts) -> tuple[str, ...]:

@@ -9,14 +9,15 @@ import numpy as np
 from pricing.arrays import Bools, Floats, Ints
 from pricing.calendar import cycle_waves, middle_days
 from pricing.errors import DataError
-from pricing.evidence import Identification, PriceKind
-from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
+from pricing.model import COEFFICIENTS, REGULAR, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
-from simulators.demand.fit import FitReport, informed, usable
+from simulators.demand.fit import informed, usable
+from simulators.demand.fit_report import FitReport, identified, negative
 from simulators.demand.forecast import forecast
+from simulators.demand.forms import share_bends
 from simulators.demand.identification import Support, believed, held_inside, identify, support
 from simulators.demand.instruments import Control, price_control
 from simulators.demand.metrics import bias, wmape
@@ -28,7 +29,7 @@ from simulators.demand.weekdays import weekday
 __all__ = ["Continued", "UpdateReport", "continued"]
 
 _C = len(COEFFICIENTS)
-_TRAFFIC, _REGULAR = (COEFFICIENTS.index(name) for name in ("traffic", "regular"))
+_TRAFFIC = COEFFICIENTS.index("traffic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,9 @@ def _model(
 ) -> DemandModel:
     mean, covariance = ahead(standing.mean, standing.covariance, standing.drift, model.period_days)
     mean, covariance = mean[:, :_C], covariance[:, :_C, :_C]
-    identified = identify(
+    if model.forms is not None:
+        mean, covariance = share_bends(mean, covariance, model.forms)
+    told_by = identify(
         covariance,
         standing.prior_covariance[roll.category][:, :_C, :_C],
         laid.seen.levels,
@@ -346,7 +349,7 @@ def _model(
         support_low=laid.seen.low,
         support_high=laid.seen.high,
         depth_low=laid.seen.depth_low,
-        identified_by=identified,
+        identified_by=told_by,
         category=roll.category,
         rival_group=laid.rivals.group,
         rival_weight=laid.rivals.weight,
@@ -371,7 +374,7 @@ def _told(
     y, made = fresh.units[rows, period], forecast(before, old, at, np.exp(fresh.offset[rows, period]))
     sold = bool(y.sum() > 0.0)
     inside = (y >= made.units_lower) & (y <= made.units_upper)
-    change = after.mean[known, _REGULAR] - before.mean[roll.old[known], _REGULAR]
+    change = (after.mean[known] - before.mean[roll.old[known]]) @ REGULAR
     return UpdateReport(
         periods=fresh.units.shape[1],
         cells=int(fresh.observed.sum()),
@@ -387,19 +390,15 @@ def _told(
 
 def _report(report: FitReport, model: DemandModel, laid: _Laid, series: int, periods: int) -> FitReport:
     """Return the fit's report with what the update changed."""
-    identified = tuple(
-        (kind.label, how.label, int((model.identified_by[:, kind] == how).sum()))
-        for kind in PriceKind
-        for how in Identification
-    )
+    regular, depth = negative(model)
     return replace(
         report,
         series=len(model.series),
         periods=periods,
         without_sales=series - len(model.series),
         period_shock_sd=model.period_shock_sd,
-        negative_regular=float((model.mean[:, _REGULAR] < 0.0).mean()),
-        negative_depth=float((model.mean @ DISCOUNT < 0.0).mean()),
-        identified=identified,
+        negative_regular=regular,
+        negative_depth=depth,
+        identified=identified(model),
         first_stage=laid.control.first_stage if laid.control else report.first_stage,
     )

@@ -14,6 +14,7 @@ import numpy as np
 from pricing.arrays import Bools, Floats
 from pricing.model import COEFFICIENTS, deal_signal
 from pricing.panel import Panel, Series
+from pricing.response import bends
 from pricing.rivals import Rivals
 from simulators.contract.panel import carried
 from simulators.demand.weekdays import by_days, closed
@@ -23,9 +24,20 @@ __all__ = [
     "rivals_of",
 ]  # fmt: skip
 
-_LEVEL, _REGULAR, _DEPTH, _FEATURE, _DISPLAY, _LAG, _TRAFFIC, _DEAL, _FEATURED, _RIVALS = range(
-    len(COEFFICIENTS)
-)
+(
+    _LEVEL,
+    _REGULAR,
+    _DEPTH,
+    _FEATURE,
+    _DISPLAY,
+    _LAG,
+    _TRAFFIC,
+    _DEAL,
+    _FEATURED,
+    _RIVALS,
+    _CURVE,
+    _THRESHOLD,
+) = range(len(COEFFICIENTS))
 
 _ENOUGH_SERIES = 20.0
 """Least effective number of series from which orders are a measure of visits: at most about 5 % of a price
@@ -193,6 +205,7 @@ def priced(X: Floats, log_regular: Floats, depth: Floats) -> Floats:
     out = X.copy()
     out[..., _REGULAR], out[..., _DEPTH] = log_regular, depth
     out[..., _DEAL] = deal_signal(depth)
+    out[..., _CURVE], out[..., _THRESHOLD] = bends(log_regular)
     out[..., _FEATURED] = X[..., _FEATURE] * depth
     return out
 

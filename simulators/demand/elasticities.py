@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Codes, Floats, Ints
-from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
+from pricing.model import DISCOUNT, DemandModel, regular_arc
 from pricing.panel import Panel, Series
 from simulators.demand.design import known_prices, observed
 from simulators.demand.forecast import Z90
@@ -19,8 +19,6 @@ CONFOUNDING = 0.3
 """Correlation between a series' price movements and its unobserved demand that sensitivity intervals allow
 for: price and demand share 9 % of their unexplained variance."""
 
-_ASKED = np.stack([np.eye(len(COEFFICIENTS))[COEFFICIENTS.index("regular")], DISCOUNT])
-"""float64 [2, C]; combination of coefficients that is each elasticity, by PriceKind."""
 _LEAST_MOVEMENT = 0.01
 _LEAST_BIAS = 1.75
 """Least that a sensitivity interval adds on either side, in half widths of the sampling interval. In invented
@@ -43,8 +41,9 @@ class Elasticities:
         kind, the last known shelf price for the discount kind.
     elasticity
         float64; posterior mean, per cent of units per per cent of price in the same period. To the regular
-        price it is the same over the support; to a discount it is the arc elasticity of 20 % off, not
-        featured (:data:`pricing.model.DISCOUNT`).
+        price it is the arc elasticity from 10 % below to 10 % above `at_price`
+        (:func:`pricing.model.regular_arc`); to a discount that of 20 % off, not featured
+        (:data:`pricing.model.DISCOUNT`).
     lower, upper
         float64; 90 % interval from sampling and pooling, *if* price moved for reasons other than demand.
     identified_by
@@ -89,15 +88,16 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     it is too little.
     """
     covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
-    centre = model.mean @ _ASKED.T
-    variance = np.einsum("kc,ncd,kd->nk", _ASKED, covariance, _ASKED)
+    known = last_known(panel)
+    asked = _asked(np.log(known.regular / model.reference_price))
+    centre = np.einsum("nkc,nc->nk", asked, model.mean)
+    variance = np.einsum("nkc,ncd,nkd->nk", asked, covariance, asked)
     reach = Z90 * np.sqrt(variance)
-    before = np.einsum("kc,cd,kd->k", _ASKED, model.prior_covariance, _ASKED)
+    before = np.einsum("nkc,cd,nkd->nk", asked, model.prior_covariance, asked)
     own = 1.0 - np.clip(variance / before, 0.0, 1.0)
     bias = CONFOUNDING * np.sqrt(np.log1p(1.0 / model.dispersion))[:, None] * _inverse_movement(panel, own)
     # As far as the shop's prices tell anything: an interval that is the prior's own is wide enough.
     bias = np.maximum(bias, _LEAST_BIAS * own.max(axis=0, initial=0.0) * reach)
-    known = last_known(panel)
     deepest = model.support_low * np.exp(model.depth_low)
     return Elasticities(
         series=model.series,
@@ -111,6 +111,15 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
         support_low=np.stack([model.support_low, np.rint(deepest).astype(np.int64)], axis=1),
         support_high=np.stack([model.support_high, model.support_high], axis=1),
     )
+
+
+def _asked(log_price: Floats) -> Floats:
+    """Return the combination of coefficients that is each elasticity, float64 [N, 2, C], by PriceKind.
+
+    `log_price` is float64 [N], log(R / R0).
+    """
+    regular = regular_arc(log_price)
+    return np.stack([regular, np.broadcast_to(DISCOUNT, regular.shape)], axis=1)
 
 
 def _inverse_movement(panel: Panel, own: Floats) -> Floats:

@@ -15,16 +15,18 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError
-from pricing.evidence import Identification, PriceKind
-from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
+from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
+from pricing.response import ResponseForms
 from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
 from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
+from simulators.demand.fit_report import FitReport, identified, negative, population_rows
+from simulators.demand.forms import Comparison, compare, share_bends
 from simulators.demand.identification import Support, believed, held_inside, identify, support
-from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
+from simulators.demand.instruments import Control, FirstStage, price_control
 from simulators.demand.population import (
     Population,
     first_population,
@@ -38,7 +40,7 @@ from simulators.demand.shocks import first_shocks, outlook, split_traffic, updat
 from simulators.demand.standing import Standing, standing
 from simulators.demand.update import ahead
 
-__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
+__all__ = ["Fit", "Progress", "fit", "informed", "usable"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -61,67 +63,6 @@ _INFORMING_SERIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class PopulationRow:
-    """One coefficient over the shop: its mean, that mean's standard error, and its spread over series."""
-
-    name: str
-    mean: float
-    standard_error: float
-    spread: float
-
-
-@dataclass(frozen=True, slots=True)
-class FitReport:
-    """What a fit found.
-
-    Attributes
-    ----------
-    series, periods
-        Size of what was fitted.
-    without_sales
-        Series set aside because nothing sold in training; the model does not know them.
-    rich_series
-        Series whose evidence taught the population.
-    rounds
-        Rounds of expectation-maximisation; `settled` says whether they converged.
-    population
-        One row a coefficient.
-    size_mean, size_sd
-        Of log negative-binomial size over series.
-    drift_sd, drift_survival
-        Standard deviation of the drifting log level, and the share of it that survives a period.
-    period_shock_sd
-        Standard deviation of the shop's shared log shock.
-    negative_regular, negative_depth
-        Share of series whose posterior mean response is below zero; nothing constrains its sign.
-    identified
-        (kind, what identifies it, number of series).
-    anchor
-        Pooled statsmodels regression of a sample, for comparison; None where it cannot be estimated.
-    first_stage
-        Of costs as an instrument; None without costs that move.
-    """
-
-    series: int
-    periods: int
-    without_sales: int
-    rich_series: int
-    rounds: int
-    settled: bool
-    population: tuple[PopulationRow, ...]
-    size_mean: float
-    size_sd: float
-    drift_sd: float
-    drift_survival: float
-    period_shock_sd: float
-    negative_regular: float
-    negative_depth: float
-    identified: tuple[tuple[str, str, int], ...]
-    anchor: Anchor | None
-    first_stage: FirstStage | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Fit:
     """A demand model, the report of its making, and where it stands for updates with later periods."""
 
@@ -137,6 +78,7 @@ class _Learned:
     rounds: int
     settled: bool
     seasons: Seasons
+    compared: Comparison
 
 
 def fit(
@@ -183,7 +125,8 @@ def fit(
     calendar = first_seasons(kept, period_days, len(names), log_traffic(kept))
     evidence = calendar.bare(_evidence(kept, reference, category, seen, period_days, control, rivals))
     rich = _rich(evidence, seen)
-    learned = _learn(evidence, rich, len(names), calendar, progress)
+    bent = calendar_in_advance and not (control is not None and control.used)
+    learned = _learn(evidence, rich, len(names), calendar, progress, bent=bent)
     evidence = learned.seasons.written(evidence)
     settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
@@ -201,6 +144,7 @@ def fit(
         control,
         rivals,
         learned.seasons,
+        learned.compared.forms,
         calendar_in_advance=calendar_in_advance,
     )
     progress("anchor", 0.95)
@@ -235,12 +179,19 @@ def _learn(
     categories: int,
     seasons: Seasons,
     progress: Progress,
+    *,
+    bent: bool,
 ) -> _Learned:
-    """Empirical Bayes on the rich series."""
+    """Empirical Bayes on the rich series.
+
+    Where regular prices may have followed demand (not `bent`), the response is taken to be straight: small
+    moves of a price follow demand more than large ones do, which looks like a threshold (in worlds with costs
+    as an instrument it cost a fifth of the accuracy), and the price control does not tell the two apart.
+    """
     bare = evidence.take(rich)
     some = seasons.written(bare)
     level = _rough_level(some)
-    population = first_population(level, categories, some.X.shape[2])
+    population = first_population(level, categories, some.X.shape[2], bent=bent)
     mode = np.tile(population.mean, (len(rich), 1))
     mode[:, 0] = level
     sizes = SizePopulation(0.7, 1.0)
@@ -262,7 +213,10 @@ def _learn(
         some = seasons.written(bare)
         done += 1
         settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
-    return _Learned(now, sizes, done, settled, seasons)
+    known_means = now.population.taking_means_as_known()
+    last = sweep(some, replace(now, population=known_means), steps=1)
+    compared = compare(last.mode, last.covariance, some.category, known_means)
+    return _Learned(replace(now, population=compared.population), sizes, done, settled, seasons, compared)
 
 
 def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> Parameters:
@@ -343,20 +297,21 @@ def _model(
     control: Control | None,
     rivals: Rivals,
     seasons: Seasons,
+    forms: ResponseForms,
     *,
     calendar_in_advance: bool,
 ) -> DemandModel:
     # A price that is decided here follows no shock: the price control is 0, and drops out.
     C = len(COEFFICIENTS)
     mean, covariance = ahead(stands.mean, stands.covariance, stands.drift, evidence.period_days)
-    mean, covariance = mean[:, :C], covariance[:, :C, :C]
+    mean, covariance = share_bends(mean[:, :C], covariance[:, :C, :C], forms)
     shared = outlook(found.shocks, evidence.period_days)
     crowd, crowd_variance = visits_ahead(stands.traffic_slope * seasons.measured, evidence.period_days)
     mean[:, 0] += crowd
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
     newcomer = found.population.mean[:C].copy()
     newcomer[0] += float(shared.lift.mean()) + crowd
-    identified = identify(
+    told_by = identify(
         covariance,
         prior,
         seen.levels,
@@ -374,7 +329,7 @@ def _model(
         support_low=seen.low,
         support_high=seen.high,
         depth_low=seen.depth_low,
-        identified_by=identified,
+        identified_by=told_by,
         category=evidence.category,
         rival_group=rivals.group,
         rival_weight=rivals.weight,
@@ -390,6 +345,9 @@ def _model(
         weekday=None if seasons.week is None else seasons.week.profile,
         cycle_days=None if seasons.cycle is None else seasons.cycle.lengths,
         cycle=None if seasons.cycle is None else seasons.cycle.profile,
+        form_weight=forms.weight,
+        form_mean=forms.mean,
+        form_covariance=forms.covariance,
     )
 
 
@@ -402,18 +360,7 @@ def _report(
     anchor: Anchor | None,
     first_stage: FirstStage | None,
 ) -> FitReport:
-    population = found.population
-    spread = np.sqrt(np.diag(population.covariance) + population.between)
-    error = np.sqrt(population.mean_variance)
-    rows = tuple(
-        PopulationRow(name, float(population.mean[i]), float(error[i]), float(spread[i]))
-        for i, name in enumerate((*COEFFICIENTS, *CONTROLS)[: len(error)])
-    )
-    identified = tuple(
-        (kind.label, how.label, int((model.identified_by[:, kind] == how).sum()))
-        for kind in PriceKind
-        for how in Identification
-    )
+    regular, depth = negative(model)
     return FitReport(
         series=len(model.series),
         periods=len(found.shocks.period),
@@ -421,17 +368,18 @@ def _report(
         rich_series=rich,
         rounds=learned.rounds,
         settled=learned.settled,
-        population=rows,
+        population=population_rows(found.population),
         size_mean=learned.sizes.mean,
         size_sd=learned.sizes.sd,
         drift_sd=float(np.sqrt(found.drift.variance)),
         drift_survival=found.drift.survival,
         period_shock_sd=model.period_shock_sd,
-        negative_regular=float((model.mean[:, COEFFICIENTS.index("regular")] < 0.0).mean()),
-        negative_depth=float((model.mean @ DISCOUNT < 0.0).mean()),
-        identified=identified,
+        negative_regular=regular,
+        negative_depth=depth,
+        identified=identified(model),
         anchor=anchor,
         first_stage=first_stage,
+        forms=learned.compared.rows,
     )
 
 

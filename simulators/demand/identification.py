@@ -8,7 +8,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Codes, Floats, Ints
 from pricing.evidence import Identification, PriceKind
-from pricing.model import COEFFICIENTS
+from pricing.model import COEFFICIENTS, REGULAR
 from pricing.panel import Panel
 from simulators.demand.design import KnownPrices, priced
 from simulators.demand.instruments import Control
@@ -21,7 +21,9 @@ _LEVEL_GAP = 0.02
 """Prices less than 2 % apart are one price level (weekly means of one price differ by roundings)."""
 _INFORMED = 0.9
 """A series' own data inform a coefficient if its posterior sd is at most this share of the prior's."""
-_COLUMN = {PriceKind.REGULAR: COEFFICIENTS.index("regular"), PriceKind.DISCOUNT: COEFFICIENTS.index("depth")}
+_DEPTH = np.eye(len(COEFFICIENTS))[COEFFICIENTS.index("depth")]
+_RESPONSE = {PriceKind.REGULAR: REGULAR, PriceKind.DISCOUNT: _DEPTH}
+"""Combination of coefficients whose evidence is judged."""
 
 _DEEPER = 0.35
 """How much deeper than any before a discount is taken at its word. With .15 the sales beyond it (2 to 3 % of
@@ -137,10 +139,10 @@ def identify(
         the shop's mean response is no better known than any series', and pooling has nothing to lend.
     """
     out = np.full(levels.shape, int(Identification.NOT_IDENTIFIED), dtype=np.int8)
-    for kind, column in _COLUMN.items():
+    for kind, response in _RESPONSE.items():
         moved = levels[:, kind] >= 2
-        posterior = covariance[:, column, column]
-        informed = posterior <= _INFORMED**2 * prior_covariance[:, column, column]
+        posterior, before = (response @ spread @ response for spread in (covariance, prior_covariance))
+        informed = posterior <= _INFORMED**2 * before
         ruled = control is not None and control.used and kind is PriceKind.REGULAR
         if population_informed[kind] and (calendar_in_advance or ruled):
             out[moved, kind] = int(Identification.PRIOR)

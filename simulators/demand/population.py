@@ -13,34 +13,44 @@ import numpy as np
 
 from pricing.arrays import Floats, Ints
 from pricing.model import COEFFICIENTS
+from pricing.response import BENDS
 
-__all__ = ["Population", "first_population", "shifted", "update_level", "update_population"]
+__all__ = [
+    "HELD", "Population", "first_population", "freed", "means", "shifted", "update_level",
+    "update_population",
+]  # fmt: skip
 
-_PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0])
-_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 2.0, 1.0])
+_PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 1.0, 2.0, 1.0])
 """Own-price elasticities average -2.62 with a wide spread (Bijmolt, van Heerde and Pieters, Journal of
 Marketing Research 2005, 1,851 estimates), less once promotion is held apart; the rest is vague. It decides
-only where a shop's own data say nothing. The last two are of the price control and of the one of the period
+only where a shop's own data say nothing. A bend of the response is the difference between two slopes; those
+of brands with a threshold differ by up to their size (Gupta and Cooper, Journal of Consumer Research 1992).
+The last two are of the price control and of the one of the period
 before, where there is one (:mod:`simulators.demand.instruments`); all arrays below are in this order."""
 
-_FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5, 0.2, 0.2, 0.2, 0.3, 0.2])
-_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.02, 0.05, 0.05, 0.1, 0.1])
+_FIRST_SD = np.array([1.0, 0.7, 0.7, 0.5, 0.5, 0.3, 0.5, 0.2, 0.2, 0.2, 0.02, 0.02, 0.3, 0.2])
+_SD_FLOOR = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.02, 0.05, 0.05, 0.02, 0.02, 0.1, 0.1])
 """No series is ever taken to be exactly like the others, however few there are to compare."""
 
 _BETWEEN_SD = 0.1
 _BETWEEN_WEIGHT = 2.0
-_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.05, 0.1, 0.1, 0.2, 0.1])
+_TYPICAL_SD = np.array([1.0, 0.5, 0.5, 0.3, 0.3, 0.15, 0.3, 0.05, 0.1, 0.1, 0.02, 0.02, 0.2, 0.1])
 _SPREAD_WEIGHT = 8.0
 """The spread over series starts from eight imaginary ones that differ this much: few products tell it badly,
 and a spread taken too small makes every interval too narrow."""
 
-_COMMON = (COEFFICIENTS.index("deal"), COEFFICIENTS.index("featured_depth"))
+_COMMON = tuple(COEFFICIENTS.index(name) for name in ("deal", "featured_depth", *BENDS))
 _COMMON_SD = 0.02
-"""What all series are taken to share, nearly: the signal of a discount and its feature. With spreads of
+"""What all series are taken to share, nearly: the signal of a discount and its feature, and the bends of the
+response to the regular price, which no series alone can tell. With spreads of
 their own, a year of grocery sales was predicted no better in held-out weeks (29-43), and a discount's
 elasticity,
 of which they are parts, was told less surely."""
 
+HELD = 1e-3
+"""Sd of the prior of what is held at 0."""
+_BENT = [COEFFICIENTS.index(name) for name in BENDS]
 _LEAST_TOLD = 0.1
 _DAMPED = 0.5
 """Share of a Fisher step of variances that is taken. Whole ones went there and back for ever in all of 264
@@ -56,22 +66,25 @@ class Population:
     ----------
     mean
         float64 [C]; of the shop.
-    mean_variance
-        float64 [C]; uncertainty of `mean`.
+    mean_covariance
+        float64 [C, C]; uncertainty of `mean`.
     between
         float64 [C]; variance of category means around it.
     category_mean, category_covariance
         float64 [G, C], [G, C, C]; posterior of the category means.
     covariance
         float64 [C, C]; of series around their category mean.
+    vague
+        float64 [C]; sd of the prior of `mean`.
     """
 
     mean: Floats
-    mean_variance: Floats
+    mean_covariance: Floats
     between: Floats
     category_mean: Floats
     category_covariance: Floats
     covariance: Floats
+    vague: Floats
 
     @property
     def prior_covariance(self) -> Floats:
@@ -85,24 +98,37 @@ class Population:
     @property
     def newcomer_covariance(self) -> Floats:
         """float64 [C, C]; of a series of a category never seen, around the shop's mean."""
-        return self.covariance + np.diag(self.between + self.mean_variance)
+        return self.covariance + np.diag(self.between) + self.mean_covariance
 
 
-def first_population(level: Floats, categories: int, coefficients: int) -> Population:
-    """Return where the search starts; `level` [N] holds rough log levels of the series."""
+def first_population(level: Floats, categories: int, coefficients: int, *, bent: bool) -> Population:
+    """Return where the search starts.
+
+    Parameters
+    ----------
+    level
+        float64 [N]; rough log levels of the series.
+    categories, coefficients
+        G and C.
+    bent
+        Whether the response to the regular price may bend; else its bends are held at 0.
+    """
     mean = _PRIOR_MEAN[:coefficients].copy()
     mean[0] = level.mean()
-    C, prior_sd = coefficients, _PRIOR_SD[:coefficients]
+    C, prior_sd = coefficients, _PRIOR_SD[:coefficients].copy()
+    if not bent:
+        prior_sd[_BENT] = HELD
     covariance = np.diag(_FIRST_SD[:C] ** 2)
     covariance[0, 0] = max(float(level.var()), 0.5)
     covariance, between = _in_common(covariance, np.full(C, _BETWEEN_SD**2))
     return Population(
         mean=mean,
-        mean_variance=prior_sd**2,
+        mean_covariance=np.diag(prior_sd**2),
         between=between,
         category_mean=np.tile(mean, (categories, 1)),
         category_covariance=np.tile(np.diag(prior_sd**2), (categories, 1, 1)),
         covariance=covariance,
+        vague=prior_sd,
     )
 
 
@@ -133,12 +159,11 @@ def update_population(
     P = np.linalg.inv(old.prior_covariance)[category]
     prior = old.category_mean[category]
     pulled = np.matmul(covariance, P)
-    W = P - np.matmul(P, pulled)
-    said = np.matmul(P, (mode - np.matmul(pulled, prior[..., None])[..., 0])[..., None])[..., 0]
+    W, said = freed(mode, covariance, category, old)
     A, a = np.zeros((G, C, C)), np.zeros((G, C))
     np.add.at(A, category, W)
     np.add.at(a, category, said)
-    mean, mean_covariance, group_mean, group_covariance = _means(A, a, old.between)
+    mean, mean_covariance, group_mean, group_covariance = means(A, a, old.between, old.vague)
     moved = mode + np.matmul(pulled, (group_mean[category] - prior)[..., None])[..., 0]
     around = ((group_mean - mean) ** 2 + np.einsum("gcc->gc", group_covariance)).sum(axis=0)
     between = (around + _BETWEEN_WEIGHT * _BETWEEN_SD**2) / (G + _BETWEEN_WEIGHT)
@@ -154,7 +179,15 @@ def update_population(
     hurried = _hurried(np.diag(spread) / here, told, _SPREAD_WEIGHT)
     scale = np.sqrt(hurried * here / np.diag(spread))
     spread, between = _in_common(_floored(spread * np.outer(scale, scale)), between)
-    return Population(mean, mean_covariance, between, group_mean, group_covariance, spread), moved
+    return replace(
+        old,
+        mean=mean,
+        mean_covariance=mean_covariance,
+        between=between,
+        category_mean=group_mean,
+        category_covariance=group_covariance,
+        covariance=spread,
+    ), moved
 
 
 def _hurried(ratio: Floats, told: Floats, imaginary: float) -> Floats:
@@ -172,15 +205,33 @@ def _hurried(ratio: Floats, told: Floats, imaginary: float) -> Floats:
     return out
 
 
-def _means(A: Floats, a: Floats, between: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return shop mean [C], its variance [C], category means [G, C] and their covariances [G, C, C].
+def freed(mode: Floats, covariance: Floats, category: Ints, old: Population) -> tuple[Floats, Floats]:
+    """Return what each series says of its category's mean: precision [n, C, C], and times it [n, C].
 
-    `A` [G, C, C] and `a` [G, C] are precision and precision-weighted mean of each category's own data.
+    Arguments as in :func:`update_population`.
+    """
+    P = np.linalg.inv(old.prior_covariance)[category]
+    pulled = np.matmul(covariance, P)
+    W = P - np.matmul(P, pulled)
+    prior = old.category_mean[category]
+    said = np.matmul(P, (mode - np.matmul(pulled, prior[..., None])[..., 0])[..., None])[..., 0]
+    return W, said
+
+
+def means(A: Floats, a: Floats, between: Floats, vague: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return shop mean [C], its covariance [C, C], category means [G, C] and their covariances [G, C, C].
+
+    Parameters
+    ----------
+    A, a
+        float64 [G, C, C], [G, C]; precision and precision-weighted mean of each category's own data.
+    between, vague
+        float64 [C]; variance of category means around the shop's, and sd of the prior of the shop's.
     """
     pull = np.diag(1.0 / between)
     inside = np.asarray(np.linalg.inv(A + pull), dtype=np.float64)
     weight = pull - pull @ inside @ pull
-    prior_mean, prior_variance = _PRIOR_MEAN[: len(between)], _PRIOR_SD[: len(between)] ** 2
+    prior_mean, prior_variance = _PRIOR_MEAN[: len(between)], vague**2
     precision = weight.sum(axis=0) + np.diag(1.0 / prior_variance)
     right = np.matmul(pull @ inside, a[..., None])[..., 0].sum(axis=0) + prior_mean / prior_variance
     covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
@@ -189,7 +240,7 @@ def _means(A: Floats, a: Floats, between: Floats) -> tuple[Floats, Floats, Float
     # The error of the shop's mean reaches every category that the data leave open.
     share = inside @ pull
     group_covariance: Floats = inside + share @ covariance @ np.swapaxes(share, 1, 2)
-    return mean, np.diag(covariance).copy(), group_mean, group_covariance
+    return mean, covariance, group_mean, group_covariance
 
 
 def update_level(level: Floats, variance: Floats, category: Ints, old: Population) -> Population:

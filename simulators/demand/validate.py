@@ -13,7 +13,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import COEFFICIENTS, DISCOUNT, REGULAR, DemandModel
 from pricing.panel import Panel
 from simulators.demand.design import KnownPrices, design, known_prices, observed, priced
 from simulators.demand.forecast import Z90, cell_variance, expected_units, forecast
@@ -192,7 +192,7 @@ def validate(
     moved = np.abs(found.move) > np.log1p(_BIG_MOVE)
     totals = _totals(model, found, later)
     inside = (y >= found.lower) & (y <= found.upper)
-    regular, depth = (model.mean[np.unique(found.rows), c] for c in _PRICE_COLUMNS)
+    regular, depth = (model.mean[np.unique(found.rows)] @ arc for arc in (REGULAR, DISCOUNT))
     return Validation(
         until=model.until,
         own_holdout=own_holdout,

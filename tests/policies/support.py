@@ -95,6 +95,7 @@ def a_scenario(
     beliefs = DemandParameters(
         level=np.log(units) + zero, regular=elasticity + zero, depth=zero - 2.0, lag=lag + zero, feature=zero,
         display=zero, traffic=zero, deal=zero, featured_depth=zero, rivals=zero, spill=zero,
+        curve=zero, threshold=zero,
         gain=gain + zero, loss=loss + zero, dispersion=zero + 5.0, absence=zero,
         log_reference=np.log(catalogue.price.astype(np.float64)),
     )  # fmt: skip

@@ -220,19 +220,19 @@ def test_a_zero_cost_and_a_limit_of_every_kind_are_fine() -> None:
 
 
 def test_a_demand_model_lacks_nothing_and_has_nothing_more() -> None:
-    arrays, meta = unpack("demand-model", 2, model(3).to_bytes())
-    assert DemandModel.from_bytes(pack("demand-model", 2, arrays, meta)).to_bytes() == model(3).to_bytes()
+    arrays, meta = unpack("demand-model", 3, model(3).to_bytes())
+    assert DemandModel.from_bytes(pack("demand-model", 3, arrays, meta)).to_bytes() == model(3).to_bytes()
     for name in arrays:
         less = {key: array for key, array in arrays.items() if key != name}
         with pytest.raises(ArtifactError, match=name):
-            DemandModel.from_bytes(pack("demand-model", 2, less, meta))
+            DemandModel.from_bytes(pack("demand-model", 3, less, meta))
     for name in meta:
         with pytest.raises(ArtifactError, match="demand-model"):
             DemandModel.from_bytes(
-                pack("demand-model", 2, arrays, {k: v for k, v in meta.items() if k != name})
+                pack("demand-model", 3, arrays, {k: v for k, v in meta.items() if k != name})
             )
     with pytest.raises(ArtifactError, match="colour"):
-        DemandModel.from_bytes(pack("demand-model", 2, arrays, {**meta, "colour": "red"}))
+        DemandModel.from_bytes(pack("demand-model", 3, arrays, {**meta, "colour": "red"}))
     assert json.loads(json.dumps(meta)) == meta
 
 

@@ -93,6 +93,8 @@ def test_expected_demand_by_hand() -> None:
         deal=0.2 * one,
         featured_depth=-0.6 * one,
         rivals=0.8 * one,
+        curve=-0.9 * one,
+        threshold=0.3 * one,
         spill=7.0 * one,
         absence=0.1 * one,
         gain=-0.3 * one,
@@ -105,9 +107,10 @@ def test_expected_demand_by_hand() -> None:
     plain = 2.0 + 0.5 * (4.55 - 4.6) + 0.3 + 0.2 + 0.2 + 0.05
     plain += 0.2 * (1.0 - 0.006737947) + 0.6 * 0.5 * 0.1 + 0.8 * 0.02 + 0.01  # exp(-5) is 0.006737947
     at = log_units(known, 4.7 * one, 4.55 * one, 4.5 * one, plan)  # shelf 4.6 is 0.1 above the reference
-    assert at[0] == pytest.approx(plain - 1.5 * 0.1 - 0.7 * 0.1)
+    bend = 0.1**2 / 0.15  # up the curve -.9 and the threshold .3 work together, down against each other
+    assert at[0] == pytest.approx(plain - 1.5 * 0.1 - 0.7 * 0.1 + (-0.9 + 0.3) * bend)
     at = log_units(known, 4.5 * one, 4.55 * one, 4.5 * one, plan)  # shelf 4.4 is 0.1 below
-    assert at[0] == pytest.approx(plain + 1.5 * 0.1 + 0.3 * 0.1)
+    assert at[0] == pytest.approx(plain + 1.5 * 0.1 + 0.3 * 0.1 + (-0.9 - 0.3) * bend)
 
 
 def test_demand_of_a_model_is_told_in_shelf_prices() -> None:

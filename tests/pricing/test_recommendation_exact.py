@@ -154,11 +154,13 @@ def _by_hand(here: Situation, draws: DemandParameters, d: int, run: int, series:
     state, shop, out = here.state, here.catalogue, []
     for price in here.menu.price[series][here.menu.valid[series]].tolist():
         gap = math.log(price) + c["depth"] - float(state.reference[run, series])
+        away = math.log(price) - p["log_reference"]
+        bend = away**2 / (abs(away) + 0.05)
         logs = (
             p["level"] + p["regular"] * (math.log(price) - p["log_reference"]) + p["depth"] * c["depth"]
             + p["lag"] * (float(state.lag[run, series]) - p["log_reference"]) + p["feature"] * c["feature"]
             + p["display"] * c["display"] + p["traffic"] * c["traffic"] + p["rivals"] * c["rivals"]
-            + c["season"]
+            + c["season"] + p["curve"] * bend + p["threshold"] * math.copysign(bend, away)
             + p["deal"] * (1 - math.exp(50 * c["depth"])) + p["featured_depth"] * c["feature"] * c["depth"]
             + (p["loss"] if gap > 0 else p["gain"]) * gap
         )  # fmt: skip

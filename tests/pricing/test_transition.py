@@ -15,7 +15,7 @@ N, T, MEMORY = 3, 4, 0.7
 SHOP = catalogue([100, 120, 90], net_share=0.85, fee_share=0.03, fee_unit=2, return_rate=0.05)
 
 
-def parameters(rng: np.random.Generator) -> DemandParameters:
+def parameters(rng: np.random.Generator, *, bent: bool = False) -> DemandParameters:
     return DemandParameters(
         level=rng.normal(1.5, 0.5, N),
         regular=rng.uniform(-3.0, -1.0, N),
@@ -27,6 +27,8 @@ def parameters(rng: np.random.Generator) -> DemandParameters:
         deal=rng.uniform(0.0, 0.3, N),
         featured_depth=rng.uniform(-1.0, 0.0, N),
         rivals=rng.uniform(0.0, 1.0, N),
+        curve=rng.uniform(-1.0, 0.5, N) * bent,
+        threshold=rng.uniform(-1.0, 0.5, N) * bent,
         absence=np.zeros(N),
         spill=rng.normal(0.0, 50.0, N),
         gain=rng.uniform(-1.0, 0.0, N),
@@ -72,11 +74,11 @@ def differences(of: Callable[[Floats], float], x: Floats, width: float) -> Float
     return out
 
 
-@given(st.integers(0, 2**32), st.floats(0.3, 4.0))
+@given(st.integers(0, 2**32), st.floats(0.3, 4.0), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_the_adjoint_is_the_derivative(seed: int, cover: float) -> None:
+def test_the_adjoint_is_the_derivative(seed: int, cover: float, bent: bool) -> None:  # drawn
     rng = np.random.default_rng(seed)
-    d, conditions, weights = parameters(rng), plan(rng), rng.uniform(0.5, 1.5, (T, N))
+    d, conditions, weights = parameters(rng, bent=bent), plan(rng), rng.uniform(0.5, 1.5, (T, N))
     logs = np.log(SHOP.price.astype(np.float64))
     x = np.concatenate(
         [

@@ -21,7 +21,7 @@ _SHOP = catalogue((100,), net_share=1 / 1.21, fee_share=0.03, fee_unit=2, return
 _NOW = np.log([100.0])
 _EVERY = {
     "lag": 0.3, "gain": -0.4, "loss": -0.9, "depth": -3.0, "feature": 0.5, "display": 0.2, "traffic": 1.0,
-    "deal": 0.25, "featured_depth": -0.7, "rivals": 0.9, "spill": 40.0,
+    "deal": 0.25, "featured_depth": -0.7, "rivals": 0.9, "spill": 40.0, "curve": -0.6, "threshold": 0.4,
 }  # fmt: skip
 _NOTHING = Cotangent(*(np.zeros(1) for _ in range(4)))
 
@@ -90,6 +90,7 @@ def test_a_step_in_plain_arithmetic() -> None:
     units = math.exp(
         2.0
         - 2.0 * math.log(110 / 95)
+        + (0.4 - 0.6) * math.log(110 / 95) ** 2 / (math.log(110 / 95) + 0.05)
         - 3.0 * math.log(0.8)
         + 0.3 * math.log(105 / 95)
         + 0.5 * 0.6

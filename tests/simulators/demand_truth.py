@@ -9,8 +9,8 @@ import numpy as np
 from pricing.arrays import Floats
 from pricing.panel import Panel, Series
 
-MEAN = np.array([1.0, -1.0, -1.8, 0.4, 0.5, 0.1, 0.8, 0.0, 0.0, 0.0])
-SPREAD = np.array([0.8, 0.4, 0.4, 0.15, 0.15, 0.1, 0.2, 0.0, 0.0, 0.0])
+MEAN = np.array([1.0, -1.0, -1.8, 0.4, 0.5, 0.1, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0])
+SPREAD = np.array([0.8, 0.4, 0.4, 0.15, 0.15, 0.1, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
 PERIODS = 60
 
 

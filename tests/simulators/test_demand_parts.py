@@ -49,12 +49,13 @@ def test_regressors_by_hand() -> None:
     panel = replace(panel, feature=np.array([[0.0, 1.0, 0.0, 0.5]]), display=np.array([[0.0, 0.0, 0.2, 0.0]]))
     made = design(panel, np.array([100.0]), np.array([0.0, 0.1, -0.1, 0.0]), 7, Rivals.none(1))
     log = np.log
+    bend = log(1.2) ** 2 / (log(1.2) + 0.05)
     expected = [
-        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        [1.0, 0.0, log(0.8), 1.0, 0.0, 0.0, 0.1, 1.0 - 0.8**50, log(0.8), 0.0],
+        [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.0, 0.0, log(0.8), 1.0, 0.0, 0.0, 0.1, 1.0 - 0.8**50, log(0.8), 0.0, 0.0, 0.0],
         # The gap carries 80 off 100 forward.
-        [1.0, 0.0, log(0.8), 0.0, 0.2, log(0.8), -0.1, 1.0 - 0.8**50, 0.0, 0.0],
-        [1.0, log(1.2), log(0.75), 0.5, 0.0, log(0.8), 0.0, 1.0 - 0.75**50, 0.5 * log(0.75), 0.0],
+        [1.0, 0.0, log(0.8), 0.0, 0.2, log(0.8), -0.1, 1.0 - 0.8**50, 0.0, 0.0, 0.0, 0.0],
+        [1.0, log(1.2), log(0.75), 0.5, 0.0, log(0.8), 0.0, 1.0 - 0.75**50, 0.5 * log(0.75), 0.0, bend, bend],
     ]
     np.testing.assert_allclose(made.X[0], expected, atol=1e-12)
     np.testing.assert_array_equal(made.offset, 0.0)
@@ -135,7 +136,7 @@ def _converged(
     estimate: Floats, error: Floats, category: np.ndarray, rounds: int = 60
 ) -> tuple[Floats, Floats]:
     """Run the updates on independent normal estimates [n, C] with standard errors [n, C]."""
-    population = first_population(estimate[:, 0], int(category.max()) + 1, estimate.shape[1])
+    population = first_population(estimate[:, 0], int(category.max()) + 1, estimate.shape[1], bent=True)
     for _ in range(rounds):
         P = np.linalg.inv(population.covariance)
         information = np.zeros((len(estimate), C, C))
@@ -151,8 +152,8 @@ def _converged(
 def test_population_of_noisy_estimates_is_recovered() -> None:
     rng = np.random.default_rng(4)
     n = 1500
-    mean = np.array([0.5, -1.0, -2.0, 0.3, 0.4, 0.1, 0.7, 0.2, -0.4, 0.3])
-    sd = np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3, 0.02, 0.02, 0.3])  # two are taken to be shared
+    mean = np.array([0.5, -1.0, -2.0, 0.3, 0.4, 0.1, 0.7, 0.2, -0.4, 0.3, -0.5, 0.4])
+    sd = np.array([1.0, 0.6, 0.8, 0.3, 0.3, 0.2, 0.3, 0.02, 0.02, 0.3, 0.02, 0.02])  # four taken to be shared
     error = np.full((n, C), 0.7)
     error[:, 0] = 0.2
     estimate = mean + sd * rng.standard_normal((n, C)) + error * rng.standard_normal((n, C))
@@ -173,7 +174,7 @@ def test_one_round_moves_the_mean_where_plain_averages_would_crawl() -> None:
 
 def test_levels_follow_thin_series_without_touching_price_responses() -> None:
     rng = np.random.default_rng(2)
-    old = first_population(np.zeros(10), 2, C)
+    old = first_population(np.zeros(10), 2, C, bent=True)
     level = np.concatenate([rng.normal(-2.0, 0.5, 500), rng.normal(0.0, 0.5, 500)])
     category = np.repeat([0, 1], 500)
     new = old
@@ -287,6 +288,8 @@ def test_prices_outside_the_support_are_read_as_its_edge() -> None:
     np.testing.assert_allclose(held[:, 7], [1.0 - 0.52**50, 0.0, 0.0])
     np.testing.assert_allclose(held[:, 8], [0.5 * np.log(0.52), 0.0, 0.0])
     np.testing.assert_allclose(held[:, 5], [np.log(0.72), np.log(0.72), np.log(1.1)])
+    bend = np.log(1.1) ** 2 / (np.log(1.1) + 0.05)
+    np.testing.assert_allclose(held[:, 10:], [[0.0, 0.0], [bend, bend], [0.0, 0.0]])
     np.testing.assert_array_equal(held[:, [0, 3, 4, 6, 9]], X[0][:, [0, 3, 4, 6, 9]])
 
 

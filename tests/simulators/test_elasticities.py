@@ -73,6 +73,14 @@ MOVES = [[999.0, 100.0, 100.0, 121.0, 121.0], [999.0, 100.0, 144.0, 100.0, 144.0
 R_FOR_UNIT_SD = 1.0 / np.expm1(1.0)  # log(1 + 1 / r) = 1
 
 
+def _width(price: float) -> float:
+    """Sd of regular + a curve + b threshold, each of sd 1: bends' slopes from 10 % below to 10 % above."""
+    bend = [np.log(price * f) ** 2 / (abs(np.log(price * f)) + 0.05) for f in (0.9, 1.1)]
+    odd = np.sign(np.log([price * 0.9, price * 1.1])) * bend
+    curve, threshold = (np.diff(part)[0] / np.log(1.1 / 0.9) for part in (bend, odd))
+    return float(np.sqrt(1.0 + curve**2 + threshold**2))
+
+
 def test_sensitivity_bands_by_hand() -> None:
     panel = _panel(MOVES, MOVES)
     table = elasticities(_model(panel, np.array([0.0, 0.04, 0.16]), [R_FOR_UNIT_SD] * 3), panel)
@@ -80,7 +88,8 @@ def test_sensitivity_bands_by_hand() -> None:
     pooled = np.sqrt((one**2 + two**2) / 2.0)  # the third never moved and is no part of it
     # The data decide all, three quarters and nothing of the three: weights 1, 0.75, 0.
     inverse = [1.0 / one, 0.75 / two + 0.25 / pooled, 1.0 / pooled]
-    reach = Z * np.sqrt([0.0, 0.04, 0.16])
+    # 121, 144 and 100 are the last prices: the bends take part in the elasticity there by their own slopes.
+    reach = Z * np.sqrt([0.0, 0.04, 0.16]) * [_width(1.21), _width(1.44), _width(1.0)]
     np.testing.assert_allclose(table.elasticity, [[-1.5, -2.5]] * 3)
     np.testing.assert_allclose(table.lower[:, REGULAR], -1.5 - reach)
     np.testing.assert_allclose(table.upper[:, REGULAR], -1.5 + reach)

@@ -26,7 +26,7 @@ NAN = float("nan")
 def _model(sd: float = 0.1) -> DemandModel:
     """Two products in one zone and one in two, each with level log 10, elasticities -1 and -2."""
     series = Series(("a", "b", "c", "c"), ("x", "x", "x", "y"), ("g",) * 4, ("",) * 4, ("",) * 4)
-    mean = np.tile([np.log(10.0), -1.0, -2.0, 0.5, 0.3, 0.1, 0.7, 0.0, 0.0, 0.0], (4, 1))
+    mean = np.tile([np.log(10.0), -1.0, -2.0, 0.5, 0.3, 0.1, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0], (4, 1))
     return DemandModel(
         series=series,
         mean=mean,
@@ -92,7 +92,7 @@ def test_expected_units_by_hand() -> None:
 def test_expected_units_are_the_mean_over_posterior_draws() -> None:
     model = _model(0.2)
     draws = model.draws(20000)[:, 0]
-    x = np.array([[1.0, 0.1, -0.2, 1.0, 0.0, 0.0, 0.0, 1.0, -0.2, 0.1]])
+    x = np.array([[1.0, 0.1, -0.2, 1.0, 0.0, 0.0, 0.0, 1.0, -0.2, 0.1, 0.06, 0.06]])
     expected, _, _ = expected_units(model, np.array([0]), x)
     assert np.exp(draws @ x[0]).mean() == pytest.approx(expected[0], rel=0.01)
 
