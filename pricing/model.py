@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -40,7 +41,7 @@ DEAL_POWER = 50.0
 """How fast the signal of a discount rises with its depth, D = 1 - exp(50 log(O / R)). With 25 and with 100
 the held-out weeks of a year of grocery sales were predicted as well."""
 
-_KIND, _VERSION = "demand-model", 2
+_KIND, _VERSION = "demand-model", 3
 _THURSDAY = 3
 """Weekday of 1970-01-01, Monday being 0."""
 
@@ -111,8 +112,16 @@ class DemandModel:
         float64 [G]; sd of the log shock that a category shares in a period.
     period_shock_sd
         float; sd of the log shock that the whole shop shares in a period.
+    category_names
+        G names, in the order of `category`.
     prior_mean, prior_covariance
-        float64 [C], [C, C]; the fitted population of coefficients, for series without history.
+        float64 [G + 1, C], [G + 1, C, C]; what a series without history has of each category and, last, of
+        the shop: the population around the category's mean, and around the shop's where that is unknown. Of
+        expected units at mean traffic, shared shocks and absence to come with them, as `mean` is.
+    prior_log_size, prior_log_size_sd
+        float; mean and sd over series of the log of `dispersion`.
+    prior_absence
+        float; chance of absence over the shop.
     period_days
         int; 7 for weeks, 1 for days.
     until
@@ -145,8 +154,12 @@ class DemandModel:
     rival_outside_weight: Floats
     category_shock_sd: Floats
     period_shock_sd: float
+    category_names: tuple[str, ...]
     prior_mean: Floats
     prior_covariance: Floats
+    prior_log_size: float
+    prior_log_size_sd: float
+    prior_absence: float
     period_days: int
     until: str
     fingerprint: str
@@ -198,6 +211,15 @@ class DemandModel:
         """
         away = np.sqrt(len(COEFFICIENTS)) * np.moveaxis(self.factor @ _ROTATION, -1, 0)
         return np.concatenate([self.mean + away, self.mean - away])
+
+    def borrowed(self, categories: Sequence[str]) -> tuple[Floats, Floats]:
+        """Return mean [K, C] and covariance [K, C, C] of K series without history.
+
+        One of a category that the model knows borrows from that category; any other from the shop.
+        """
+        place = {name: g for g, name in enumerate(self.category_names)}
+        row = np.array([place.get(name, len(place)) for name in categories], dtype=np.int64)
+        return self.prior_mean[row], self.prior_covariance[row]
 
     def rows(self, series: Series) -> Ints:
         """Return the rows of this model that belong to `series`, int64 [len(series)].
@@ -257,4 +279,6 @@ class DemandModel:
     @staticmethod
     def from_bytes(content: bytes) -> DemandModel:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-        return rebuild(DemandModel, _KIND, *unpack(_KIND, _VERSION, content))
+        arrays, meta = unpack(_KIND, _VERSION, content)
+        found: DemandModel = rebuild(DemandModel, _KIND, arrays, meta)
+        return replace(found, category_names=tuple(map(str, found.category_names)))

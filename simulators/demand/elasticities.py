@@ -84,7 +84,7 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     centre = model.mean @ _ASKED.T
     variance = np.einsum("kc,ncd,kd->nk", _ASKED, covariance, _ASKED)
     reach = Z90 * np.sqrt(variance)
-    before = np.einsum("kc,cd,kd->k", _ASKED, model.prior_covariance, _ASKED)
+    before = np.einsum("kc,gcd,kd->gk", _ASKED, model.prior_covariance, _ASKED)[model.category]
     own = 1.0 - np.clip(variance / before, 0.0, 1.0)
     bias = CONFOUNDING * np.sqrt(np.log1p(1.0 / model.dispersion))[:, None] * _inverse_movement(panel, own)
     known = last_known(panel)

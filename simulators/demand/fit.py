@@ -25,6 +25,7 @@ from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_popu
 from simulators.demand.drift import first_drift
 from simulators.demand.identification import Support, held_inside, identify, inside_support, support
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
+from simulators.demand.newcomers import usable
 from simulators.demand.population import (
     Population,
     first_population,
@@ -37,7 +38,7 @@ from simulators.demand.seasons import Seasons, first_seasons
 from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks, visits_ahead
 from simulators.demand.standing import Standing, standing
 
-__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed", "usable"]
+__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -78,7 +79,7 @@ class FitReport:
     series, periods
         Size of what was fitted.
     without_sales
-        Series set aside because nothing sold in training; the model does not know them.
+        Series set aside because nothing sold in training, nor are they new; the model does not know them.
     rich_series
         Series whose evidence taught the population.
     rounds
@@ -185,12 +186,13 @@ def fit(
     rich = _rich(evidence, seen)
     learned = _learn(evidence, rich, len(names), calendar, progress)
     evidence = learned.seasons.written(evidence)
-    settled = _spread(evidence, rich, learned, progress)
+    settled, sizes = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     model = _model(
         kept,
         evidence,
         settled,
+        sizes,
         seen,
         reference,
         until,
@@ -281,10 +283,13 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
     )
 
 
-def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> Parameters:
+def _spread(
+    evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress
+) -> tuple[Parameters, SizePopulation]:
     """Carry what was learned to every series, re-learning only what thin series tell of themselves."""
-    old = learned.parameters
-    n = len(evidence.units)
+    old, sizes = learned.parameters, learned.sizes
+    n, sold = len(evidence.units), _sold(evidence)
+    category = evidence.category[sold]
     mode = old.population.category_mean[evidence.category]
     mode[:, 0] = _rough_level(evidence)
     mode[rich] = old.mode
@@ -299,19 +304,18 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
         progress("all series", 0.65 + 0.06 * done)
         found = sweep(evidence, now, steps=5, tolerance=1e-3)
         now = replace(now, mode=found.mode, level=found.level, absence=_absence(evidence, found.absent))
-        population = update_level(
-            found.mode[:, 0], found.covariance[:, 0, 0], evidence.category, now.population
-        )
+        population = update_level(found.mode[sold, 0], found.covariance[sold, 0, 0], category, now.population)
         if done < 2:
             likelihood = sized(evidence, now)
-            now = replace(now, size=shrink_sizes(likelihood, size_population(likelihood)))
+            sizes = size_population(likelihood[sold])
+            now = replace(now, size=shrink_sizes(likelihood, sizes))
         now = replace(
             now,
             population=population,
             shocks=update_shocks(found.score, found.weight, found.told, now.shocks),
         )
     found = sweep(evidence, now, steps=25)
-    return replace(now, mode=found.mode, level=found.level)
+    return replace(now, mode=found.mode, level=found.level), sizes
 
 
 def _absence(evidence: Evidence, absent: Floats) -> Floats:
@@ -322,10 +326,10 @@ def _absence(evidence: Evidence, absent: Floats) -> Floats:
 
 
 def _level_of(evidence: Evidence, now: Parameters) -> Population:
-    level = now.mode[:, 0]
-    population = now.population
+    sold = _sold(evidence)
+    level, population = now.mode[sold, 0], now.population
     for _ in range(20):
-        population = update_level(level, np.full(len(level), 0.1), evidence.category, population)
+        population = update_level(level, np.full(len(level), 0.1), evidence.category[sold], population)
     return population
 
 
@@ -333,6 +337,7 @@ def _model(
     panel: Panel,
     evidence: Evidence,
     found: Parameters,
+    sizes: SizePopulation,
     seen: Support,
     reference: Floats,
     until: str,
@@ -353,8 +358,9 @@ def _model(
     crowd, crowd_variance = visits_ahead(visits, evidence.period_days)
     mean[:, 0] += ahead.lift[evidence.category] + crowd + np.log1p(-found.absence)
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
-    newcomer = found.population.mean[:C].copy()
-    newcomer[0] += float(ahead.lift.mean()) + crowd
+    absent = float(np.average(found.absence, weights=evidence.observed.sum(axis=1)))
+    borrowed, around = found.population.newcomers
+    borrowed[:, 0] += np.append(ahead.lift, ahead.lift.mean()) + np.log1p(-absent)
     identified = identify(
         covariance,
         prior,
@@ -380,8 +386,12 @@ def _model(
         rival_outside_weight=rivals.outside_weight,
         category_shock_sd=np.sqrt(ahead.category_variance),
         period_shock_sd=float(np.sqrt(ahead.period_variance + crowd_variance)),
-        prior_mean=newcomer,
-        prior_covariance=found.population.newcomer_covariance[:C, :C],
+        category_names=tuple(sorted(set(panel.series.category))),
+        prior_mean=borrowed[:, :C],
+        prior_covariance=around[:, :C, :C],
+        prior_log_size=sizes.mean,
+        prior_log_size_sd=sizes.sd,
+        prior_absence=absent,
         period_days=_period_days(panel),
         until=until,
         fingerprint=fingerprint,
@@ -443,35 +453,17 @@ def _period_days(panel: Panel) -> int:
     return int((panel.periods[1] - panel.periods[0]) / np.timedelta64(1, "D"))
 
 
-def usable(panel: Panel) -> Ints:
-    """Return the series that sold at a known price; raises where numbers are impossible or none is left."""
-    watched = panel.on_sale & (panel.in_stock > 0.0) & (panel.days > 0)
-    bad = watched & ~(np.isfinite(panel.units) & (panel.units >= 0.0))
-    bad |= np.isfinite(panel.offered) & (panel.offered <= 0.0)
-    if bad.any():
-        i, t = (int(v[0]) for v in np.nonzero(bad))
-        raise DataError(
-            f"{panel.series.group[i]} in {panel.periods[t]}: "
-            f"units {panel.units[i, t]}, price {panel.offered[i, t]}.",
-            why="Units must be numbers that are not negative, prices positive.",
-            todo="Run the checks on the data; such rows belong in quarantine.",
-        )
-    sold = np.where(watched, panel.units, 0.0).sum(axis=1) > 0.0
-    found = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
-    if not len(found):
-        raise DataError(
-            "No product has a sale with a price before the end of training.",
-            todo="Check the dates of the orders and --until.",
-        )
-    return found
-
-
 def _rough_level(evidence: Evidence) -> Floats:
     """Return log units a period at mean conditions, float64 [N], half a sale in one more period added."""
     exposure = np.where(evidence.observed, np.exp(evidence.offset), 0.0).sum(axis=1) + 1.0
     units = np.where(evidence.observed, evidence.units, 0.0).sum(axis=1)
     out: Floats = np.log((units + 0.5) / exposure)
     return out
+
+
+def _sold(evidence: Evidence) -> Ints:
+    """Return the series that are no newcomers: these have levels to learn from, those borrow theirs."""
+    return np.flatnonzero((evidence.units > 0.0).any(axis=1)).astype(np.int64)
 
 
 def _rich(evidence: Evidence, seen: Support) -> Ints:
@@ -481,7 +473,7 @@ def _rich(evidence: Evidence, seen: Support) -> Ints:
     enough = _ENOUGH_SHARE * (open_days if evidence.period_days == 1 else evidence.units.shape[1])
     rich = np.flatnonzero((selling >= enough) & (seen.levels.max(axis=1) >= 2))
     if len(rich) < _LEAST_RICH:
-        rich = np.arange(len(selling))
+        rich = _sold(evidence)
     picked = np.unique(np.linspace(0, len(rich) - 1, min(len(rich), _RICH_SERIES)).round().astype(np.int64))
     return rich[picked]
 

@@ -80,9 +80,14 @@ class Population:
         return replace(self, category_covariance=np.zeros_like(self.category_covariance))
 
     @property
-    def newcomer_covariance(self) -> Floats:
-        """float64 [C, C]; of a series of a category never seen, around the shop's mean."""
-        return self.covariance + np.diag(self.between + self.mean_variance)
+    def newcomers(self) -> tuple[Floats, Floats]:
+        """float64 [G + 1, C], [G + 1, C, C]; mean and covariance of a newcomer of each category.
+
+        The last is of a category never seen: around the shop's mean, and wider by what categories differ.
+        """
+        shop = self.covariance + np.diag(self.between + self.mean_variance)
+        mean = np.concatenate([self.category_mean, self.mean[None]])
+        return mean, np.concatenate([self.prior_covariance, shop[None]])
 
 
 def first_population(level: Floats, categories: int, coefficients: int) -> Population:
