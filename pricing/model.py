@@ -136,6 +136,17 @@ class DemandModel:
     cycle_days, cycle
         float64 [J], [G, 2 J]; days of the calendar's cycles, and coefficients of their waves
         (:func:`pricing.calendar.cycle_waves`) in the log units of a category. None without any.
+    log_size_sd
+        float64 [N]; posterior sd of the log of `dispersion`. None where it is taken as known, and so below.
+    absence_weight
+        float64 [N]; periods of evidence that `absence` rests on: its posterior is a beta distribution of that
+        mean whose two parameters add up to as many.
+    shock_freedom
+        float64 [1 + G]; degrees of freedom from which the variances of the shocks, the shop's first, are
+        known: a variance v, estimated as s, has ``n s / v`` chi-square with n of them.
+    confounding
+        float64 [N]; how far the regular-price elasticity may be off if prices followed unobserved demand, at
+        the strongest that sensitivity intervals allow for; 0 where an experiment or instrument excludes it.
     """
 
     series: Series
@@ -167,6 +178,10 @@ class DemandModel:
     weekday: Floats | None = None
     cycle_days: Floats | None = None
     cycle: Floats | None = None
+    log_size_sd: Floats | None = None
+    absence_weight: Floats | None = None
+    shock_freedom: Floats | None = None
+    confounding: Floats | None = None
 
     def traffic_on(self, rows: Ints, day: Ints) -> Floats:
         """Return expected log traffic over its training mean, float64, broadcast; 0 where periods are weeks.
@@ -246,6 +261,9 @@ class DemandModel:
             "category"
         )
         picked: dict[str, Any] = {name: getattr(self, name)[index] for name in by_series.split()}
+        for name in ("log_size_sd", "absence_weight", "confounding"):
+            told = getattr(self, name)
+            picked[name] = None if told is None else told[index]
         rivals = self.rivals.take(index)
         return replace(
             self,

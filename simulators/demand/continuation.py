@@ -15,10 +15,11 @@ from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, observed, rivals_of
-from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
-from simulators.demand.fit import FitReport, informed
+from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, log_size_sd, shrink_sizes
+from simulators.demand.elasticities import with_confounding
+from simulators.demand.fit import ABSENCE_WEIGHT, FitReport
 from simulators.demand.forecast import forecast
-from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.identification import Support, held_inside, identify, informed, inside_support, support
 from simulators.demand.instruments import Control, price_control
 from simulators.demand.metrics import bias, wmape
 from simulators.demand.newcomers import usable
@@ -158,14 +159,17 @@ def continued(
     here = replace(model, prior_mean=model.prior_mean @ B.T, prior_covariance=around)
     prior = _prior(here, moved, report, roll)
     found = updated(prior, laid.fresh)
+    log_sd = _old_or_new(roll, model.log_size_sd, model.prior_log_size_sd)
     if (roll.old < 0).any():
-        prior = replace(prior, size=_sizes(prior, laid.fresh, found, model, roll.old < 0))
+        size, log_sd[roll.old < 0] = _sizes(prior, laid.fresh, found, model, roll.old < 0)
+        prior = replace(prior, size=size)
         found = updated(prior, laid.fresh)
     after = replace(moved, mean=found.mean, covariance=found.covariance, periods=len(panel.periods))
     after = replace(after, prior_covariance=_prior_covariances(here, moved, report, roll.names))
     here = _borrowing(here, roll, found.lift)
     made = _model(here, after, roll, laid, prior, calendar_in_advance=calendar_in_advance)
-    made = replace(made, until=until, fingerprint=fingerprint)
+    made = replace(made, until=until, fingerprint=fingerprint, log_size_sd=log_sd)
+    made = with_confounding(made, roll.panel)
     told = _told(model, made, roll, laid, found)
     return Continued(made, _report(report, made, laid, len(panel.series), len(panel.periods)), after, told)
 
@@ -243,9 +247,15 @@ def _spread_seasons(model: DemandModel, roll: _Roll) -> DemandModel:
 
 def _absence(model: DemandModel, roll: _Roll) -> Floats:
     """Return the chance of absence of each series, the shop's mean for new ones, float64 [N]."""
-    out = np.full(len(roll.old), model.prior_absence)
+    return _old_or_new(roll, model.absence, model.prior_absence)
+
+
+def _old_or_new(roll: _Roll, old: Floats | None, new: float) -> Floats:
+    """Return what known series had, and `new` of new ones, float64 [N]."""
+    out = np.full(len(roll.old), new)
     known = roll.old >= 0
-    out[known] = model.absence[roll.old[known]]
+    if old is not None:
+        out[known] = old[roll.old[known]]
     return out
 
 
@@ -311,14 +321,20 @@ def _prior(model: DemandModel, standing: Standing, report: FitReport, roll: _Rol
     return Prior(mean, covariance, size, standing.drift, standing.period_variance, variance, standing.periods)
 
 
-def _sizes(prior: Prior, fresh: Fresh, found: Posterior, model: DemandModel, new: Bools) -> Floats:
-    """Return sizes [N]: those of new series shrunk to the shop's own distribution, the others kept."""
+def _sizes(
+    prior: Prior, fresh: Fresh, found: Posterior, model: DemandModel, new: Bools
+) -> tuple[Floats, Floats]:
+    """Return sizes [N]: those of new series shrunk to the shop's own distribution, the others kept.
+
+    With them comes the posterior sd of the new ones' log sizes.
+    """
     likelihood = log_likelihood_by_size(
         fresh.units[new], fresh.observed[new], found.eta[new], found.eta_variance[new]
     )
     size = prior.size.copy()
-    size[new] = shrink_sizes(likelihood, SizePopulation(model.prior_log_size, model.prior_log_size_sd))
-    return size
+    population = SizePopulation(model.prior_log_size, model.prior_log_size_sd)
+    size[new] = shrink_sizes(likelihood, population)
+    return size, log_size_sd(likelihood, population)
 
 
 def _prior_covariances(
@@ -370,6 +386,7 @@ def _model(
         factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         dispersion=prior.size,
         absence=_absence(model, roll),
+        absence_weight=_old_or_new(roll, model.absence_weight, ABSENCE_WEIGHT),
         reference_price=laid.reference,
         support_low=laid.seen.low,
         support_high=laid.seen.high,
@@ -383,7 +400,15 @@ def _model(
         period_shock_sd=float(np.sqrt(standing.period_variance + crowd_variance)),
         weekday=calendar.weekday,
         cycle=calendar.cycle,
+        shock_freedom=_freedom(model, roll),
     )
+
+
+def _freedom(model: DemandModel, roll: _Roll) -> Floats | None:
+    """Return degrees of freedom of the shocks' variances; a new category has the fewest of the others."""
+    known = model.shock_freedom
+    new = roll.categories - len(model.category_shock_sd)
+    return None if known is None else np.concatenate([known, np.full(new, known[1:].min())])
 
 
 def _told(

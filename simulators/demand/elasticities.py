@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pricing.arrays import Bools, Codes, Floats, Ints
+from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
 from pricing.panel import Panel, Series
 from simulators.demand.design import known_prices, observed
 from simulators.demand.forecast import Z90
 from simulators.demand.predict import last_known
 
-__all__ = ["CONFOUNDING", "Elasticities", "elasticities"]
+__all__ = ["CONFOUNDING", "Elasticities", "confounding_reach", "elasticities", "with_confounding"]
 
 CONFOUNDING = 0.3
 """Correlation between a series' price movements and its unobserved demand that sensitivity intervals allow
@@ -80,13 +81,9 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     confounding too, so 1 / p is mixed with the population's in proportion of what the prior decides. It is
     a stated assumption drawn to scale, not a test: nothing in sales and prices alone could reveal it.
     """
-    covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
     centre = model.mean @ _ASKED.T
-    variance = np.einsum("kc,ncd,kd->nk", _ASKED, covariance, _ASKED)
-    reach = Z90 * np.sqrt(variance)
-    before = np.einsum("kc,gcd,kd->gk", _ASKED, model.prior_covariance, _ASKED)[model.category]
-    own = 1.0 - np.clip(variance / before, 0.0, 1.0)
-    bias = CONFOUNDING * np.sqrt(np.log1p(1.0 / model.dispersion))[:, None] * _inverse_movement(panel, own)
+    reach = Z90 * np.sqrt(_variance(model))
+    bias = confounding_reach(model, panel)
     known = last_known(panel)
     deepest = model.support_low * np.exp(model.depth_low)
     return Elasticities(
@@ -101,6 +98,26 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
         support_low=np.stack([model.support_low, np.rint(deepest).astype(np.int64)], axis=1),
         support_high=np.stack([model.support_high, model.support_high], axis=1),
     )
+
+
+def confounding_reach(model: DemandModel, panel: Panel) -> Floats:
+    """Return how far confounding may move each elasticity, float64 [N, 2]; see :func:`elasticities`."""
+    before = np.einsum("kc,gcd,kd->gk", _ASKED, model.prior_covariance, _ASKED)[model.category]
+    own = 1.0 - np.clip(_variance(model) / before, 0.0, 1.0)
+    unobserved = np.sqrt(np.log1p(1.0 / model.dispersion))[:, None]
+    return np.asarray(CONFOUNDING * unobserved * _inverse_movement(panel, own))
+
+
+def with_confounding(model: DemandModel, panel: Panel) -> DemandModel:
+    """Return the model with its :attr:`DemandModel.confounding`; `panel` is its training panel, lined up."""
+    kind = int(PriceKind.REGULAR)
+    free = model.identified_by[:, kind] <= Identification.INSTRUMENT
+    return replace(model, confounding=np.where(free, 0.0, confounding_reach(model, panel)[:, kind]))
+
+
+def _variance(model: DemandModel) -> Floats:
+    covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
+    return np.asarray(np.einsum("kc,ncd,kd->nk", _ASKED, covariance, _ASKED))
 
 
 def _inverse_movement(panel: Panel, own: Floats) -> Floats:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pricing.arrays import Bools, Floats, Ints
+from pricing.arrays import Floats, Ints
 from pricing.errors import DataError
 from pricing.evidence import Identification, PriceKind
 from pricing.model import COEFFICIENTS, DISCOUNT, DemandModel
@@ -21,13 +21,15 @@ from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
 from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
-from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
+from simulators.demand.dispersion import SizePopulation, log_size_sd, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
-from simulators.demand.identification import Support, held_inside, identify, inside_support, support
+from simulators.demand.elasticities import with_confounding
+from simulators.demand.identification import Support, held_inside, identify, informed, inside_support, support
 from simulators.demand.instruments import CONTROLS, Control, FirstStage, price_control
 from simulators.demand.newcomers import usable
 from simulators.demand.population import (
     Population,
+    distance,
     first_population,
     shifted,
     update_level,
@@ -35,10 +37,17 @@ from simulators.demand.population import (
 )  # fmt: skip
 from simulators.demand.posterior import Evidence, Parameters, sized, summarise, sweep
 from simulators.demand.seasons import Seasons, first_seasons
-from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks, visits_ahead
+from simulators.demand.shocks import (
+    first_shocks,
+    freedom,
+    outlook,
+    split_traffic,
+    update_shocks,
+    visits_ahead,
+)
 from simulators.demand.standing import Standing, standing
 
-__all__ = ["Fit", "FitReport", "PopulationRow", "Progress", "fit", "informed"]
+__all__ = ["ABSENCE_WEIGHT", "Fit", "FitReport", "PopulationRow", "Progress", "fit"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -56,8 +65,8 @@ _FIRST_ROUNDS = 4
 _SIZE_ROUNDS = (4, 10, 20)
 _SETTLED = 2e-3
 _FIRST_ABSENCE = 0.02
-_ABSENCE_WEIGHT = 50.0
-_INFORMING_SERIES = 3
+ABSENCE_WEIGHT = 50.0
+"""Periods of the shop's own evidence that stand behind the chance of absence of each series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +195,13 @@ def fit(
     rich = _rich(evidence, seen)
     learned = _learn(evidence, rich, len(names), calendar, progress)
     evidence = learned.seasons.written(evidence)
-    settled, sizes = _spread(evidence, rich, learned, progress)
+    settled, sizes, log_sd = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     model = _model(
         kept,
         evidence,
         settled,
-        sizes,
+        (sizes, log_sd),
         seen,
         reference,
         until,
@@ -203,6 +212,7 @@ def fit(
         learned.seasons,
         calendar_in_advance=calendar_in_advance,
     )
+    model = with_confounding(model, kept)
     progress("anchor", 0.95)
     anchor = pooled_anchor(kept, evidence, settled.size)
     stage = control.first_stage if control else None
@@ -261,7 +271,7 @@ def _learn(
         seasons, now = seasons.learned(some, now)
         some = seasons.written(bare)
         done += 1
-        settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
+        settled = done > max(_SIZE_ROUNDS) + 2 and distance(before, now.population) < _SETTLED
     return _Learned(now, sizes, done, settled, seasons)
 
 
@@ -285,10 +295,14 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
 
 def _spread(
     evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress
-) -> tuple[Parameters, SizePopulation]:
-    """Carry what was learned to every series, re-learning only what thin series tell of themselves."""
+) -> tuple[Parameters, SizePopulation, Floats]:
+    """Carry what was learned to every series, re-learning only what thin series tell of themselves.
+
+    With the parameters come the population of sizes, and the posterior sd [N] of each log size.
+    """
     old, sizes = learned.parameters, learned.sizes
     n, sold = len(evidence.units), _sold(evidence)
+    log_sd = np.full(n, sizes.sd)
     category = evidence.category[sold]
     mode = old.population.category_mean[evidence.category]
     mode[:, 0] = _rough_level(evidence)
@@ -309,20 +323,21 @@ def _spread(
             likelihood = sized(evidence, now)
             sizes = size_population(likelihood[sold])
             now = replace(now, size=shrink_sizes(likelihood, sizes))
+            log_sd = log_size_sd(likelihood, sizes)
         now = replace(
             now,
             population=population,
             shocks=update_shocks(found.score, found.weight, found.told, now.shocks),
         )
     found = sweep(evidence, now, steps=25)
-    return replace(now, mode=found.mode, level=found.level), sizes
+    return replace(now, mode=found.mode, level=found.level), sizes, log_sd
 
 
 def _absence(evidence: Evidence, absent: Floats) -> Floats:
     """Return the chance of absence of each series, shrunk to the shop's, from expected absent periods [N]."""
     count = evidence.observed.sum(axis=1)
     shop = float(absent.sum()) / max(float(count.sum()), 1.0)
-    return np.asarray((absent + _ABSENCE_WEIGHT * shop) / (count + _ABSENCE_WEIGHT))
+    return np.asarray((absent + ABSENCE_WEIGHT * shop) / (count + ABSENCE_WEIGHT))
 
 
 def _level_of(evidence: Evidence, now: Parameters) -> Population:
@@ -337,7 +352,7 @@ def _model(
     panel: Panel,
     evidence: Evidence,
     found: Parameters,
-    sizes: SizePopulation,
+    sizes: tuple[SizePopulation, Floats],
     seen: Support,
     reference: Floats,
     until: str,
@@ -389,8 +404,8 @@ def _model(
         category_names=tuple(sorted(set(panel.series.category))),
         prior_mean=borrowed[:, :C],
         prior_covariance=around[:, :C, :C],
-        prior_log_size=sizes.mean,
-        prior_log_size_sd=sizes.sd,
+        prior_log_size=sizes[0].mean,
+        prior_log_size_sd=sizes[0].sd,
         prior_absence=absent,
         period_days=_period_days(panel),
         until=until,
@@ -399,6 +414,9 @@ def _model(
         weekday=None if seasons.week is None else seasons.week.profile,
         cycle_days=None if seasons.cycle is None else seasons.cycle.lengths,
         cycle=None if seasons.cycle is None else seasons.cycle.profile,
+        log_size_sd=sizes[1],
+        absence_weight=evidence.observed.sum(axis=1) + ABSENCE_WEIGHT,
+        shock_freedom=freedom(found.shocks, ahead.period_variance, crowd_variance),
     )
 
 
@@ -476,15 +494,3 @@ def _rich(evidence: Evidence, seen: Support) -> Ints:
         rich = _sold(evidence)
     picked = np.unique(np.linspace(0, len(rich) - 1, min(len(rich), _RICH_SERIES)).round().astype(np.int64))
     return rich[picked]
-
-
-def informed(seen: Support) -> Bools:
-    """Return which kinds of price moved in so many series that pooling has something to lend, bool [2]."""
-    out: Bools = (seen.levels >= 2).sum(axis=0) >= _INFORMING_SERIES
-    return out
-
-
-def _distance(before: Population, after: Population) -> float:
-    mean = np.abs(after.mean - before.mean).max()
-    spread = np.abs(np.sqrt(np.diag(after.covariance)) - np.sqrt(np.diag(before.covariance))).max()
-    return float(max(mean, spread))

@@ -14,7 +14,7 @@ import numpy as np
 from pricing.arrays import Floats, Ints
 from pricing.model import COEFFICIENTS
 
-__all__ = ["Population", "first_population", "shifted", "update_level", "update_population"]
+__all__ = ["Population", "distance", "first_population", "shifted", "update_level", "update_population"]
 
 _PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0])
 _PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 2.0, 1.0])
@@ -253,3 +253,10 @@ def shifted(population: Population, column: int, by: float) -> Population:
     mean[column] += by
     category_mean[:, column] += by
     return replace(population, mean=mean, category_mean=category_mean)
+
+
+def distance(before: Population, after: Population) -> float:
+    """Return the furthest that a mean or a spread moved."""
+    mean = np.abs(after.mean - before.mean).max()
+    spread = np.abs(np.sqrt(np.diag(after.covariance)) - np.sqrt(np.diag(before.covariance))).max()
+    return float(max(mean, spread))
