@@ -7,10 +7,13 @@ import datetime as dt
 import numpy as np
 
 from policies.serve.shelf import Corridor, Shelf
+from pricing.arrays import Bools
 from pricing.errors import DataError
+from pricing.panel import Panel
 from simulators.contract.catalogue import build_catalogue
 from simulators.contract.plans import build_plans
 from simulators.contract.tables import Source
+from simulators.demand.newcomers import newcomers
 from simulators.run import Run
 
 __all__ = ["HORIZON", "build_shelf"]
@@ -22,8 +25,8 @@ HORIZON = 13
 def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
     """Gather what a run knows of the shop, and what the shop plans, as its training ends.
 
-    Series that were on sale in the last period of training are on the shelf; what has left the assortment
-    is not priced.
+    Series that were on sale in the last period of training are on the shelf, and so are newcomers that have
+    a price and a cost by then; what has left the assortment is not priced.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
         If nothing is on sale, or a series lacks a price or a cost.
     """
     training = run.training
-    index = np.flatnonzero(training.on_sale[:, -1]).astype(np.int64)
+    index = np.flatnonzero(training.on_sale[:, -1] | _arriving(source, training)).astype(np.int64)
     if not index.size:
         raise DataError(
             f"No product was on sale in the last period before {run.origin.until}.",
@@ -53,3 +56,11 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
     section = source.shop.guardrails
     corridor = Corridor(source.shop.corridor, section.ladder_size, section.ladder_reach, horizon)
     return Shelf(run.model, catalogue, corridor, plans, "")
+
+
+def _arriving(source: Source, training: Panel) -> Bools:
+    """Return which series have a price and no sale yet, bool [N]; one without a cost waits for it."""
+    fresh = newcomers(training)
+    if source.shop.cost_assumption is None and training.cost is not None:
+        fresh &= np.isfinite(training.cost[:, -1])
+    return fresh

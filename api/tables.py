@@ -160,6 +160,7 @@ def _decisions(found: DecisionTable, about: Simulated, trained: Standing | None)
         "price_basis": about.basis,
         "current_price": found.current_price,
         "price": pa.array(found.price, mask=found.price < 0),
+        "low_30_days": found.low_30_days,
         "menu": _lists(found.menu[found.valid], rungs),
         "allowed": _lists(found.allowed[found.valid], rungs),
         "rejections": _lists(_rules(found.rejections[found.valid]), rungs),

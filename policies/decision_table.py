@@ -31,6 +31,8 @@ class DecisionTable:
         int64 [M]; days since 1970-01-01; 32-bit number of the run.
     current_price, price
         int64 [M]; price in force and price decided (-1 where blocked).
+    low_30_days
+        int64 [M]; lowest shelf price of the 30 days before the period.
     menu, valid, allowed, rejections, probabilities
         [M, K]; `valid` is False on the repeats.
     status, relaxed, binding
@@ -50,6 +52,7 @@ class DecisionTable:
     run: Ints
     current_price: Ints
     price: Ints
+    low_30_days: Ints
     menu: Ints
     valid: Bools
     allowed: Bools
@@ -92,6 +95,7 @@ def decision_table(decisions: Decisions) -> DecisionTable:
         run=words[:, 3].astype(np.int64),
         current_price=s.state.price.reshape(-1),
         price=np.where(decisions.index < 0, -1, decisions.price).reshape(-1),
+        low_30_days=s.state.low.reshape(-1),
         menu=np.tile(s.menu.price, (runs, 1)),
         valid=np.tile(s.menu.valid, (runs, 1)),
         allowed=_flat(admission.allowed),

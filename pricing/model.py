@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -135,8 +136,16 @@ class DemandModel:
         float64 [G]; sd of the log shock that a category shares in a period.
     period_shock_sd
         float; sd of the log shock that the whole shop shares in a period.
+    category_names
+        G names, in the order of `category`.
     prior_mean, prior_covariance
-        float64 [C], [C, C]; the fitted population of coefficients, for series without history.
+        float64 [G + 1, C], [G + 1, C, C]; what a series without history has of each category and, last, of
+        the shop: the population around the category's mean, and around the shop's where that is unknown. Of
+        expected units at mean traffic, shared shocks and absence to come with them, as `mean` is.
+    prior_log_size, prior_log_size_sd
+        float; mean and sd over series of the log of `dispersion`.
+    prior_absence
+        float; chance of absence over the shop.
     period_days
         int; 7 for weeks, 1 for days.
     until
@@ -154,6 +163,17 @@ class DemandModel:
     form_weight, form_mean, form_covariance
         Of :class:`pricing.response.ResponseForms`, whose mixture the bends of `mean` and `factor` are the
         moments of. None where the bends are each series' own.
+    log_size_sd
+        float64 [N]; posterior sd of the log of `dispersion`. None where it is taken as known, and so below.
+    absence_weight
+        float64 [N]; periods of evidence that `absence` rests on: its posterior is a beta distribution of that
+        mean whose two parameters add up to as many.
+    shock_freedom
+        float64 [1 + G]; degrees of freedom from which the variances of the shocks, the shop's first, are
+        known: a variance v, estimated as s, has ``n s / v`` chi-square with n of them.
+    confounding
+        float64 [N]; how far the regular-price elasticity may be off if prices followed unobserved demand, at
+        the strongest that sensitivity intervals allow for; 0 where an experiment or instrument excludes it.
     """
 
     series: Series
@@ -172,8 +192,12 @@ class DemandModel:
     rival_outside_weight: Floats
     category_shock_sd: Floats
     period_shock_sd: float
+    category_names: tuple[str, ...]
     prior_mean: Floats
     prior_covariance: Floats
+    prior_log_size: float
+    prior_log_size_sd: float
+    prior_absence: float
     period_days: int
     until: str
     fingerprint: str
@@ -184,6 +208,10 @@ class DemandModel:
     form_weight: Floats | None = None
     form_mean: Floats | None = None
     form_covariance: Floats | None = None
+    log_size_sd: Floats | None = None
+    absence_weight: Floats | None = None
+    shock_freedom: Floats | None = None
+    confounding: Floats | None = None
 
     def traffic_on(self, rows: Ints, day: Ints) -> Floats:
         """Return expected log traffic over its training mean, float64, broadcast; 0 where periods are weeks.
@@ -254,6 +282,15 @@ class DemandModel:
         away = np.sqrt(len(COEFFICIENTS)) * np.moveaxis(self.factor @ _ROTATION, -1, 0)
         return np.concatenate([self.mean + away, self.mean - away])
 
+    def borrowed(self, categories: Sequence[str]) -> tuple[Floats, Floats]:
+        """Return mean [K, C] and covariance [K, C, C] of K series without history.
+
+        One of a category that the model knows borrows from that category; any other from the shop.
+        """
+        place = {name: g for g, name in enumerate(self.category_names)}
+        row = np.array([place.get(name, len(place)) for name in categories], dtype=np.int64)
+        return self.prior_mean[row], self.prior_covariance[row]
+
     def rows(self, series: Series) -> Ints:
         """Return the rows of this model that belong to `series`, int64 [len(series)].
 
@@ -279,6 +316,9 @@ class DemandModel:
             "category"
         )
         picked: dict[str, Any] = {name: getattr(self, name)[index] for name in by_series.split()}
+        for name in ("log_size_sd", "absence_weight", "confounding"):
+            told = getattr(self, name)
+            picked[name] = None if told is None else told[index]
         rivals = self.rivals.take(index)
         return replace(
             self,
@@ -312,4 +352,6 @@ class DemandModel:
     @staticmethod
     def from_bytes(content: bytes) -> DemandModel:
         """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-        return rebuild(DemandModel, _KIND, *unpack(_KIND, _VERSION, content))
+        arrays, meta = unpack(_KIND, _VERSION, content)
+        found: DemandModel = rebuild(DemandModel, _KIND, arrays, meta)
+        return replace(found, category_names=tuple(map(str, found.category_names)))

@@ -331,6 +331,10 @@ DECISIONS = OutputTable(
         _SHELF_BASIS,
         _money("current_price", "Regular price in force."),
         _money("price", "Regular price decided; null: blocked, none is.", nullable=True),
+        _money(
+            "low_30_days",
+            "Lowest shelf price of the 30 days before, which an announced reduction is counted from.",
+        ),
         OutputColumn("menu", _T.INT64S, "Ladder of candidate prices, ascending.", _MINOR),
         OutputColumn("allowed", _T.BOOLS, "Whether the price could be chosen."),
         OutputColumn(

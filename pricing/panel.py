@@ -15,7 +15,11 @@ import numpy as np
 from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import ArtifactError
 
-__all__ = ["Panel", "Series", "rebuild"]
+__all__ = ["SILENCE_DAYS", "Panel", "Series", "rebuild"]
+
+SILENCE_DAYS = 56
+"""After eight weeks without a sale a series counts as having left the assortment, unless it was silent for
+longer before; what nobody bought in its first eight weeks with a price is a listing, and no newcomer."""
 
 _Noun = TypeVar("_Noun")
 

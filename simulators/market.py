@@ -29,12 +29,41 @@ from pricing.rivals import Rivals
 from pricing.scenario import MEMORY
 from pricing.transition import State, reward, step
 from simulators.counts import poisson_quantile
+from simulators.world_draws import Ingredients, absences, elasticity_offsets, shock_sds, sizes
 
-__all__ = ["Market", "Noise", "Sale", "Worlds", "sample_worlds"]
+__all__ = ["Differences", "Market", "Noise", "Sale", "Worlds", "sample_worlds"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _ZEROS = (0, 0, 0, 0)
+_ALL = Ingredients()
 _PARAMETERS = tuple(field.name for field in fields(DemandParameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How far worlds lie apart: standard deviations over worlds, root mean square over series or categories.
+
+    Attributes
+    ----------
+    elasticity, elasticity_shared
+        Of the elasticity to regular price; of its mean over all series, which confounding moves.
+    level
+        Of log units at the reference price.
+    log_size
+        Of the log of the negative-binomial size.
+    absence
+        Of the chance of absence.
+    log_shop_shock, log_category_shock
+        Of the log of the standard deviation of the shocks that the shop, and a category, shares.
+    """
+
+    elasticity: float
+    elasticity_shared: float
+    level: float
+    log_size: float
+    absence: float
+    log_shop_shock: float
+    log_category_shock: float
 
 
 @dataclass(frozen=True)
@@ -76,6 +105,20 @@ class Worlds:
     def __len__(self) -> int:
         return len(self.period_shock_sd)
 
+    @property
+    def differences(self) -> Differences:
+        """How far they lie apart."""
+        d = self.parameters
+        return Differences(
+            elasticity=_apart(d.regular),
+            elasticity_shared=float(d.regular.mean(axis=1).std()),
+            level=_apart(d.level),
+            log_size=_apart(np.log(d.dispersion)),
+            absence=_apart(d.absence),
+            log_shop_shock=_apart(np.log(self.period_shock_sd)[:, None]),
+            log_category_shock=_apart(np.log(self.category_shock_sd)),
+        )
+
     def take(self, index: Ints) -> Worlds:
         """Return the worlds at `index`, in its order and as often as it names them."""
         d = self.parameters
@@ -97,8 +140,12 @@ def sample_worlds(
     gain: float = 0.0,
     loss: float = 0.0,
     rivals: Rivals | None = None,
+    varied: Ingredients = _ALL,
 ) -> Worlds:
     """Return `count` worlds drawn from the posterior, for the series of the catalogue.
+
+    Beside coefficients they differ in sizes, shocks, absence and confounding (:mod:`simulators.world_draws`),
+    each where the model says how surely it knows them.
 
     Parameters
     ----------
@@ -107,7 +154,8 @@ def sample_worlds(
     catalogue
         N series.
     count, first
-        World w is posterior draw ``first + w``; held-out worlds are other numbers.
+        World w follows from the model's seed and the number ``first + w`` alone; held-out worlds are other
+        numbers.
     memory
         See :class:`Worlds`.
     gain, loss
@@ -115,13 +163,25 @@ def sample_worlds(
     rivals
         Of the same series, those of a scenario; None takes what the model says, series outside of the
         catalogue at their reference prices.
+    varied
+        What they differ in; for a look at one ingredient alone.
     """
     own = model.take(model.rows(catalogue.series))
+    if not varied.shocks:
+        own = replace(own, shock_freedom=None)
+    numbers: Ints = np.arange(first, first + count, dtype=np.int64)
     d = DemandParameters.of(own.draws(count, first=first), own, catalogue)
+    if varied.dispersion:
+        d = replace(d, dispersion=sizes(own, numbers))
+    if varied.absence:
+        d = replace(d, absence=absences(own, numbers))
+    if varied.confounding:
+        d = replace(d, regular=d.regular + elasticity_offsets(own, numbers))
+    shop, categories = shock_sds(own, numbers)
     return Worlds(
         parameters=replace(d, gain=np.full_like(d.gain, gain), loss=np.full_like(d.loss, loss)),
-        period_shock_sd=np.full(count, own.period_shock_sd),
-        category_shock_sd=np.repeat(own.category_shock_sd[None], count, axis=0),
+        period_shock_sd=shop,
+        category_shock_sd=categories,
         category=own.category,
         rivals=rivals or own.rivals.at(catalogue.log_price - d.log_reference[0]),
         memory=memory,
@@ -279,6 +339,11 @@ class Market:
         shelf = np.maximum(np.rint(moved.shelf), 1.0).astype(np.int64)
         arrived = np.asarray(received, dtype=np.float64)
         return Sale(demanded, sold, profit, shelf, state.next(moved, price, shelf, sold, arrived))
+
+
+def _apart(values: Floats) -> float:
+    """Return the standard deviation over worlds of values [W, M], root mean square over the M."""
+    return float(np.sqrt(values.var(axis=0).mean()))
 
 
 def _absent(factor: Floats, score: Floats, absence: Floats) -> tuple[Floats, Floats]:

@@ -21,7 +21,7 @@ from pricing.arrays import Bools, Ints
 from pricing.errors import ArtifactError, DataError, FingerprintError
 from pricing.model import DemandModel
 from pricing.money import Currency
-from pricing.panel import Panel, Series
+from pricing.panel import SILENCE_DAYS, Panel, Series
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 from simulators.demand.anchor import Anchor
@@ -29,6 +29,7 @@ from simulators.demand.fit import Progress, fit
 from simulators.demand.fit_report import FitReport, PopulationRow
 from simulators.demand.forms import FormRow
 from simulators.demand.instruments import FirstStage
+from simulators.demand.newcomers import newcomers
 from simulators.demand.standing import Standing
 from simulators.demand.validate import Validation, validate
 from simulators.folders import Content, Folder, read_folder, write_folder
@@ -53,7 +54,6 @@ _KIND, _VERSION = "run", 1
 _STANDING, _LINEAGE = "standing.npz", "lineage.json"
 _PANEL_KIND, _PANEL_VERSION = "panel", 2
 _OWN_HOLDOUT = 0.2
-_SILENCE_DAYS = 56
 _VERSIONED = ("tarifa", "numpy", "scipy", "statsmodels")
 
 
@@ -232,7 +232,8 @@ def training_panel(panel: Panel, start: int) -> Panel:
 
     Without a known exit a series counts as on sale until its last sale, and at the time nobody knew
     whether a sale was the last. So after its last sale *within training* a series stays on sale for
-    eight weeks, or for as long as the longest gap that it had shown before, whatever came later.
+    eight weeks, or for as long as the longest gap that it had shown before, whatever came later. One that
+    never sold is on sale from a known launch on, if it is new (:mod:`simulators.demand.newcomers`).
     """
     early = panel.between(0, start)
     sold = early.units > 0.0
@@ -240,9 +241,10 @@ def training_panel(panel: Panel, start: int) -> Panel:
     last = np.where(sold.any(axis=1), start - 1 - sold[:, ::-1].argmax(axis=1), -1)
     trailing = period - last[:, None]
     days = int((early.periods[1] - early.periods[0]) / np.timedelta64(1, "D")) if start > 1 else 7
-    patience = np.maximum(_longest_gap(sold), _SILENCE_DAYS // days)
+    patience = np.maximum(_longest_gap(sold), SILENCE_DAYS // days)
     known = np.where(trailing > 0, trailing <= patience[:, None], early.on_sale)
-    return replace(early, on_sale=known & (last >= 0)[:, None])
+    counts = (last >= 0) | newcomers(early)
+    return replace(early, on_sale=np.where((last >= 0)[:, None], known, early.on_sale) & counts[:, None])
 
 
 def save_run(target: Path, run: Run, files: Mapping[str, Content] | None = None) -> Folder:

@@ -287,7 +287,7 @@ def _require_labels(model: DemandModel, panel: Panel) -> None:
     for group, zone, category in zip(
         model.series.group, model.series.zone, model.series.category, strict=True
     ):
-        if now[group, zone] != category:
+        if now.get((group, zone), category) != category:
             raise FingerprintError(
                 f"{group} was in the category {category!r} when the run was made and is in "
                 f"{now[group, zone]!r} now.",

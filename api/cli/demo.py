@@ -90,7 +90,7 @@ def main() -> None:
 
 def _all_steps(session: Session, out: Path, language: str, *, fast: bool) -> tuple[list[Step], Path]:
     data, run, policy = (str(out / name) for name in ("data", "run", "policy"))
-    worlds, rollouts, products = ("6", "25", "300") if fast else ("20", "60", "1500")
+    worlds, rollouts, products = ("6", "25", "300") if fast else ("64", "60", "1500")
     said = ("--language", language)
     steps = [
         _step(session, "import", "complete-journey", "--out", data, *said),

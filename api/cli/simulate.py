@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from policies.serve.shelf import Shelf
     from pricing.arrays import Ints
     from pricing.standing import Standing
+    from simulators.market import Differences
     from simulators.unfinished import Work
 
 __all__ = ["HELD_OUT", "SIMULATION_KIND", "simulate_folder", "simulate_policies"]
@@ -50,7 +51,7 @@ def simulate_policies(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     policies: Annotated[str, typer.Option(help="Names or policy folders, separated by commas.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    seeds: Annotated[int, typer.Option(help="Sampled worlds, each with its own noise.", min=2)] = 20,
+    seeds: Annotated[int, typer.Option(help="Sampled worlds, each with its own noise.", min=2)] = 64,
     horizon: Annotated[int, typer.Option(help="Periods to simulate.", min=1, max=520)] = 13,
     reference: Annotated[
         str | None, typer.Option(help="Policy to compare with; default: resolve, else the first.")
@@ -78,7 +79,7 @@ def simulate_policies(
     stopped goes on where it stopped when the same command is given again (with --decisions it starts anew).
     A run whose passport failed is refused until each failed check is accepted by its name.
 
-    Example: tarifa simulate run --policies incumbent,static,resolve --seeds 20 --horizon 13 --out simulation
+    Example: tarifa simulate run --policies incumbent,static,resolve --horizon 13 --out simulation
     """
 
     def work(session: Session) -> Outcome:
@@ -117,7 +118,7 @@ def simulate_folder(
         shelf = _shelf(open_shelf(run, accepted), horizon, products)
         if decisions:
             _refuse_too_many(len(names) * seeds * horizon * len(shelf.catalogue))
-        rolled, trained = _rolled(
+        rolled, trained, differ = _rolled(
             shelf, names, seeds, workers or os.cpu_count() or 1, told, work, keep=decisions, restart=restart
         )
         seen = {pair for name in names for pair in trained_on(name)}
@@ -133,6 +134,7 @@ def simulate_folder(
             "horizon": horizon,
             "currency": shelf.catalogue.currency,
             "reference": against,
+            "worlds_differ": asdict(differ),
             **_found(about, tables),
         }
         (work.draft / "simulation.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
@@ -145,8 +147,9 @@ def simulate_folder(
         for which, count, found in tables
     ]
     written = texts.text("simulate", "written", place=escape(str(out)))
+    apart = texts.text("simulate", "differ", **{n: texts.number(v, 2) for n, v in asdict(differ).items()})
     standing = standing_shown(shelf.standing, texts, trained)
-    return Outcome({**facts, "out": str(out)}, (*shown, written, *standing))
+    return Outcome({**facts, "out": str(out)}, (*shown, apart, written, *standing))
 
 
 def _found(
@@ -200,10 +203,11 @@ def _rolled(
     *,
     keep: bool,
     restart: bool,
-) -> tuple[tuple[Rolled, ...], dict[str, Standing]]:
+) -> tuple[tuple[Rolled, ...], dict[str, Standing], Differences]:
     """Roll out what is not done yet; every block is kept as soon as it is there, unless decisions are.
 
-    Returns the outcomes, and by release the standings of the models that policies were trained on.
+    Returns the outcomes, by release the standings of the models that policies were trained on, and how far
+    the worlds lie apart.
     """
     from api.jobs import ProcessPool
     from api.policies import open_policy, trained_under
@@ -234,7 +238,7 @@ def _rolled(
             done={place: BlockResult.from_bytes(content) for place, content in found.items() if content},
             keep=None if keep else lambda place, result: pieces.write(f"{place:06d}", result.to_bytes()),
         )
-    return rolled, trained
+    return rolled, trained, worlds.differences
 
 
 def _recipe(

@@ -6,7 +6,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
-from pricing.panel import Panel, Series
+from pricing.panel import SILENCE_DAYS, Panel, Series
 from simulators.contract.engine import Engine, literal
 from simulators.contract.order_lines import day_window, define_order_lines, gross_factor, period_start
 from simulators.contract.other_zones import OTHER_ZONES, other_zone_prices
@@ -25,7 +25,8 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
     gross, and an index where several products or channels sell
     (:mod:`simulators.contract.price_index`); where a period has no sale they come from the prices table if
     there is one (mean over the time that each stood), and are NaN otherwise. A series is on sale from the
-    launch to the exit of its products, or from its first to its last sale where those are unknown.
+    launch to the exit of its products, or from its first to its last sale where those are unknown. A product
+    whose first posted price is of the last eight weeks is a series before it sells.
     Promotion shares are means over the group's products and the days that the data cover. Stock is as
     :func:`simulators.contract.stock.stock` reads it from the counts.
 
@@ -53,7 +54,7 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
             todo="See `tarifa check`: it counts what was set apart and why.",
         )
     periods, days = _calendar(engine, shop)
-    series = _series(engine)
+    series = _series(engine, shop)
     define_price_index(engine, until)
     shape = (len(series), len(periods))
     units, offered, regular = _sales(engine, shape)
@@ -114,11 +115,29 @@ def _calendar(engine: Engine, shop: ShopFile) -> tuple[Dates, Ints]:
     return starts, np.array([row[1] for row in rows], dtype=np.int64)
 
 
-def _series(engine: Engine) -> Series:
-    """Create the tables ``series``, numbered in ascending (group, zone) order, and ``members``."""
+def _series(engine: Engine, shop: ShopFile) -> Series:
+    """Create the tables ``series``, numbered in ascending (group, zone) order, and ``members``.
+
+    Besides what sold there are newcomers: merchandise that got its first posted price within eight weeks
+    before the data end, is not sold by weight nor gone by then, and of which nobody ordered any yet.
+    """
+    lists = ", ".join(literal(name) for name in (" ", *shop.business_price_lists))
     engine.run(
-        "CREATE OR REPLACE TABLE series AS SELECT row_number() OVER (ORDER BY price_group, zone) - 1 AS n, * "
-        "FROM (SELECT DISTINCT price_group, zone FROM order_lines WHERE apart IS NULL)"
+        f"""
+        CREATE OR REPLACE TABLE series AS SELECT row_number() OVER (ORDER BY price_group, zone) - 1 AS n, *
+        FROM (
+            SELECT DISTINCT price_group, zone FROM order_lines WHERE apart IS NULL
+            UNION
+            SELECT coalesce(p.price_group, p.product_id) AS price_group, zone
+            FROM prices JOIN products AS p USING (product_id)
+                JOIN (SELECT max(covered_to)::TIMESTAMP AS finish FROM periods) ON valid_from < finish
+            WHERE p.kind = 'merchandise' AND NOT coalesce(p.sold_by_weight, false)
+                AND coalesce(p.exit_at > finish, true) AND coalesce(price_list, '') NOT IN ({lists})
+            GROUP BY ALL HAVING min(valid_from) >= any_value(finish) - INTERVAL {SILENCE_DAYS} DAY
+                AND bool_or(coalesce(valid_to >= finish, true))
+                AND (price_group, zone) NOT IN (SELECT price_group, zone FROM order_lines)
+        )
+        """
     )
     engine.run(
         "CREATE OR REPLACE TABLE members AS SELECT n, zone, p.*, count(*) OVER (PARTITION BY n) AS size "
@@ -269,11 +288,13 @@ def _on_sale(engine: Engine, units: Floats, periods: Dates, step: int) -> Bools:
         "CASE WHEN bool_and(exit_at IS NOT NULL) THEN max(exit_at)::DATE::VARCHAR END FROM members "
         "WHERE launch_at IS NOT NULL OR exit_at IS NOT NULL GROUP BY n ORDER BY n"
     )
+    known = np.asarray(sold.any(axis=1), dtype=np.bool_)  # what never sold: a launch that is told
     for n, launch, leave in rows:
+        known[n] |= launch is not None
         first[n] = np.datetime64(launch) if launch else first[n]
         end[n] = np.datetime64(leave) if leave else end[n]
     inside: Bools = (periods + np.timedelta64(step, "D") > first[:, None]) & (periods < end[:, None])
-    return inside | sold
+    return (inside & known[:, None]) | sold
 
 
 def _promoted(engine: Engine, kind: str, shape: tuple[int, int]) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,14 +14,16 @@ from pricing.model import COEFFICIENTS, REGULAR, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
 from simulators.demand.design import design, known_prices, observed, rivals_of
-from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, shrink_sizes
-from simulators.demand.fit import informed, usable
+from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, log_size_sd, shrink_sizes
+from simulators.demand.elasticities import with_confounding
+from simulators.demand.fit import ABSENCE_WEIGHT
 from simulators.demand.fit_report import FitReport, identified, negative
 from simulators.demand.forecast import forecast
 from simulators.demand.forms import share_bends
-from simulators.demand.identification import Support, believed, held_inside, identify, support
+from simulators.demand.identification import Support, believed, held_inside, identify, informed, support
 from simulators.demand.instruments import Control, price_control
 from simulators.demand.metrics import bias, wmape
+from simulators.demand.newcomers import usable
 from simulators.demand.shocks import visits_ahead
 from simulators.demand.standing import Standing, mean_log_traffic
 from simulators.demand.update import Fresh, Posterior, Prior, ahead, updated
@@ -85,15 +88,20 @@ class _Roll:
     old
         int64 [N]; row of the model before, -1 for a new series.
     category
-        int64 [N]; the model's own numbers, new categories after them.
-    categories
-        int; of both kinds.
+        int64 [N]; index into `names`.
+    names
+        The model's own categories, new ones after them.
     """
 
     panel: Panel
     old: Ints
     category: Ints
-    categories: int
+    names: tuple[str, ...]
+
+    @property
+    def categories(self) -> int:
+        """Number of categories."""
+        return len(self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +129,11 @@ def continued(
     """Update a model with the periods of `panel` that it has not seen.
 
     What the fit learned of the shop (population, sizes, the drift's process, the shocks' variances) is kept.
-    A series that the model does not know starts from the shop's population, the model's `prior_mean`, and
-    learns its own size. The range of prices seen is judged anew from all periods, by the rule for one-off
-    prices that a fit follows, and so is what identifies each effect: later prices move in series whose prices
-    never did, and the test is the same, the posterior against the prior of the fit.
+    A series that the model does not know borrows from its category (:meth:`DemandModel.borrowed`), and learns
+    its own size; one of a category that the model does not know borrows from the shop. The range of prices
+    seen is judged anew from all periods, by the rule for one-off prices that a fit follows, and so is what
+    identifies each effect: later prices move in series whose prices never did, and the test is the same, the
+    posterior against the prior of the fit.
 
     Parameters
     ----------
@@ -147,33 +156,39 @@ def continued(
     laid = _laid(model, standing, roll)
     A = _recentring(standing, panel)
     moved, B = _recentred(standing, A, panel), A[:_C, :_C]
-    here = replace(model, prior_mean=B @ model.prior_mean, prior_covariance=B @ model.prior_covariance @ B.T)
+    around = B @ model.prior_covariance @ B.T
+    here = replace(model, prior_mean=model.prior_mean @ B.T, prior_covariance=around)
     prior = _prior(here, moved, report, roll)
     found = updated(prior, laid.fresh)
+    log_sd = _old_or_new(roll, model.log_size_sd, model.prior_log_size_sd)
     if (roll.old < 0).any():
-        prior = replace(prior, size=_sizes(prior, laid.fresh, found, report, roll.old < 0))
+        size, log_sd[roll.old < 0] = _sizes(prior, laid.fresh, found, model, roll.old < 0)
+        prior = replace(prior, size=size)
         found = updated(prior, laid.fresh)
     after = replace(moved, mean=found.mean, covariance=found.covariance, periods=len(panel.periods))
-    after = replace(after, prior_covariance=_prior_covariances(here, moved, report, roll.categories))
+    after = replace(after, prior_covariance=_prior_covariances(here, moved, report, roll.names))
+    here = _borrowing(here, roll, found.lift)
     made = _model(here, after, roll, laid, prior, calendar_in_advance=calendar_in_advance)
-    made = replace(made, until=until, fingerprint=fingerprint)
+    made = replace(made, until=until, fingerprint=fingerprint, log_size_sd=log_sd)
+    made = with_confounding(made, roll.panel)
     told = _told(model, made, roll, laid, found)
     return Continued(made, _report(report, made, laid, len(panel.series), len(panel.periods)), after, told)
 
 
 def _roll(model: DemandModel, panel: Panel) -> _Roll:
     place = {key: i for i, key in enumerate(zip(panel.series.group, panel.series.zone, strict=True))}
-    known = [place[key] for key in zip(model.series.group, model.series.zone, strict=True)]
+    # A newcomer that has not sold since is a listing by now, and no longer in the panel.
+    found = [place.get(key, -1) for key in zip(model.series.group, model.series.zone, strict=True)]
+    rows = np.array(found, dtype=np.int64)
+    known = np.flatnonzero(rows >= 0).astype(np.int64)
     old = np.full(len(panel.series), -1, dtype=np.int64)
-    old[known] = np.arange(len(known), dtype=np.int64)
-    kept = np.union1d(np.array(known, dtype=np.int64), usable(panel))
-    numbers = dict(zip(model.series.category, model.category.tolist(), strict=True))
+    old[rows[known]] = known
+    kept = np.union1d(rows[known], usable(panel))
     labels = [panel.series.category[int(i)] for i in kept]
-    for label in sorted(set(labels) - set(numbers)):
-        numbers[label] = max(len(model.category_shock_sd), max(numbers.values()) + 1)
+    names = (*model.category_names, *sorted(set(labels) - set(model.category_names)))
+    numbers = {name: g for g, name in enumerate(names)}
     category = np.array([numbers[label] for label in labels], dtype=np.int64)
-    count = max(len(model.category_shock_sd), int(category.max()) + 1)
-    return _Roll(panel.take(kept), old[kept], category, count)
+    return _Roll(panel.take(kept), old[kept], category, names)
 
 
 def _laid(model: DemandModel, standing: Standing, roll: _Roll) -> _Laid:
@@ -233,9 +248,15 @@ def _spread_seasons(model: DemandModel, roll: _Roll) -> DemandModel:
 
 def _absence(model: DemandModel, roll: _Roll) -> Floats:
     """Return the chance of absence of each series, the shop's mean for new ones, float64 [N]."""
-    out = np.full(len(roll.old), float(model.absence.mean()))
+    return _old_or_new(roll, model.absence, model.prior_absence)
+
+
+def _old_or_new(roll: _Roll, old: Floats | None, new: float) -> Floats:
+    """Return what known series had, and `new` of new ones, float64 [N]."""
+    out = np.full(len(roll.old), new)
     known = roll.old >= 0
-    out[known] = model.absence[roll.old[known]]
+    if old is not None:
+        out[known] = old[roll.old[known]]
     return out
 
 
@@ -274,44 +295,67 @@ def _recentred(standing: Standing, A: Floats, panel: Panel) -> Standing:
     )
 
 
-def _newcomer(model: DemandModel, standing: Standing, report: FitReport) -> tuple[Floats, Floats]:
-    """Return mean [K + 1] and covariance [K + 1, K + 1] of a series without history, its drift included."""
-    K = standing.mean.shape[1] - 1
-    mean, covariance = np.zeros(K + 1), np.zeros((K + 1, K + 1))
-    mean[:_C], covariance[:_C, :_C] = model.prior_mean, model.prior_covariance
+def _newcomers(
+    model: DemandModel, standing: Standing, report: FitReport, names: Sequence[str]
+) -> tuple[Floats, Floats]:
+    """Return mean [R, K + 1] and covariance [R, K + 1, K + 1] of series without history, drift included.
+
+    `names` are the categories of the R series.
+    """
+    K, R = standing.mean.shape[1] - 1, len(names)
+    mean, covariance = np.zeros((R, K + 1)), np.zeros((R, K + 1, K + 1))
+    mean[:, :_C], covariance[:, :_C, :_C] = model.borrowed(names)
     for i, row in enumerate(report.population[_C:K], start=_C):
-        mean[i], covariance[i, i] = row.mean, row.spread**2 + row.standard_error**2
-    covariance[K, K] = standing.drift.variance
+        mean[:, i], covariance[:, i, i] = row.mean, row.spread**2 + row.standard_error**2
+    covariance[:, K, K] = standing.drift.variance
     return mean, covariance
 
 
 def _prior(model: DemandModel, standing: Standing, report: FitReport, roll: _Roll) -> Prior:
-    mean, covariance = (np.tile(a, (len(roll.old), 1)) for a in _newcomer(model, standing, report))
-    covariance = covariance.reshape(len(roll.old), mean.shape[1], -1)
+    mean, covariance = _newcomers(model, standing, report, roll.panel.series.category)
     known = roll.old >= 0
     mean[known], covariance[known] = standing.mean[roll.old[known]], standing.covariance[roll.old[known]]
-    size = np.full(len(roll.old), np.exp(report.size_mean))
+    size = np.full(len(roll.old), np.exp(model.prior_log_size))
     size[known] = model.dispersion[roll.old[known]]
     variance = np.full(roll.categories, float((model.category_shock_sd**2).mean()))
     variance[: len(model.category_shock_sd)] = model.category_shock_sd**2
     return Prior(mean, covariance, size, standing.drift, standing.period_variance, variance, standing.periods)
 
 
-def _sizes(prior: Prior, fresh: Fresh, found: Posterior, report: FitReport, new: Bools) -> Floats:
-    """Return sizes [N]: those of new series shrunk to the shop's own distribution, the others kept."""
+def _sizes(
+    prior: Prior, fresh: Fresh, found: Posterior, model: DemandModel, new: Bools
+) -> tuple[Floats, Floats]:
+    """Return sizes [N]: those of new series shrunk to the shop's own distribution, the others kept.
+
+    With them comes the posterior sd of the new ones' log sizes.
+    """
     likelihood = log_likelihood_by_size(
         fresh.units[new], fresh.observed[new], found.eta[new], found.eta_variance[new]
     )
     size = prior.size.copy()
-    size[new] = shrink_sizes(likelihood, SizePopulation(report.size_mean, report.size_sd))
-    return size
+    population = SizePopulation(model.prior_log_size, model.prior_log_size_sd)
+    size[new] = shrink_sizes(likelihood, population)
+    return size, log_size_sd(likelihood, population)
 
 
-def _prior_covariances(model: DemandModel, standing: Standing, report: FitReport, categories: int) -> Floats:
-    """Return the prior covariance [G, K, K] of each category; of a new one, that of a new series."""
-    new = categories - len(standing.prior_covariance)
-    _, wide = _newcomer(model, standing, report)
-    return np.concatenate([standing.prior_covariance, np.tile(wide[:-1, :-1], (new, 1, 1))])
+def _prior_covariances(
+    model: DemandModel, standing: Standing, report: FitReport, names: Sequence[str]
+) -> Floats:
+    """Return the prior covariance [G, K, K] of each category; of a new one, that of a series of it."""
+    _, wide = _newcomers(model, standing, report, names[len(standing.prior_covariance) :])
+    return np.concatenate([standing.prior_covariance, wide[:, :-1, :-1]])
+
+
+def _borrowing(model: DemandModel, roll: _Roll, lift: Floats) -> DemandModel:
+    """Return the model with what newcomers of each category borrow, at the level where it stands by now."""
+    shop = model.prior_mean[-1:], model.prior_covariance[-1:]
+    new = roll.categories - len(model.category_names)
+    mean, covariance = (
+        np.concatenate([old[:-1], np.repeat(last, new + 1, axis=0)])
+        for old, last in zip((model.prior_mean, model.prior_covariance), shop, strict=True)
+    )
+    mean[:, 0] += np.append(lift, lift.mean())
+    return replace(model, category_names=roll.names, prior_mean=mean, prior_covariance=covariance)
 
 
 def _model(
@@ -345,6 +389,7 @@ def _model(
         factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         dispersion=prior.size,
         absence=_absence(model, roll),
+        absence_weight=_old_or_new(roll, model.absence_weight, ABSENCE_WEIGHT),
         reference_price=laid.reference,
         support_low=laid.seen.low,
         support_high=laid.seen.high,
@@ -358,7 +403,15 @@ def _model(
         period_shock_sd=float(np.sqrt(standing.period_variance + crowd_variance)),
         weekday=calendar.weekday,
         cycle=calendar.cycle,
+        shock_freedom=_freedom(model, roll),
     )
+
+
+def _freedom(model: DemandModel, roll: _Roll) -> Floats | None:
+    """Return degrees of freedom of the shocks' variances; a new category has the fewest of the others."""
+    known = model.shock_freedom
+    new = roll.categories - len(model.category_shock_sd)
+    return None if known is None else np.concatenate([known, np.full(new, known[1:].min())])
 
 
 def _told(

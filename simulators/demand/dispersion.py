@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
 from pricing.arrays import Bools, Floats
 
-__all__ = ["GRID", "SizePopulation", "log_likelihood_by_size", "shrink_sizes", "size_population"]
+__all__ = [
+    "GRID",
+    "SizePopulation",
+    "log_likelihood_by_size",
+    "log_size_sd",
+    "shrink_sizes",
+    "size_population",
+]
 
 GRID: Floats = np.linspace(np.log(0.05), np.log(500.0), 20, dtype=np.float64)
 """Log sizes that are tried; beyond 500 a negative binomial of retail counts is a Poisson."""
 
 _SD_FLOOR = 0.25
+_FINER = 16
+"""Steps between two sizes of the grid where a spread is wanted: of .03 in the log, where 200 weeks of a fast
+seller still leave an sd of .1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,23 @@ def size_population(likelihood: Floats, rounds: int = 30) -> SizePopulation:
 def shrink_sizes(likelihood: Floats, population: SizePopulation) -> Floats:
     """Return the size of each series, float64 [n]: exp of the posterior mean of its log."""
     out: Floats = np.exp(_moments(likelihood, population)[0])
+    return out
+
+
+def log_size_sd(likelihood: Floats, population: SizePopulation) -> Floats:
+    """Return the posterior sd of each series' log size, float64 [n].
+
+    Between the sizes of :data:`GRID` the log likelihood is a cubic spline: the posterior of a long history is
+    narrower than their distance.
+    """
+    fine: Floats = np.linspace(GRID[0], GRID[-1], _FINER * (len(GRID) - 1) + 1, dtype=np.float64)
+    spline: Any = CubicSpline(GRID, likelihood, axis=1)
+    log_p: Floats = np.asarray(spline(fine), dtype=np.float64)
+    log_p = log_p - 0.5 * ((fine - population.mean) / population.sd) ** 2
+    p: Floats = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    mean: Floats = p @ fine
+    out: Floats = np.sqrt((p * (fine - mean[:, None]) ** 2).sum(axis=1))
     return out
 
 

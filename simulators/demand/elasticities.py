@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pricing.arrays import Bools, Codes, Floats, Ints
+from pricing.evidence import Identification, PriceKind
 from pricing.model import DISCOUNT, DemandModel, regular_arc
 from pricing.panel import Panel, Series
 from simulators.demand.design import known_prices, observed
 from simulators.demand.forecast import Z90
-from simulators.demand.predict import last_known
+from simulators.demand.predict import LastKnown, last_known
 
-__all__ = ["CONFOUNDING", "Elasticities", "elasticities"]
+__all__ = ["CONFOUNDING", "Elasticities", "confounding_reach", "elasticities", "with_confounding"]
 
 CONFOUNDING = 0.3
 """Correlation between a series' price movements and its unobserved demand that sensitivity intervals allow
@@ -87,17 +88,11 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     nothing in sales and prices alone could reveal it, and where demand moved the price more than all else did
     it is too little.
     """
-    covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
     known = last_known(panel)
-    asked = _asked(np.log(known.regular / model.reference_price))
+    asked = _asked(model, known)
     centre = np.einsum("nkc,nc->nk", asked, model.mean)
-    variance = np.einsum("nkc,ncd,nkd->nk", asked, covariance, asked)
-    reach = Z90 * np.sqrt(variance)
-    before = np.einsum("nkc,cd,nkd->nk", asked, model.prior_covariance, asked)
-    own = 1.0 - np.clip(variance / before, 0.0, 1.0)
-    bias = CONFOUNDING * np.sqrt(np.log1p(1.0 / model.dispersion))[:, None] * _inverse_movement(panel, own)
-    # As far as the shop's prices tell anything: an interval that is the prior's own is wide enough.
-    bias = np.maximum(bias, _LEAST_BIAS * own.max(axis=0, initial=0.0) * reach)
+    reach = Z90 * np.sqrt(_variance(model, asked))
+    bias = confounding_reach(model, panel)
     deepest = model.support_low * np.exp(model.depth_low)
     return Elasticities(
         series=model.series,
@@ -113,13 +108,35 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     )
 
 
-def _asked(log_price: Floats) -> Floats:
-    """Return the combination of coefficients that is each elasticity, float64 [N, 2, C], by PriceKind.
+def confounding_reach(model: DemandModel, panel: Panel) -> Floats:
+    """Return how far confounding may move each elasticity, float64 [N, 2]; see :func:`elasticities`."""
+    asked = _asked(model, last_known(panel))
+    variance = _variance(model, asked)
+    before = np.einsum("nkc,ncd,nkd->nk", asked, model.prior_covariance[model.category], asked)
+    own = 1.0 - np.clip(variance / before, 0.0, 1.0)
+    unobserved = np.sqrt(np.log1p(1.0 / model.dispersion))[:, None]
+    bias = CONFOUNDING * unobserved * _inverse_movement(panel, own)
+    # As far as the shop's prices tell anything: an interval that is the prior's own is wide enough.
+    least = _LEAST_BIAS * own.max(axis=0, initial=0.0) * Z90 * np.sqrt(variance)
+    return np.asarray(np.maximum(bias, least))
 
-    `log_price` is float64 [N], log(R / R0).
-    """
-    regular = regular_arc(log_price)
+
+def with_confounding(model: DemandModel, panel: Panel) -> DemandModel:
+    """Return the model with its :attr:`DemandModel.confounding`; `panel` is its training panel, lined up."""
+    kind = int(PriceKind.REGULAR)
+    free = model.identified_by[:, kind] <= Identification.INSTRUMENT
+    return replace(model, confounding=np.where(free, 0.0, confounding_reach(model, panel)[:, kind]))
+
+
+def _asked(model: DemandModel, known: LastKnown) -> Floats:
+    """Return the combination of coefficients that is each elasticity, float64 [N, 2, C], by PriceKind."""
+    regular = regular_arc(np.log(known.regular / model.reference_price))
     return np.stack([regular, np.broadcast_to(DISCOUNT, regular.shape)], axis=1)
+
+
+def _variance(model: DemandModel, asked: Floats) -> Floats:
+    covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
+    return np.asarray(np.einsum("nkc,ncd,nkd->nk", asked, covariance, asked))
 
 
 def _inverse_movement(panel: Panel, own: Floats) -> Floats:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pricing.arrays import Bools, Floats, Ints
+from pricing.arrays import Floats, Ints
 from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
@@ -21,14 +21,17 @@ from pricing.response import ResponseForms
 from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
 from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
-from simulators.demand.dispersion import SizePopulation, shrink_sizes, size_population
+from simulators.demand.dispersion import SizePopulation, log_size_sd, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
+from simulators.demand.elasticities import with_confounding
 from simulators.demand.fit_report import FitReport, identified, negative, population_rows
 from simulators.demand.forms import Comparison, compare, share_bends
-from simulators.demand.identification import Support, believed, held_inside, identify, support
+from simulators.demand.identification import Support, believed, held_inside, identify, informed, support
 from simulators.demand.instruments import Control, FirstStage, price_control
+from simulators.demand.newcomers import usable
 from simulators.demand.population import (
     Population,
+    distance,
     first_population,
     shifted,
     update_level,
@@ -36,11 +39,18 @@ from simulators.demand.population import (
 )  # fmt: skip
 from simulators.demand.posterior import Evidence, Parameters, sized, sweep
 from simulators.demand.seasons import Seasons, first_seasons
-from simulators.demand.shocks import first_shocks, outlook, split_traffic, update_shocks, visits_ahead
+from simulators.demand.shocks import (
+    first_shocks,
+    freedom,
+    outlook,
+    split_traffic,
+    update_shocks,
+    visits_ahead,
+)
 from simulators.demand.standing import Standing, standing
 from simulators.demand.update import ahead
 
-__all__ = ["Fit", "Progress", "fit", "informed", "usable"]
+__all__ = ["ABSENCE_WEIGHT", "Fit", "Progress", "fit"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -58,8 +68,8 @@ _FIRST_ROUNDS = 4
 _SIZE_ROUNDS = (4, 10, 20)
 _SETTLED = 2e-3
 _FIRST_ABSENCE = 0.02
-_ABSENCE_WEIGHT = 50.0
-_INFORMING_SERIES = 3
+ABSENCE_WEIGHT = 50.0
+"""Periods of the shop's own evidence that stand behind the chance of absence of each series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ def fit(
     bent = calendar_in_advance and not (control is not None and control.used)
     learned = _learn(evidence, rich, len(names), calendar, progress, bent=bent)
     evidence = learned.seasons.written(evidence)
-    settled = _spread(evidence, rich, learned, progress)
+    settled, sizes, log_sd = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     stands = standing(evidence, settled, kept, learned.seasons)
     model = _model(
@@ -136,6 +146,7 @@ def fit(
         evidence,
         settled,
         stands,
+        (sizes, log_sd),
         seen,
         reference,
         until,
@@ -147,6 +158,7 @@ def fit(
         learned.compared.forms,
         calendar_in_advance=calendar_in_advance,
     )
+    model = with_confounding(model, kept)
     progress("anchor", 0.95)
     anchor = pooled_anchor(kept, evidence, settled.size)
     stage = control.first_stage if control else None
@@ -212,7 +224,7 @@ def _learn(
         seasons, now = seasons.learned(some, now)
         some = seasons.written(bare)
         done += 1
-        settled = done > max(_SIZE_ROUNDS) + 2 and _distance(before, now.population) < _SETTLED
+        settled = done > max(_SIZE_ROUNDS) + 2 and distance(before, now.population) < _SETTLED
     known_means = now.population.taking_means_as_known()
     last = sweep(some, replace(now, population=known_means), steps=1)
     compared = compare(last.mode, last.covariance, some.category, known_means)
@@ -237,10 +249,17 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
     )
 
 
-def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> Parameters:
-    """Carry what was learned to every series, re-learning only what thin series tell of themselves."""
-    old = learned.parameters
-    n = len(evidence.units)
+def _spread(
+    evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress
+) -> tuple[Parameters, SizePopulation, Floats]:
+    """Carry what was learned to every series, re-learning only what thin series tell of themselves.
+
+    With the parameters come the population of sizes, and the posterior sd [N] of each log size.
+    """
+    old, sizes = learned.parameters, learned.sizes
+    n, sold = len(evidence.units), _sold(evidence)
+    log_sd = np.full(n, sizes.sd)
+    category = evidence.category[sold]
     mode = old.population.category_mean[evidence.category]
     mode[:, 0] = _rough_level(evidence)
     mode[rich] = old.mode
@@ -255,32 +274,33 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
         progress("all series", 0.65 + 0.06 * done)
         found = sweep(evidence, now, steps=5, tolerance=1e-3)
         now = replace(now, mode=found.mode, level=found.level, absence=_absence(evidence, found.absent))
-        population = update_level(
-            found.mode[:, 0], found.covariance[:, 0, 0], evidence.category, now.population
-        )
+        population = update_level(found.mode[sold, 0], found.covariance[sold, 0, 0], category, now.population)
         if done < 2:
             likelihood = sized(evidence, now)
-            now = replace(now, size=shrink_sizes(likelihood, size_population(likelihood)))
+            sizes = size_population(likelihood[sold])
+            now = replace(now, size=shrink_sizes(likelihood, sizes))
+            log_sd = log_size_sd(likelihood, sizes)
         now = replace(
             now,
             population=population,
             shocks=update_shocks(found.score, found.weight, found.told, now.shocks),
         )
     found = sweep(evidence, now, steps=25)
-    return replace(now, mode=found.mode, level=found.level)
+    return replace(now, mode=found.mode, level=found.level), sizes, log_sd
 
 
 def _absence(evidence: Evidence, absent: Floats) -> Floats:
     """Return the chance of absence of each series, shrunk to the shop's, from expected absent periods [N]."""
     count = evidence.observed.sum(axis=1)
     shop = float(absent.sum()) / max(float(count.sum()), 1.0)
-    return np.asarray((absent + _ABSENCE_WEIGHT * shop) / (count + _ABSENCE_WEIGHT))
+    return np.asarray((absent + ABSENCE_WEIGHT * shop) / (count + ABSENCE_WEIGHT))
 
 
 def _level_of(evidence: Evidence, now: Parameters) -> Population:
-    level, population = now.mode[:, 0], now.population
+    sold = _sold(evidence)
+    level, population = now.mode[sold, 0], now.population
     for _ in range(20):
-        population = update_level(level, np.full(len(level), 0.1), evidence.category, population)
+        population = update_level(level, np.full(len(level), 0.1), evidence.category[sold], population)
     return population
 
 
@@ -289,6 +309,7 @@ def _model(
     evidence: Evidence,
     found: Parameters,
     stands: Standing,
+    sizes: tuple[SizePopulation, Floats],
     seen: Support,
     reference: Floats,
     until: str,
@@ -309,8 +330,9 @@ def _model(
     crowd, crowd_variance = visits_ahead(stands.traffic_slope * seasons.measured, evidence.period_days)
     mean[:, 0] += crowd
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
-    newcomer = found.population.mean[:C].copy()
-    newcomer[0] += float(shared.lift.mean()) + crowd
+    absent = float(np.average(found.absence, weights=evidence.observed.sum(axis=1)))
+    borrowed, around = found.population.newcomers
+    borrowed[:, 0] += np.append(shared.lift, shared.lift.mean()) + np.log1p(-absent)
     told_by = identify(
         covariance,
         prior,
@@ -336,8 +358,12 @@ def _model(
         rival_outside_weight=rivals.outside_weight,
         category_shock_sd=np.sqrt(shared.category_variance),
         period_shock_sd=float(np.sqrt(shared.period_variance + crowd_variance)),
-        prior_mean=newcomer,
-        prior_covariance=found.population.newcomer_covariance[:C, :C],
+        category_names=tuple(sorted(set(panel.series.category))),
+        prior_mean=borrowed[:, :C],
+        prior_covariance=around[:, :C, :C],
+        prior_log_size=sizes[0].mean,
+        prior_log_size_sd=sizes[0].sd,
+        prior_absence=absent,
         period_days=_period_days(panel),
         until=until,
         fingerprint=fingerprint,
@@ -348,6 +374,9 @@ def _model(
         form_weight=forms.weight,
         form_mean=forms.mean,
         form_covariance=forms.covariance,
+        log_size_sd=sizes[1],
+        absence_weight=evidence.observed.sum(axis=1) + ABSENCE_WEIGHT,
+        shock_freedom=freedom(found.shocks, shared.period_variance, crowd_variance),
     )
 
 
@@ -392,35 +421,17 @@ def _period_days(panel: Panel) -> int:
     return int((panel.periods[1] - panel.periods[0]) / np.timedelta64(1, "D"))
 
 
-def usable(panel: Panel) -> Ints:
-    """Return the series that sold at a known price; raises where numbers are impossible or none is left."""
-    watched = panel.on_sale & (panel.in_stock > 0.0) & (panel.days > 0)
-    bad = watched & ~(np.isfinite(panel.units) & (panel.units >= 0.0))
-    bad |= np.isfinite(panel.offered) & (panel.offered <= 0.0)
-    if bad.any():
-        i, t = (int(v[0]) for v in np.nonzero(bad))
-        raise DataError(
-            f"{panel.series.group[i]} in {panel.periods[t]}: "
-            f"units {panel.units[i, t]}, price {panel.offered[i, t]}.",
-            why="Units must be numbers that are not negative, prices positive.",
-            todo="Run the checks on the data; such rows belong in quarantine.",
-        )
-    sold = np.where(watched, panel.units, 0.0).sum(axis=1) > 0.0
-    found = np.flatnonzero(sold & np.isfinite(panel.offered).any(axis=1))
-    if not len(found):
-        raise DataError(
-            "No product has a sale with a price before the end of training.",
-            todo="Check the dates of the orders and --until.",
-        )
-    return found
-
-
 def _rough_level(evidence: Evidence) -> Floats:
     """Return log units a period at mean conditions, float64 [N], half a sale in one more period added."""
     exposure = np.where(evidence.observed, np.exp(evidence.offset), 0.0).sum(axis=1) + 1.0
     units = np.where(evidence.observed, evidence.units, 0.0).sum(axis=1)
     out: Floats = np.log((units + 0.5) / exposure)
     return out
+
+
+def _sold(evidence: Evidence) -> Ints:
+    """Return the series that are no newcomers: these have levels to learn from, those borrow theirs."""
+    return np.flatnonzero((evidence.units > 0.0).any(axis=1)).astype(np.int64)
 
 
 def _rich(evidence: Evidence, seen: Support) -> Ints:
@@ -430,18 +441,6 @@ def _rich(evidence: Evidence, seen: Support) -> Ints:
     enough = _ENOUGH_SHARE * (open_days if evidence.period_days == 1 else evidence.units.shape[1])
     rich = np.flatnonzero((selling >= enough) & (seen.levels.max(axis=1) >= 2))
     if len(rich) < _LEAST_RICH:
-        rich = np.arange(len(selling))
+        rich = _sold(evidence)
     picked = np.unique(np.linspace(0, len(rich) - 1, min(len(rich), _RICH_SERIES)).round().astype(np.int64))
     return rich[picked]
-
-
-def informed(seen: Support) -> Bools:
-    """Return which kinds of price moved in so many series that pooling has something to lend, bool [2]."""
-    out: Bools = (seen.levels >= 2).sum(axis=0) >= _INFORMING_SERIES
-    return out
-
-
-def _distance(before: Population, after: Population) -> float:
-    mean = np.abs(after.mean - before.mean).max()
-    spread = np.abs(np.sqrt(np.diag(after.covariance)) - np.sqrt(np.diag(before.covariance))).max()
-    return float(max(mean, spread))

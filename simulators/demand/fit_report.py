@@ -35,7 +35,7 @@ class FitReport:
     series, periods
         Size of what was fitted.
     without_sales
-        Series set aside because nothing sold in training; the model does not know them.
+        Series set aside because nothing sold in training, nor are they new; the model does not know them.
     rich_series
         Series whose evidence taught the population.
     rounds

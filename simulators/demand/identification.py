@@ -13,7 +13,7 @@ from pricing.panel import Panel
 from simulators.demand.design import KnownPrices, priced
 from simulators.demand.instruments import Control
 
-__all__ = ["Support", "believed", "held_inside", "identify", "inside_support", "support"]
+__all__ = ["Support", "believed", "held_inside", "identify", "informed", "inside_support", "support"]
 
 _COMPANY = 0.10
 """Two prices within 10 % of each other vouch for each other."""
@@ -21,6 +21,7 @@ _LEVEL_GAP = 0.02
 """Prices less than 2 % apart are one price level (weekly means of one price differ by roundings)."""
 _INFORMED = 0.9
 """A series' own data inform a coefficient if its posterior sd is at most this share of the prior's."""
+_INFORMING_SERIES = 3
 _DEPTH = np.eye(len(COEFFICIENTS))[COEFFICIENTS.index("depth")]
 _RESPONSE = {PriceKind.REGULAR: REGULAR, PriceKind.DISCOUNT: _DEPTH}
 """Combination of coefficients whose evidence is judged."""
@@ -151,6 +152,12 @@ def identify(
         if control is not None and ruled:
             out[moved & informed & control.instrumented, kind] = int(Identification.INSTRUMENT)
             out[control.tested, kind] = int(Identification.EXPERIMENT)
+    return out
+
+
+def informed(seen: Support) -> Bools:
+    """Return which kinds of price moved in so many series that pooling has something to lend, bool [2]."""
+    out: Bools = (seen.levels >= 2).sum(axis=0) >= _INFORMING_SERIES
     return out
 
 

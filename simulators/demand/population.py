@@ -16,7 +16,7 @@ from pricing.model import COEFFICIENTS
 from pricing.response import BENDS
 
 __all__ = [
-    "HELD", "Population", "first_population", "freed", "means", "shifted", "update_level",
+    "HELD", "Population", "distance", "first_population", "freed", "means", "shifted", "update_level",
     "update_population",
 ]  # fmt: skip
 
@@ -96,9 +96,14 @@ class Population:
         return replace(self, category_covariance=np.zeros_like(self.category_covariance))
 
     @property
-    def newcomer_covariance(self) -> Floats:
-        """float64 [C, C]; of a series of a category never seen, around the shop's mean."""
-        return self.covariance + np.diag(self.between) + self.mean_covariance
+    def newcomers(self) -> tuple[Floats, Floats]:
+        """float64 [G + 1, C], [G + 1, C, C]; mean and covariance of a newcomer of each category.
+
+        The last is of a category never seen: around the shop's mean, and wider by what categories differ.
+        """
+        shop = self.covariance + np.diag(self.between) + self.mean_covariance
+        mean = np.concatenate([self.category_mean, self.mean[None]])
+        return mean, np.concatenate([self.prior_covariance, shop[None]])
 
 
 def first_population(level: Floats, categories: int, coefficients: int, *, bent: bool) -> Population:
@@ -307,3 +312,10 @@ def shifted(population: Population, column: int, by: float) -> Population:
     mean[column] += by
     category_mean[:, column] += by
     return replace(population, mean=mean, category_mean=category_mean)
+
+
+def distance(before: Population, after: Population) -> float:
+    """Return the furthest that a mean or a spread moved."""
+    mean = np.abs(after.mean - before.mean).max()
+    spread = np.abs(np.sqrt(np.diag(after.covariance)) - np.sqrt(np.diag(before.covariance))).max()
+    return float(max(mean, spread))

@@ -30,6 +30,7 @@ __all__ = [
     "Shared",
     "Shocks",
     "first_shocks",
+    "freedom",
     "information",
     "outlook",
     "spectrum",
@@ -42,6 +43,8 @@ _fft: Any = fft  # without types of its own
 _LARGEST_STEP = 0.5
 _VARIANCE_FLOOR = 1e-5
 _CATEGORY_WEIGHT = 10.0
+_LEAST_FREEDOM = 5.0
+"""Fewest whole degrees of freedom with which a variance drawn from its posterior has a variance itself."""
 _FIRST_LASTING = 0.005
 _MEMORY_DAYS = 140.0
 _SETTLING = 200
@@ -278,6 +281,36 @@ def outlook(shocks: Shocks, period_days: int) -> Outlook:
         category, category_variance = _ahead(found, shocks.categories, period_days)
     lift = category + period + 0.5 * (category_variance + period_variance)
     return Outlook(lift, category_variance, float(period_variance[0]))
+
+
+def freedom(shocks: Shocks, own: float, crowd: float) -> Floats:
+    """Return the degrees of freedom from which the variances are known, float64 [1 + G], the shop's first.
+
+    A wave whose posterior has kept 1 - k of its prior variance tells ``k**2 / 2`` of the log variance in
+    Fisher information, as one degree of freedom does where it is seen without noise (k = 1). Categories,
+    shrunk to their mean, lean on :data:`_CATEGORY_WEIGHT` more at most, as far as the others have them. What
+    traffic will add to the shop's variance is known from all its periods; the sum of both has the degrees of
+    freedom of Satterthwaite (Biometrics 1946).
+
+    Parameters
+    ----------
+    shocks
+        As the fit found them.
+    own, crowd
+        Variances of the shop's shock to come: its own, and what traffic adds (:func:`visits_ahead`).
+    """
+    shop = _told_squared(shocks.shop, shocks.shop_told[None])
+    each = _told_squared(shocks.categories, shocks.category_told)
+    lent = np.minimum(each.sum() - each, _CATEGORY_WEIGHT)
+    parts = own**2 / np.maximum(shop, _LEAST_FREEDOM) + crowd**2 / max(len(shocks.period) - 1.0, 1.0)
+    out: Floats = np.concatenate([(own + crowd) ** 2 / parts, each + lent])
+    return np.maximum(out, _LEAST_FREEDOM)
+
+
+def _told_squared(shared: Shared, told: Floats) -> Floats:
+    both = shared.spectra(told.shape[1])[1]
+    kept = told * both / (1.0 + told * both)
+    return np.asarray((kept**2).sum(axis=1))
 
 
 def visits_ahead(visits: Floats, period_days: int) -> tuple[float, float]:

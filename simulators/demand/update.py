@@ -104,6 +104,8 @@ class Posterior:
         float64 [G, H]; log shocks of shop and category together.
     eta, eta_variance
         float64 [N, H]; posterior log means, and their variances with the shocks known.
+    lift
+        float64 [G]; how much higher shop and category stand than the earlier periods showed.
     rounds
         int; rounds until shocks and series agreed.
     """
@@ -113,6 +115,7 @@ class Posterior:
     shocks: Floats
     eta: Floats
     eta_variance: Floats
+    lift: Floats
     rounds: int
 
 
@@ -148,7 +151,7 @@ def updated(prior: Prior, fresh: Fresh) -> Posterior:
     found = _told(some, evidence, precision, shared, mode, centre)
     mean, covariance = _carried(prior, H)
     mean[told], covariance[told] = found.mean, found.covariance
-    lift = _lift(prior, shared, centre)
+    lift = found.lift
     silent = np.setdiff1d(np.arange(len(mean), dtype=np.int64), told)
     mean[silent, 0] += lift[fresh.category[silent]]
     eta, variance = np.zeros(fresh.units.shape), np.zeros(fresh.units.shape)
@@ -344,4 +347,4 @@ def _told(
         covariance[rows] = onward @ (found.covariance + unsure) @ onward.T
         eta[rows], variance[rows] = found.eta, found.eta_variance(Z)
     covariance = 0.5 * (covariance + np.swapaxes(covariance, 1, 2))
-    return Posterior(mean, covariance, shared.log, eta, variance, 0)
+    return Posterior(mean, covariance, shared.log, eta, variance, lift, 0)

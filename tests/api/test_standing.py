@@ -261,6 +261,8 @@ def test_a_policy_says_under_which_passport_it_was_trained_and_both_are_recorded
     assert made["trained_under"] == {release: then}
     written = json.loads((run.with_name("sim") / "simulation.json").read_bytes())
     assert (written["standing"], written["trained_under"]) == (found["standing"], {release: then})
+    assert made["worlds_differ"] == written["worlds_differ"]
+    assert min(written["worlds_differ"][name] for name in ("elasticity", "elasticity_shared", "level")) > 0.0
     decisions: Any = pq.read_table(run.with_name("sim") / "decisions.parquet")
     for row in decisions.to_pylist():
         assert (row["passport"], row["model_verdict"], row["accepted_checks"]) == (second, "passed", [])

@@ -68,6 +68,7 @@ def test_whole_decisions_are_kept_and_laid_out_in_columns() -> None:
     assert (table.group[row], table.zone[row]) == (record.group, record.zone)
     assert (table.period_start[row], table.run[row]) == (record.period, record.run)
     assert (table.current_price[row], table.price[row]) == (record.current_price, record.price)
+    assert table.low_30_days[row] == batches[5].situation.state.recent[3, 4].min()
     assert tuple(table.menu[row][valid]) == record.menu
     assert tuple(table.allowed[row][valid]) == record.allowed
     assert tuple(table.rejections[row][valid]) == record.rejections

@@ -140,7 +140,7 @@ def test_a_new_product_borrows_and_learns_and_one_that_is_gone_stays(run: Run, t
     assert abs(made.model.mean[G, 0] - np.log(50.0)) < 0.35
     assert made.model.identified_by[G, 0] == Identification.NOT_IDENTIFIED
     regular = slice(1, 3)
-    wide = np.sqrt(np.diag(made.model.prior_covariance))[regular]
+    wide = np.sqrt(np.diagonal(made.model.prior_covariance[made.model.category[G]]))[regular]
     own = np.linalg.norm(made.model.factor[G], axis=1)[regular]
     assert (own > 0.9 * wide).all()  # a price that never moved tells nothing of its effect
     assert made.model.mean[F, 0] < run.model.mean[F, 0] - 0.1  # eight weeks without a sale, like a fit
