@@ -45,7 +45,7 @@ CATEGORY_FEATURES = (
 )  # fmt: skip
 """Of a category in a period: expected units (log), total over expected (log), the same in standard
 deviations, the period before and change since, mean squared standardised total, mean of it, share of
-products without a sale over expected, mean price move weighted by expected units, and that times the total."""
+products without a sale over expected, mean price move weighted by expected units, and that by the total."""
 
 _WORLDS = 8
 _FIRST_DRAW = 128
