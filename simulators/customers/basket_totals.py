@@ -20,7 +20,7 @@ __all__ = ["Totals", "individual_share", "reconcile", "unit_totals"]
 _SIZE_STEP, _CATEGORY_STEP, _PRODUCT_STEP = 0.9, 0.6, 0.45
 """Histories repeat what a lift began, so totals answer by more than the lift; whole steps would swing."""
 _BOLD = 10
-"""Rounds of equal steps; later ones shrink, so that chance averages out (Robbins and Monro 1951)."""
+"""Rounds of equal steps, unless told; later ones shrink, so that chance averages out (Robbins and Monro 1951)."""
 _SHOP_UNITS = 25.0
 _CELL_UNITS, _PRODUCT_UNITS, _CATEGORY_UNITS = 25.0, 4.0, 5.0
 """Units that a factor of one is worth, in a category's period, for a product, for a category."""
@@ -75,6 +75,7 @@ def reconcile(
     *,
     rounds: int = 3,
     worlds: int = 1,
+    bold: int = _BOLD,
     acquainted: bool = True,
 ) -> tuple[Appeal, Totals]:
     """Find the lifts under which simulated baskets sum to the aggregate model's expected units.
@@ -93,6 +94,8 @@ def reconcile(
         Every round has worlds of its own.
     rounds, worlds
         How often, and how many worlds a round.
+    bold
+        Rounds of equal steps, before they shrink.
     acquainted
         See :func:`simulators.customers.baskets.simulate_baskets`.
 
@@ -106,7 +109,7 @@ def reconcile(
     target = appeal.units * share[shelf.category][:, None] * shopped
     made = target
     for number in range(rounds):
-        step = 1.0 / max(1, number + 2 - _BOLD)
+        step = 1.0 / max(1, number + 2 - bold)
         made = np.zeros_like(target)
         for world in range(worlds):
             drawn = simulate_baskets(

@@ -254,7 +254,7 @@ def _categories(
 
 
 def _scaled(variance: Floats, expected: Floats, factor: Floats) -> Floats:
-    """Return the variance of sales whose expectation is `factor` times as high: chance grows less than spread."""
+    """Return the variance of sales whose expectation is `factor` times as high."""
     return factor * expected + factor**2 * (variance - expected)
 
 
