@@ -20,7 +20,7 @@ __all__ = ["Totals", "individual_share", "reconcile", "unit_totals"]
 _SIZE_STEP, _CATEGORY_STEP, _PRODUCT_STEP = 0.9, 0.6, 0.45
 """Histories repeat what a lift began, so totals answer by more than the lift; whole steps would swing."""
 _BOLD = 10
-"""Rounds of equal steps, unless told; later ones shrink, so that chance averages out (Robbins and Monro 1951)."""
+"""Rounds of equal steps; later ones shrink, so that chance averages out (Robbins and Monro 1951)."""
 _SHOP_UNITS = 25.0
 _CELL_UNITS, _PRODUCT_UNITS, _CATEGORY_UNITS = 25.0, 4.0, 5.0
 """Units that a factor of one is worth, in a category's period, for a product, for a category."""
