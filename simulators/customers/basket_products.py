@@ -18,7 +18,7 @@ from simulators.customers.basket_memory import RING, Memory, Purchases, Singles
 __all__ = [
     "AGE_CLASSES", "PAST_CLASSES", "TASTES", "TRIES", "UNIFORMS", "Loyalty", "Luck", "ProductModel", "Shown",
     "Tastes", "draw_products", "learn", "loyalty", "past_class",
-    "posterior_tastes", "records", "tastes",
+    "posterior_tastes", "price_level", "records", "tastes",
 ]  # fmt: skip
 
 TASTES = 5
@@ -42,6 +42,9 @@ _CANDIDATES = 16
 that accepted or refused one product at a time ran out of tries: own brands of a household then went together
 by .003, in the data by .012 (covariance over categories)."""
 _LEAN = 2.0
+_PRICE = 2
+_PER_CENT = 100.0
+"""Place of the price among the traits; prices within a per cent are alike."""
 
 
 Luck = Callable[[Ints, int, int], Floats]
@@ -99,6 +102,9 @@ class ProductModel:
         float64 [TASTES]; how far its record of traits is believed.
     whim
         float64 [TASTES]; sd of what a visit adds to tastes.
+    alike
+        float; log of how much likelier a further product of a category in a basket is one at the first one's
+        price: another variety of the same line.
     """
 
     past: Floats
@@ -110,6 +116,7 @@ class ProductModel:
     habit: float
     taste: Floats
     whim: Floats
+    alike: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,11 @@ class Loyalty:
     all: Singles
     habit: Singles
     taste: Singles
+
+
+def price_level(trait: Floats) -> Floats:
+    """Return whole per cents of price over the category's, from traits [TASTES, ...]: equal ones are alike."""
+    return np.rint(_PER_CENT * trait[_PRICE])
 
 
 def past_class(past: Ints, age: Ints) -> Ints:
@@ -319,7 +331,12 @@ def _attempt(
     free = (wishes.subcategory[g] == anchor[:, None]) | (anchor < 0)[:, None]
     for place in range(taken.shape[1]):
         free &= past != taken[g, place][:, None]
-    own = np.cumsum(np.where(free, wishes.weight[g], 0.0), axis=1)
+    level = price_level(shown.known.trait)
+    first = np.where(taken[g, 0] >= 0, level[taken[g, 0]], np.nan) if taken.shape[1] else np.full(len(g), np.nan)
+    weight = np.where(free, wishes.weight[g], 0.0)
+    varied = weight * np.exp(model.alike * (level[past] == first[:, None]))
+    varied *= (weight.sum(axis=1) / np.maximum(varied.sum(axis=1), 1e-12))[:, None]
+    own = np.cumsum(varied, axis=1)
     every = own[:, -1]
     c0, c1 = shelf.category_start[c], shelf.category_start[c + 1]
     a0 = np.where(anchor >= 0, shelf.subcategory_start[anchor], c0)
@@ -333,11 +350,13 @@ def _attempt(
     s = np.maximum(shelf.subcategory[known], 0)
     low = np.where(like, upto[shelf.subcategory_start[s]], upto[a0])
     high = np.where(like, upto[shelf.subcategory_start[s + 1]], upto[a1])
-    fresh = _preferred(shown, wishes.tilt[g], low, high, u)
+    fresh = _preferred(shown, wishes.tilt[g], low, high, u, model.alike, first)
     return np.where(again, known, np.where(high > low, fresh, -1))
 
 
-def _preferred(shown: Shown, tilt: Floats, low: Floats, high: Floats, u: Floats) -> Ints:
+def _preferred(
+    shown: Shown, tilt: Floats, low: Floats, high: Floats, u: Floats, alike: float, first: Floats
+) -> Ints:
     """Return what tastes choose among products tried between two cumulative weights, int64 [n]."""
     place = (u[:, 2:3] + np.arange(_CANDIDATES)) / _CANDIDATES
     at = low[:, None] + place * (high - low)[:, None]
@@ -345,6 +364,7 @@ def _preferred(shown: Shown, tilt: Floats, low: Floats, high: Floats, u: Floats)
     wished: Floats = np.zeros(found.shape)
     for k, trait in enumerate(shown.known.trait):
         wished += tilt[:, k, None] * trait[found]
+    wished += alike * (price_level(shown.known.trait)[found] == first[:, None])
     upto = np.cumsum(np.exp(wished - wished.max(axis=1, keepdims=True)), axis=1)
     chosen = (upto < u[:, 3:4] * upto[:, -1:]).sum(axis=1)
     out: Ints = found[np.arange(len(found)), np.minimum(chosen, _CANDIDATES - 1)]

@@ -4,7 +4,8 @@ A model that is fitted on what households really bought before drifts when it ru
 (exposure bias: Bengio and others, NeurIPS 2015): favourites crowd the memory until nothing new is tried. How
 much it repeats is one number, seen in the data, and one weight of the model answers for it. So it is with what
 lines have in common, in a household and in one basket: own brands, deals, prices, popularity and promotions go
-together by as much as two covariances a trait say, and tastes and whims answer for them.
+together by as much as two covariances a trait say, and tastes and whims answer for them; and a second product
+of a category is often another variety at the same price.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from pricing.arrays import Floats
 from simulators.customers.basket_lines import Baskets, Shelf
-from simulators.customers.basket_products import TASTES
+from simulators.customers.basket_products import TASTES, price_level
 from simulators.customers.baskets import Appeal, BasketModel, Visits, simulate_baskets
 
-__all__ = ["Shared", "repeat_share", "settled", "shared_traits"]
+__all__ = ["Shared", "alike_share", "repeat_share", "settled", "shared_traits"]
 
 _HOUSEHOLDS = 300
-_ROUNDS = 4
+_ROUNDS = 5
 _GAIN, _LARGEST_STEP = 3.0, 1.5
 _EDGE = 0.001
 _LEAST_RATIO, _LARGEST_RATIO = 0.25, 4.0
@@ -84,6 +85,19 @@ def shared_traits(shelf: Shelf, baskets: Baskets, appeal: Appeal, usual: Floats)
     return Shared(household, basket)
 
 
+def alike_share(shelf: Shelf, baskets: Baskets, appeal: Appeal) -> tuple[float, float]:
+    """Return which share of pairs of one category in one basket have the same price, and subcategory; or 0."""
+    cell = baskets.visit * len(shelf.categories) + shelf.category[baskets.product]
+    _, row, lines = np.unique(cell, return_inverse=True, return_counts=True)
+    pairs = max(float((lines * (lines - 1)).sum()), 1.0)
+    level = price_level(_line_traits(baskets, appeal)).astype(np.int64)
+    shares: list[float] = []
+    for label in (level - level.min(initial=0), shelf.subcategory[baskets.product]):
+        _, same = np.unique(row * (int(label.max(initial=0)) + 1) + label, return_counts=True)
+        shares.append(float((same * (same - 1)).sum()) / pairs)
+    return shares[0], shares[1]
+
+
 def _usual_traits(shelf: Shelf, baskets: Baskets, appeal: Appeal) -> Floats:
     """Return the mean traits of what is bought of each category, float64 [TASTES, C]."""
     C, category = len(shelf.categories), shelf.category[baskets.product]
@@ -94,6 +108,14 @@ def _usual_traits(shelf: Shelf, baskets: Baskets, appeal: Appeal) -> Floats:
 def _line_traits(baskets: Baskets, appeal: Appeal) -> Floats:
     """Return the traits of each line on its day, float64 [TASTES, L]."""
     return appeal.trait[:, baskets.product, appeal.period(baskets.day)[baskets.visit]]
+
+
+def _logit(share: float) -> float:
+    return float(_bounded_logit(np.array(share)))
+
+
+def _bounded_logit(share: Floats) -> Floats:
+    return np.asarray(logit(np.clip(share, _EDGE, 1.0 - _EDGE)))
 
 
 def _ratio(real: Floats, made: Floats) -> Floats:
@@ -116,13 +138,16 @@ def settled(model: BasketModel, baskets: Baskets, appeal: Appeal) -> BasketModel
     every = -(-len(baskets.customer) // _HOUSEHOLDS)
     part = baskets.of(np.arange(len(baskets.customer)) % every == 0)
     visits = Visits(part.customer, part.household, part.day)
-    wanted = logit(np.clip(repeat_share(part), _EDGE, 1.0 - _EDGE))
+    wanted = _logit(repeat_share(part))
     usual = _usual_traits(model.shelf, baskets, appeal)
+    alike = alike_share(model.shelf, baskets, appeal)
     real = shared_traits(model.shelf, baskets, appeal, usual)
     for number in range(_ROUNDS):
         made = simulate_baskets(model, visits, appeal, 0, draw=number, acquainted=False)
-        gap = wanted - logit(np.clip(repeat_share(made), _EDGE, 1.0 - _EDGE))
+        gap = wanted - _logit(repeat_share(made))
         step = float(np.clip(_GAIN * gap, -_LARGEST_STEP, _LARGEST_STEP))
+        found = alike_share(model.shelf, made, appeal)
+        varied, related = (_logit(x) - _logit(y) for x, y in zip(alike, found, strict=True))
         power = 0.5 / (number + 1)  # smaller steps average chance out (Robbins and Monro 1951)
         share, product = shared_traits(model.shelf, made, appeal, usual), model.product
         changed = replace(
@@ -130,6 +155,8 @@ def settled(model: BasketModel, baskets: Baskets, appeal: Appeal) -> BasketModel
             past=product.past + step,
             taste=product.taste * _ratio(real.household, share.household) ** power,
             whim=product.whim * _ratio(real.basket, share.basket) ** power,
+            alike=product.alike + float(np.clip(varied, -_LARGEST_STEP, _LARGEST_STEP)),
+            together=expit(_bounded_logit(product.together) + related),
         )
         model = replace(model, product=changed)
     return model

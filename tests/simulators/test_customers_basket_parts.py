@@ -191,16 +191,19 @@ def test_tastes_choose_by_their_weight_among_what_is_tried() -> None:
     n = 40_000
     u = np.random.default_rng(4).random((n, UNIFORMS))
     tilt = np.zeros((n, TASTES))
-    low, high = np.zeros(n), np.full(n, upto[-1])
-    plain = np.bincount(_preferred(shown, tilt, low, high, u), minlength=8) / n
+    low, high, none = np.zeros(n), np.full(n, upto[-1]), np.full(n, np.nan)
+    plain = np.bincount(_preferred(shown, tilt, low, high, u, 0.0, none), minlength=8) / n
     np.testing.assert_allclose(plain, units / units.sum(), atol=0.01)
     tilt[:, 0] = np.log(3.0)
     wished = units * np.where(np.arange(8) % 2, 1.0, 3.0)
-    found = np.bincount(_preferred(shown, tilt, low, high, u), minlength=8) / n
+    found = np.bincount(_preferred(shown, tilt, low, high, u, 0.0, none), minlength=8) / n
     np.testing.assert_allclose(found, wished / wished.sum(), atol=0.012)
-    part = _preferred(shown, tilt, np.full(n, 1.0), np.full(n, 3.0), u)
+    part = _preferred(shown, tilt, np.full(n, 1.0), np.full(n, 3.0), u, 0.0, none)
     assert np.bincount(part, minlength=8)[[0, 3]].tolist() == [0, 0], "only what is tried"
     assert (part == 2).mean() == pytest.approx(0.75, abs=0.01)
+    trait[2, 5] = 0.5
+    near = _preferred(shown, 0.0 * tilt, low, high, u, np.log(9.0), np.full(n, 50.0))
+    assert (near == 5).mean() == pytest.approx(9 / 17, abs=0.012), "one at the first one's price"
 
 
 def test_what_lines_share_by_hand() -> None:
