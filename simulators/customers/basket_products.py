@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 TASTES = 5
-"""Own brand, log depth of the deal, log price over the category's, log units over the category's, promoted."""
+"""Own brand, log depth of the deal, log price and log units over the category's, promoted."""
 TRIES, UNIFORMS = 8, 5
 """Attempts to find a product that is not in the basket yet, and uniforms that an attempt may use."""
 
@@ -38,9 +38,9 @@ _USUAL_NOVELTY = 3.0
 _TASTE_PRIOR, _HABIT_PRIOR = 6.0, 12.0
 """Precisions of a household's traits and of its habit, before its record is read."""
 _CANDIDATES = 16
-"""Products that a taste chooses between when one is tried: evenly spaced quantiles of the trial weights. Tastes
-that accepted or refused one product at a time ran out of tries: own brands of a household then went together
-by .003, in the data by .012 (covariance over categories)."""
+"""Products that a taste chooses between when one is tried: evenly spaced quantiles of the trial weights.
+Tastes that accepted or refused one product at a time ran out of tries: own brands of a household then went
+together by .003, in the data by .012 (covariance over categories)."""
 _LEAN = 2.0
 _PRICE = 2
 _PER_CENT = 100.0
@@ -140,8 +140,9 @@ class Loyalty:
 
 
 def price_level(trait: Floats) -> Floats:
-    """Return whole per cents of price over the category's, from traits [TASTES, ...]: equal ones are alike."""
-    return np.rint(_PER_CENT * trait[_PRICE])
+    """Return prices over the category's in whole per cents of traits [TASTES, ...]: equal ones are alike."""
+    out: Floats = np.rint(_PER_CENT * trait[_PRICE])
+    return out
 
 
 def past_class(past: Ints, age: Ints) -> Ints:
@@ -332,11 +333,9 @@ def _attempt(
     for place in range(taken.shape[1]):
         free &= past != taken[g, place][:, None]
     level = price_level(shown.known.trait)
-    first = np.where(taken[g, 0] >= 0, level[taken[g, 0]], np.nan) if taken.shape[1] else np.full(len(g), np.nan)
-    weight = np.where(free, wishes.weight[g], 0.0)
-    varied = weight * np.exp(model.alike * (level[past] == first[:, None]))
-    varied *= (weight.sum(axis=1) / np.maximum(varied.sum(axis=1), 1e-12))[:, None]
-    own = np.cumsum(varied, axis=1)
+    first = _first_level(level, taken[g])
+    weight = _varied(np.where(free, wishes.weight[g], 0.0), level[past] == first[:, None], model.alike)
+    own = np.cumsum(weight, axis=1)
     every = own[:, -1]
     c0, c1 = shelf.category_start[c], shelf.category_start[c + 1]
     a0 = np.where(anchor >= 0, shelf.subcategory_start[anchor], c0)
@@ -352,6 +351,21 @@ def _attempt(
     high = np.where(like, upto[shelf.subcategory_start[s + 1]], upto[a1])
     fresh = _preferred(shown, wishes.tilt[g], low, high, u, model.alike, first)
     return np.where(again, known, np.where(high > low, fresh, -1))
+
+
+def _first_level(level: Floats, taken: Ints) -> Floats:
+    """Return the price level of the first product taken of each pair [n, place], NaN before there is one."""
+    if not taken.shape[1]:
+        return np.full(len(taken), np.nan)
+    out: Floats = np.where(taken[:, 0] >= 0, level[taken[:, 0]], np.nan)
+    return out
+
+
+def _varied(weight: Floats, same: Bools, alike: float) -> Floats:
+    """Return weights [n, RING] of past purchases that favour those at the `same` price, their sum kept."""
+    favoured: Floats = weight * np.exp(alike * same)
+    favoured *= (weight.sum(axis=1) / np.maximum(favoured.sum(axis=1), 1e-12))[:, None]
+    return favoured
 
 
 def _preferred(

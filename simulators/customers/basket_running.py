@@ -2,10 +2,11 @@
 
 A model that is fitted on what households really bought before drifts when it runs on what it bought itself
 (exposure bias: Bengio and others, NeurIPS 2015): favourites crowd the memory until nothing new is tried. How
-much it repeats is one number, seen in the data, and one weight of the model answers for it. So it is with what
-lines have in common, in a household and in one basket: own brands, deals, prices, popularity and promotions go
-together by as much as two covariances a trait say, and tastes and whims answer for them; and a second product
-of a category is often another variety at the same price.
+much it repeats is one number, seen in the data, and one weight of the model answers for it.
+
+So it is with what lines have in common. Own brands, deals, prices, popularity and promotions go together in a
+household and in one basket by as much as two covariances a trait say; tastes and whims answer for them. And a
+second product of a category is often another variety of the first, at the same price.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def shared_traits(shelf: Shelf, baskets: Baskets, appeal: Appeal, usual: Floats)
 
 
 def alike_share(shelf: Shelf, baskets: Baskets, appeal: Appeal) -> tuple[float, float]:
-    """Return which share of pairs of one category in one basket have the same price, and subcategory; or 0."""
+    """Return the shares of pairs of one category and basket with the same price, and subcategory."""
     cell = baskets.visit * len(shelf.categories) + shelf.category[baskets.product]
     _, row, lines = np.unique(cell, return_inverse=True, return_counts=True)
     pairs = max(float((lines * (lines - 1)).sum()), 1.0)
@@ -156,7 +157,7 @@ def settled(model: BasketModel, baskets: Baskets, appeal: Appeal) -> BasketModel
             taste=product.taste * _ratio(real.household, share.household) ** power,
             whim=product.whim * _ratio(real.basket, share.basket) ** power,
             alike=product.alike + float(np.clip(varied, -_LARGEST_STEP, _LARGEST_STEP)),
-            together=expit(_bounded_logit(product.together) + related),
+            together=np.asarray(expit(_bounded_logit(product.together) + related)),
         )
         model = replace(model, product=changed)
     return model

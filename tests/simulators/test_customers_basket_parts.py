@@ -30,12 +30,14 @@ from simulators.customers.basket_products import (
     Loyalty,
     Shown,
     Tastes,
+    _first_level,
     _preferred,
+    _varied,
     past_class,
     posterior_tastes,
     tastes,
 )
-from simulators.customers.basket_running import repeat_share, shared_traits
+from simulators.customers.basket_running import alike_share, repeat_share, shared_traits
 from simulators.customers.basket_size import fit_size, size_bounds, size_score
 from simulators.customers.basket_units import fit_urn
 from simulators.customers.redemption import day_number
@@ -221,6 +223,29 @@ def test_what_lines_share_by_hand() -> None:
     assert found.household[0] == pytest.approx(between)
     assert found.basket[0] == pytest.approx((1 * 1 + 0 * -1) / 2 - between)
     assert found.household[1:].tolist() == [0.0] * (TASTES - 1)
+
+
+def test_pairs_alike_by_hand() -> None:
+    """Three of one category: two at one price, two of one subcategory; a fourth alone."""
+    goods, shop = shelf(), appeal(1)
+    trait = np.zeros_like(shop.trait)
+    trait[2, [0, 1, 2], 0] = [0.104, 0.2, 0.1]
+    product = np.array([0, 1, 2, 4])
+    one = np.zeros(1, dtype=np.int64)
+    baskets = Baskets(("h",), one, one + FIRST_DAY, np.zeros(4, dtype=np.int64), product, product)
+    assert alike_share(goods, baskets, replace(shop, trait=trait)) == pytest.approx((1 / 3, 1 / 3))
+    none = replace(baskets, visit=one, product=one, units=one)
+    assert alike_share(goods, none, shop) == (0.0, 0.0)
+
+
+def test_past_purchases_of_a_line_are_favoured_and_weigh_no_more() -> None:
+    first = _first_level(np.array([7.0, 8.0]), np.array([[1, -1], [-1, -1]]))
+    np.testing.assert_array_equal(first, [8.0, np.nan])
+    assert np.isnan(_first_level(np.array([7.0]), np.zeros((2, 0), dtype=np.int64))).all()
+    weight = np.array([[1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    same = np.array([[True, False, False], [True, False, False]])
+    found = _varied(weight, same, np.log(3.0))
+    np.testing.assert_allclose(found, [[2.0, 2.0 / 3.0, 4.0 / 3.0], [0.0, 0.0, 0.0]])
 
 
 def test_what_is_known_of_a_taste_by_hand() -> None:
