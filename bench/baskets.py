@@ -219,7 +219,7 @@ def _totals(shop: Shop, model: BasketModel, seed: int) -> Appeal:
     print(f"repeats, training households: real {repeat_share(shop.train):.3f}")
     visits = Visits(shop.train.customer, shop.train.household, shop.train.day)
     share = np.ones(len(shop.shelf.categories))
-    appeal, _ = reconcile(model, visits, shop.appeal, share, seed, rounds=5, bold=2, acquainted=False)
+    appeal, _ = reconcile(model, visits, shop.appeal, share, seed, rounds=9, bold=6, acquainted=False)
     worlds = [
         unit_totals(
             shop.shelf, simulate_baskets(model, visits, appeal, seed + 1, draw=d, acquainted=False), appeal
