@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ _COUNTS = {"cells", "totals", "cuts", "rises", "origins", "periods", "series", "
 _SHARES = {
     "bias_cuts", "bias_rises", "coverage", "skill", "bias", "bias_moved", "lowest", "highest", "inside",
     "shop_inside", "units", "revenue", "discount_share", "regular", "depth", "negative_regular",
-    "negative_discount",
+    "negative_discount", "products", "products_floor", "categories", "categories_floor",
 }  # fmt: skip
 _SIGNED = {"bias_cuts", "bias_rises", "bias_moved", "units", "revenue", "discount_share", "skill"}
 """How a figure is written: as a count, as a percentage, with its sign; any other as a plain number."""
@@ -234,7 +235,26 @@ def _sales_pictures(passport: Passport, texts: Texts) -> dict[str, Any]:
         "replayed": [_replayed(row, texts) for row in replay.table.rows],
         "worlds": texts.number(replay.figure("worlds").value),
         **_refits(passport.check("origins"), texts),
+        **_twins(passport.check("twins"), texts),
     }
+
+
+def _twins(found: Check, texts: Texts) -> dict[str, str]:
+    """Return the picture of how often a classifier finds the simulated one; none where it was not asked."""
+    there = {figure.name: figure for figure in found.figures if math.isfinite(figure.value)}
+    names = {"products": "twin_products", "categories": "twin_categories"}
+    bars: list[Bar] = []
+    for code, name in names.items():
+        for kind, label in ((code, name), (f"{code}_floor", "two_simulations")):
+            if kind in there:
+                bar = _bar(texts.text("passport", label), there[kind], texts)
+                bars.append(replace(bar, text=_written("twins", kind, there[kind].value, texts)))
+    across = Axis(texts.text("chart", "found_out"), partial(_share, texts=texts))
+    return {"twins_chart": interval_chart(bars, 0.5, across) if bars else ""}
+
+
+def _share(share: float, texts: Texts) -> str:
+    return texts.percent(share)
 
 
 def _replayed(row: tuple[str | float, ...], texts: Texts) -> tuple[str, str, str]:

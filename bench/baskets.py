@@ -167,11 +167,14 @@ def _aggregated(panel: Panel, train: Baskets, held: Baskets) -> Shop:
     level = (sold.sum(axis=1) + 2.0) / (usual.sum(axis=1) + 2.0)
     usual, raised = usual * level[:, None], raised * level[:, None]
     shocked = np.where(usual > 0.0, usual * (sold + size) / (np.maximum(usual, 1e-9) + size), sold)
+    promoted = (panel.feature > 0.5) | (panel.display > 0.5)
     trait = np.stack(
         [
             np.repeat(private[:, None].astype(np.float64), T, axis=1),
             depth,
-            _dear(shelf, usual, prices.offered),
+            _over(shelf, usual, prices.offered, 2.0),
+            _over(shelf, usual, np.repeat(usual.mean(axis=1, keepdims=True) + 0.01, T, axis=1), 3.0),
+            promoted.astype(np.float64),
         ]
     )
     appeal = Appeal.of(shelf, shocked, first, 7, depth < _DEAL, trait)
@@ -179,7 +182,6 @@ def _aggregated(panel: Panel, train: Baskets, held: Baskets) -> Shop:
     pop = np.log1p(np.bincount(train.product, train.units, J))
     C = len(shelf.categories)
     held_in = np.bincount(np.unique(train.visit * C + shelf.category[train.product]) % C, minlength=C)
-    promoted = (panel.feature > 0.5) | (panel.display > 0.5)
     labels = Labels(
         prices.offered, depth, promoted, pop, private, first, np.argsort(-held_in, kind="stable")[:40]
     )
@@ -190,12 +192,12 @@ def _aggregated(panel: Panel, train: Baskets, held: Baskets) -> Shop:
     )  # fmt: skip
 
 
-def _dear(shelf: Shelf, units: Floats, price: Floats) -> Floats:
-    """Return log prices over their category's mean, within a factor of e squared."""
-    weight, log = units.mean(axis=1), np.log(price)
+def _over(shelf: Shelf, units: Floats, x: Floats, most: float) -> Floats:
+    """Return logs of x [J, T] over their category's mean, at most `most` in size."""
+    weight, log = units.mean(axis=1), np.log(x)
     total = np.maximum(np.add.reduceat(weight, shelf.category_start[:-1]), 1e-12)
     mean = np.add.reduceat(weight * log.mean(axis=1), shelf.category_start[:-1]) / total
-    return np.clip(log - mean[shelf.category][:, None], -2.0, 2.0)
+    return np.clip(log - mean[shelf.category][:, None], -most, most)
 
 
 def _on_shelf(baskets: Baskets, kept: Ints, products: int) -> Baskets:
@@ -218,7 +220,7 @@ def _totals(shop: Shop, model: BasketModel, seed: int) -> Appeal:
     print(f"repeats, training households: real {repeat_share(shop.train):.3f}")
     visits = Visits(shop.train.customer, shop.train.household, shop.train.day)
     share = np.ones(len(shop.shelf.categories))
-    appeal, _ = reconcile(model, visits, shop.appeal, share, seed, rounds=4, acquainted=False)
+    appeal, _ = reconcile(model, visits, shop.appeal, share, seed, rounds=9, bold=6, acquainted=False)
     worlds = [
         unit_totals(
             shop.shelf, simulate_baskets(model, visits, appeal, seed + 1, draw=d, acquainted=False), appeal

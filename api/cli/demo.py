@@ -32,7 +32,7 @@ __all__ = ["Step", "demo", "main"]
 _UNTIL = "2017-10-30"
 """First day that the fit does not see: the end of week 44; nine weeks are held out."""
 
-_ACCEPTABLE = ("lift", "events", "level", "origins", "pit", "totals", "replay", "support")
+_ACCEPTABLE = ("lift", "events", "level", "origins", "pit", "totals", "replay", "twins", "support")
 """Checks that this demonstration accepts where they fail: what one year of grocery orders cannot teach.
 
 Not among them are those that would say that price effects point the wrong way (`sign`) or that figures are

@@ -21,8 +21,8 @@ RING = 24
 """Products remembered of each household and category."""
 MOST_LINES, MOST_UNITS = 12, 24
 """More products of a category in a basket, or more units of one, count as so many."""
-TRAITS = 4
-"""Records of a household: own brand, depth of deals, price level, repeats."""
+TRAITS = 6
+"""Records of a household: own brand, depth of deals, price level, popularity, promotion, repeats."""
 RECENCIES = np.array([1, 3, 5, 8, 11, 15, 22, 36, 64], dtype=np.int64)
 """First days since the last purchase of each class of recency from 1 on; class 0 is never."""
 

@@ -17,11 +17,12 @@ from simulators.customers.basket_memory import RING, Memory, Purchases, Singles
 
 __all__ = [
     "AGE_CLASSES", "PAST_CLASSES", "TASTES", "TRIES", "UNIFORMS", "Loyalty", "Luck", "ProductModel", "Shown",
-    "Tastes", "draw_products", "learn", "loyalty", "past_class", "records", "tastes",
+    "Tastes", "draw_products", "learn", "loyalty", "past_class",
+    "posterior_tastes", "price_level", "records", "tastes",
 ]  # fmt: skip
 
-TASTES = 3
-"""Own brand, log depth of the deal, log price over the category's."""
+TASTES = 5
+"""Own brand, log depth of the deal, log price and log units over the category's, promoted."""
 TRIES, UNIFORMS = 8, 5
 """Attempts to find a product that is not in the basket yet, and uniforms that an attempt may use."""
 
@@ -36,9 +37,14 @@ _TIMES_CLASS = np.maximum(np.searchsorted(_TIMES, np.arange(RING + 1), side="rig
 _USUAL_NOVELTY = 3.0
 _TASTE_PRIOR, _HABIT_PRIOR = 6.0, 12.0
 """Precisions of a household's traits and of its habit, before its record is read."""
-_REACH = 3.0
-"""Standard deviations of a trait at which a taste is surely followed."""
+_CANDIDATES = 16
+"""Products that a taste chooses between when one is tried: evenly spaced quantiles of the trial weights.
+Tastes that accepted or refused one product at a time ran out of tries: own brands of a household then went
+together by .003, in the data by .012 (covariance over categories)."""
 _LEAN = 2.0
+_PRICE = 2
+_PER_CENT = 100.0
+"""Place of the price among the traits; prices within a per cent are alike."""
 
 
 Luck = Callable[[Ints, int, int], Floats]
@@ -96,6 +102,9 @@ class ProductModel:
         float64 [TASTES]; how far its record of traits is believed.
     whim
         float64 [TASTES]; sd of what a visit adds to tastes.
+    alike
+        float; log of how much likelier a further product of a category in a basket is one at the first one's
+        price: another variety of the same line.
     """
 
     past: Floats
@@ -107,6 +116,7 @@ class ProductModel:
     habit: float
     taste: Floats
     whim: Floats
+    alike: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +137,12 @@ class Loyalty:
     all: Singles
     habit: Singles
     taste: Singles
+
+
+def price_level(trait: Floats) -> Floats:
+    """Return prices over the category's in whole per cents of traits [TASTES, ...]: equal ones are alike."""
+    out: Floats = np.rint(_PER_CENT * trait[_PRICE])
+    return out
 
 
 def past_class(past: Ints, age: Ints) -> Ints:
@@ -161,6 +177,12 @@ def records(memory: Memory, household: Ints) -> tuple[Floats, Floats]:
     habit: Floats = score[:, TASTES] / (information[:, TASTES] + _HABIT_PRIOR)
     taste: Floats = score[:, :TASTES] / (information[:, :TASTES] + _TASTE_PRIOR)
     return habit, taste
+
+
+def posterior_tastes(memory: Memory, household: Ints) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of households' effects of traits, float64 [B, TASTES] each."""
+    information = memory.information[household, :TASTES] + _TASTE_PRIOR
+    return records(memory, household)[1], 1.0 / np.sqrt(information)
 
 
 def learn(
@@ -217,7 +239,6 @@ class _Wishes:
     weight: Floats
     subcategory: Ints
     tilt: Floats
-    bound: Floats
 
 
 def draw_products(
@@ -225,6 +246,7 @@ def draw_products(
     shelf: Shelf,
     memory: Memory,
     shown: Shown,
+    tilt: Floats,
     whim: Floats,
     household: Ints,
     category: Ints,
@@ -237,8 +259,8 @@ def draw_products(
     ----------
     model, shelf, memory, shown
         What is known.
-    whim
-        float64 [G, TASTES]; what the visit adds to tastes.
+    tilt, whim
+        float64 [G, TASTES]; tastes of the household, and what the visit adds to them.
     household, category, length
         int64 [G].
     luck
@@ -249,7 +271,7 @@ def draw_products(
     tuple
         Pair of each line and its product. A pair whose category has too few products stays short.
     """
-    wishes = _wishes(model, shelf, memory, shown, whim, household, category)
+    wishes = _wishes(model, shelf, memory, shown, tilt, whim, household, category)
     out = np.full((len(category), int(length.max(initial=0))), -1, dtype=np.int64)
     for place in range(out.shape[1]):
         todo = np.flatnonzero(length > place)
@@ -261,9 +283,8 @@ def draw_products(
             if place > 0 and attempt == 0:
                 stick = (u[:, 4] < model.together[category[todo]]) & (out[todo, 0] >= 0)
                 anchor[todo] = np.where(stick, shelf.subcategory[out[todo, 0]], -1)
-            pick, good = _attempt(model, shelf, shown, wishes, todo, anchor[todo], out[:, :place], u)
-            good |= (attempt == TRIES - 1) & (pick >= 0)
-            good &= ~(pick[:, None] == out[todo, :place]).any(axis=1)
+            pick = _attempt(model, shelf, shown, wishes, todo, anchor[todo], out[:, :place], u)
+            good = (pick >= 0) & ~(pick[:, None] == out[todo, :place]).any(axis=1)
             out[todo[good], place] = pick[good]
             todo = todo[~good]
     pair, at = np.nonzero(out >= 0)
@@ -275,6 +296,7 @@ def _wishes(
     shelf: Shelf,
     memory: Memory,
     shown: Shown,
+    tilt: Floats,
     whim: Floats,
     household: Ints,
     category: Ints,
@@ -282,20 +304,16 @@ def _wishes(
     past = memory.ring[household, category].astype(np.int64)
     there = past >= 0
     kind = past_class(past, memory.ages(household, category))
-    habit, taste = records(memory, household)
+    habit, _ = records(memory, household)
     x, known = shown.known.trait, shown.known
     lean = np.einsum("gk,kgr->gr", whim, x[:, past] - known.mean[:, category][:, :, None])
     weight = np.where(there, shown.pull[past], 0.0) * np.exp(model.past[kind] + np.clip(lean, -_LEAN, _LEAN))
-    tilt = model.taste * taste + whim
-    reach = _REACH * np.abs(tilt) * np.sqrt(known.variance[:, category].T)
-    bound = (tilt * known.mean[:, category].T + reach).sum(axis=1)
     return _Wishes(
         category,
         past,
         weight * np.exp(model.habit * habit)[:, None],
         np.where(there, shelf.subcategory[past], -1),
-        tilt,
-        bound,
+        tilt + whim,
     )
 
 
@@ -308,13 +326,16 @@ def _attempt(
     anchor: Ints,
     taken: Ints,
     u: Floats,
-) -> tuple[Ints, Bools]:
-    """Draw one product for each pair `g`: which (-1 for none), and whether tastes accept it."""
+) -> Ints:
+    """Draw one product for each pair `g`, -1 for none."""
     upto, past, c = shown.upto, wishes.past[g], wishes.category[g]
     free = (wishes.subcategory[g] == anchor[:, None]) | (anchor < 0)[:, None]
     for place in range(taken.shape[1]):
         free &= past != taken[g, place][:, None]
-    own = np.cumsum(np.where(free, wishes.weight[g], 0.0), axis=1)
+    level = price_level(shown.known.trait)
+    first = _first_level(level, taken[g])
+    weight = _varied(np.where(free, wishes.weight[g], 0.0), level[past] == first[:, None], model.alike)
+    own = np.cumsum(weight, axis=1)
     every = own[:, -1]
     c0, c1 = shelf.category_start[c], shelf.category_start[c + 1]
     a0 = np.where(anchor >= 0, shelf.subcategory_start[anchor], c0)
@@ -328,8 +349,37 @@ def _attempt(
     s = np.maximum(shelf.subcategory[known], 0)
     low = np.where(like, upto[shelf.subcategory_start[s]], upto[a0])
     high = np.where(like, upto[shelf.subcategory_start[s + 1]], upto[a1])
-    fresh = np.searchsorted(upto, low + u[:, 2] * (high - low), side="right") - 1
-    fresh = np.clip(fresh, 0, len(shelf) - 1)
-    wished = np.einsum("gk,kg->g", wishes.tilt[g], shown.known.trait[:, fresh]) - wishes.bound[g]
-    pick = np.where(again, known, np.where(high > low, fresh, -1))
-    return pick, (pick >= 0) & (again | like | (u[:, 3] < np.exp(np.minimum(wished, 0.0))))
+    fresh = _preferred(shown, wishes.tilt[g], low, high, u, model.alike, first)
+    return np.where(again, known, np.where(high > low, fresh, -1))
+
+
+def _first_level(level: Floats, taken: Ints) -> Floats:
+    """Return the price level of the first product taken of each pair [n, place], NaN before there is one."""
+    if not taken.shape[1]:
+        return np.full(len(taken), np.nan)
+    out: Floats = np.where(taken[:, 0] >= 0, level[taken[:, 0]], np.nan)
+    return out
+
+
+def _varied(weight: Floats, same: Bools, alike: float) -> Floats:
+    """Return weights [n, RING] of past purchases that favour those at the `same` price, their sum kept."""
+    favoured: Floats = weight * np.exp(alike * same)
+    favoured *= (weight.sum(axis=1) / np.maximum(favoured.sum(axis=1), 1e-12))[:, None]
+    return favoured
+
+
+def _preferred(
+    shown: Shown, tilt: Floats, low: Floats, high: Floats, u: Floats, alike: float, first: Floats
+) -> Ints:
+    """Return what tastes choose among products tried between two cumulative weights, int64 [n]."""
+    place = (u[:, 2:3] + np.arange(_CANDIDATES)) / _CANDIDATES
+    at = low[:, None] + place * (high - low)[:, None]
+    found = np.clip(np.searchsorted(shown.upto, at, side="right") - 1, 0, len(shown.upto) - 2)
+    wished: Floats = np.zeros(found.shape)
+    for k, trait in enumerate(shown.known.trait):
+        wished += tilt[:, k, None] * trait[found]
+    wished += alike * (price_level(shown.known.trait)[found] == first[:, None])
+    upto = np.cumsum(np.exp(wished - wished.max(axis=1, keepdims=True)), axis=1)
+    chosen = (upto < u[:, 3:4] * upto[:, -1:]).sum(axis=1)
+    out: Ints = found[np.arange(len(found)), np.minimum(chosen, _CANDIDATES - 1)]
+    return out

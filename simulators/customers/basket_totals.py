@@ -75,6 +75,7 @@ def reconcile(
     *,
     rounds: int = 3,
     worlds: int = 1,
+    bold: int = _BOLD,
     acquainted: bool = True,
 ) -> tuple[Appeal, Totals]:
     """Find the lifts under which simulated baskets sum to the aggregate model's expected units.
@@ -93,6 +94,8 @@ def reconcile(
         Every round has worlds of its own.
     rounds, worlds
         How often, and how many worlds a round.
+    bold
+        Rounds of equal steps, before they shrink.
     acquainted
         See :func:`simulators.customers.baskets.simulate_baskets`.
 
@@ -106,7 +109,7 @@ def reconcile(
     target = appeal.units * share[shelf.category][:, None] * shopped
     made = target
     for number in range(rounds):
-        step = 1.0 / max(1, number + 2 - _BOLD)
+        step = 1.0 / max(1, number + 2 - bold)
         made = np.zeros_like(target)
         for world in range(worlds):
             drawn = simulate_baskets(

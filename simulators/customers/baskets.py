@@ -27,6 +27,7 @@ from simulators.customers.basket_products import (
     Tastes,
     draw_products,
     learn,
+    posterior_tastes,
     tastes,
 )
 from simulators.customers.basket_size import SizeModel, size_design, size_score
@@ -37,9 +38,8 @@ __all__ = ["Appeal", "BasketModel", "Visits", "simulate_baskets"]
 _NEIGHBOURS, _NEIGHBOURHOODS = 60, 10
 """A household unseen is drawn like one of so many known ones that shop as often, a tenth of all at most."""
 _LINES_SHARED, _UNITS_SHARED = 0.1, 0.3
-"""Share of the variance behind numbers of products, and of units, that a basket shares. Chosen, like the
-scale of whims, on an inner split of households."""
-_WHIM_SCALE = 1.6
+"""Share of the variance behind numbers of products, and of units, that a basket shares. Chosen on an inner
+split of households."""
 _LEAST_PULL, _MOST_PULL = 0.05, 20.0
 _LARGEST = 0.75
 """Largest share of the shop's categories in one basket."""
@@ -88,7 +88,8 @@ class Appeal:
     deal
         bool [J, T]; the shelf price lies 5 % or more below the regular one.
     trait
-        float64 [TASTES, J, T]; own brand, log depth of the deal, log price over the category's.
+        float64 [TASTES, J, T]; own brand, log depth of the deal, log price over the category's, log
+        units over the category's, promoted.
     size_lift, category_lift, product_lift
         float64 [T], [C, T], [J]; what sizes are scored higher by, and log factors, found by
         :func:`simulators.customers.basket_totals.reconcile`.
@@ -242,9 +243,11 @@ def simulate_baskets(
     like = _like(model, visits, known, luck)
     moved = np.where(known >= 0, 0, int(visits.day[0]) - model.as_of if len(visits.day) else 0)
     memory = model.memory.like(like, moved)
-    z = normals(hashes, np.array([draw], dtype=np.int64), 1, seed)[0, :, 0]
-    level = model.size.level[like] + model.size.level_sd[like] * z
-    shop = _Shop(model, appeal, luck, memory, level, model.size.spread[like])
+    z = normals(hashes, np.array([draw], dtype=np.int64), 1 + TASTES, seed)[0]
+    level = model.size.level[like] + model.size.level_sd[like] * z[:, 0]
+    mean, sd = posterior_tastes(memory, np.arange(len(like), dtype=np.int64))
+    taste = model.product.taste * (mean + sd * z[:, 1:])
+    shop = _Shop(model, appeal, luck, memory, level, model.size.spread[like], taste)
     days, start = np.unique(visits.day, return_index=True)
     bought: list[Purchases] = []
     for day, first, stop in zip(days.tolist(), start, np.append(start[1:], len(visits.day)), strict=True):
@@ -279,10 +282,19 @@ class _Shop:
         What holds.
     level, spread
         float64 [H]; of basket sizes.
+    taste
+        float64 [H, TASTES].
     """
 
     def __init__(
-        self, model: BasketModel, appeal: Appeal, luck: _Luck, memory: Memory, level: Floats, spread: Floats
+        self,
+        model: BasketModel,
+        appeal: Appeal,
+        luck: _Luck,
+        memory: Memory,
+        level: Floats,
+        spread: Floats,
+        taste: Floats,
     ) -> None:
         self._model, self._appeal, self._luck, self._memory = model, appeal, luck, memory
         self._level, self._spread = level, spread
@@ -292,6 +304,7 @@ class _Shop:
         lift = np.exp(appeal.product_lift)
         self._pull = appeal.pull() * (model.product.keep * lift)[:, None]
         self._tried = model.product.base * lift
+        self._taste = taste
 
     def day(self, day: int, t: int, household: Ints) -> Purchases:
         """Fill the baskets of `household` [B] on a day of period `t`, and remember them."""
@@ -322,14 +335,16 @@ class _Shop:
         group = category * len(SIZES) + size_class(size)[row]
         length = model.lines.drawn(group, memory.lines[who, category], np.zeros_like(row), u)
         shown, plain = self._shown(t)
-        whim = luck.normal(who[:, None], day, _WHIM + np.arange(TASTES)) * model.product.whim * _WHIM_SCALE
+        whim = luck.normal(who[:, None], day, _WHIM + np.arange(TASTES)) * model.product.whim
         slot = _PRODUCT + category * (MOST_LINES * TRIES * UNIFORMS)
 
         def tries(todo: Ints, place: int, attempt: int) -> Floats:
             first = slot[todo] + (place * TRIES + attempt) * UNIFORMS
             return luck.at(who[todo][:, None], day, first[:, None] + np.arange(UNIFORMS))
 
-        pair, product = draw_products(model.product, shelf, memory, shown, whim, who, category, length, tries)
+        pair, product = draw_products(
+            model.product, shelf, memory, shown, self._taste[who], whim, who, category, length, tries
+        )
         order = np.lexsort((product, row[pair]))
         line = Purchases(row[pair][order], category[pair][order], product[order], product[order])
         line = replace(line, units=self._units(day, t, household, line))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 
@@ -18,10 +19,13 @@ from simulators.passport.passport import Passport
 from simulators.passport.replay import replay, replay_check
 from simulators.passport.thresholds import held
 from simulators.passport.totals import totals_check
+from simulators.passport.twins import twins_check
 from simulators.passport.verdict import Check, check
 from simulators.run import Run, held_out_run
 
 __all__ = ["Effort", "Issued", "issue", "level_check"]
+
+_CLASSIFIER = "lightgbm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Effort:
         Series that a refit sees at most, drawn at random: 4,000 take about three seconds.
     worlds
         Simulated worlds of the replay.
+    twins
+        Series that the classifier looks at, at most.
     quick
         Whether the passport has to say that it was made in a hurry.
     """
@@ -43,12 +49,13 @@ class Effort:
     origins: int = 3
     series: int = 4000
     worlds: int = 64
+    twins: int = 2000
     quick: bool = False
 
     @staticmethod
     def hasty() -> Effort:
-        """Return the effort of ``--quick``: one refit of 1,000 series, 16 worlds."""
-        return Effort(1, 1000, 16, quick=True)
+        """Return the effort of ``--quick``: one refit of 1,000 series, 16 worlds, 500 series looked at."""
+        return Effort(1, 1000, 16, 500, quick=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def issue(
         *_price_checks(judged, found, seed),
         level_check(shown),
         rolled,
-        *_sales_checks(judged, found, shown, work.worlds, seed),
+        *_sales_checks(judged, found, shown, work, seed),
         *_evidence_checks(judged, found, shown),
     )
     progress("passport", 1.0)
@@ -111,7 +118,7 @@ def issue(
         periods=shown.periods,
         quick=work.quick,
         seed=seed,
-        versions=run.origin.versions,
+        versions=(*run.origin.versions, (_CLASSIFIER, version(_CLASSIFIER))),
         checks=checks,
     )
     return Issued(made, shown)
@@ -138,11 +145,12 @@ def _price_checks(run: Run, found: Backtest, seed: int) -> tuple[Check, ...]:
     return lift_check(found, steady), events_check(price_events(run.model, found, steady, seed))
 
 
-def _sales_checks(run: Run, found: Backtest, shown: Validation, worlds: int, seed: int) -> tuple[Check, ...]:
+def _sales_checks(run: Run, found: Backtest, shown: Validation, work: Effort, seed: int) -> tuple[Check, ...]:
     return (
         pit_check(run.model, found, seed),
         totals_check(run.model, found, shown.totals.periods),
-        replay_check(replay(run.model, found, worlds, seed)),
+        replay_check(replay(run.model, found, work.worlds, seed)),
+        twins_check(run.model, found, work.twins, seed),
     )
 
 

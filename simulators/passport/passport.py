@@ -39,7 +39,7 @@ class Passport:
     seed
         Of samples and simulations.
     versions
-        (package, version) of what fitted the run.
+        (package, version) of what fitted the run, and of the classifier.
     checks
         In reading order.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from simulators.demand.validate import Backtest
 from simulators.passport.thresholds import held
 from simulators.passport.verdict import Check, Table, check
 
-__all__ = ["Replay", "replay", "replay_check"]
+__all__ = ["Replay", "replay", "replay_check", "simulated_units"]
 
 _AT_ONCE = 8
 _PERCENT = (2.5, 97.5)
@@ -50,41 +51,56 @@ class Replay:
 def replay(model: DemandModel, found: Backtest, worlds: int, seed: int) -> Replay:
     """Simulate held-out cells at their logged prices.
 
+    Parameters
+    ----------
+    model, found
+        The model, and its backtest inside support.
+    worlds
+        W; see :func:`simulated_units`.
+    seed
+        All draws follow from it.
+    """
+    price, off = found.offered, found.regular - found.offered
+    rng = np.random.default_rng((seed, 3))
+    drawn = simulated_units(model, found, worlds, rng)
+    totals = np.array([(sold.sum(), sold @ price, sold @ off) for sold in drawn])
+    y = found.units
+    actual = float(y.sum()), float(y @ price), float(y @ off)
+    return Replay(totals[:, 0], totals[:, 1], totals[:, 2], actual)
+
+
+def simulated_units(
+    model: DemandModel, found: Backtest, worlds: int, rng: np.random.Generator, *, first: int = 0
+) -> Iterator[Floats]:
+    """Yield the units of all held-out cells in one world after another, float64 [R].
+
     Each world draws coefficients from the posterior, one shock a period for the shop and one for each
-    category, and then negative-binomial sales of every cell.
+    category, absences, and then negative-binomial sales of every cell.
 
     Parameters
     ----------
     model, found
         The model, and its backtest inside support.
     worlds
-        W.
-    seed
-        All draws follow from it.
+        How many.
+    rng
+        Of shocks, absences and sales.
+    first
+        Number of the first posterior draw.
     """
     series, place = np.unique(found.rows, return_inverse=True)
     own = model.take(np.asarray(series, dtype=np.int64))
     category, size, absence = own.category[place], own.dispersion[place], own.absence[place]
-    H = int(found.period.max()) + 1
-    rng = np.random.default_rng((seed, 3))
-    price, off = found.offered, found.regular - found.offered
-    totals = np.empty((worlds, 3))
-    for first in range(0, worlds, _AT_ONCE):
-        draws = own.draws(min(_AT_ONCE, worlds - first), first=first)
-        for w, b in enumerate(draws):
-            shop = _shock(rng.standard_normal(H), np.array([model.period_shock_sd]))
-            part = _shock(
-                rng.standard_normal((len(model.category_shock_sd), H)), model.category_shock_sd[:, None]
-            )
+    H, shop_sd, sd = int(found.period.max()) + 1, np.array([model.period_shock_sd]), model.category_shock_sd
+    for start in range(0, worlds, _AT_ONCE):
+        for b in own.draws(min(_AT_ONCE, worlds - start), first=first + start):
+            shop = _shock(rng.standard_normal(H), shop_sd)
+            part = _shock(rng.standard_normal((len(sd), H)), sd[:, None])
             eta = np.einsum("rc,rc->r", found.at, b[place])
             mu = np.exp(eta + shop[found.period] + part[category, found.period]) * found.exposure
             there = rng.random(len(mu)) >= absence
             mu = np.where(there, mu / (1.0 - absence), 0.0)
-            sold: Floats = np.asarray(rng.poisson(rng.standard_gamma(size) * (mu / size)), dtype=np.float64)
-            totals[first + w] = sold.sum(), sold @ price, sold @ off
-    y = found.units
-    actual = float(y.sum()), float(y @ price), float(y @ off)
-    return Replay(totals[:, 0], totals[:, 1], totals[:, 2], actual)
+            yield np.asarray(rng.poisson(rng.standard_gamma(size) * (mu / size)), dtype=np.float64)
 
 
 def replay_check(made: Replay) -> Check:

@@ -25,6 +25,7 @@ class Reason(Enum):
     FEW_MOVES = "few_moves"
     NO_MOVES = "no_moves"
     CHANCE = "chance"
+    FEW_CATEGORIES = "few_categories"
     NO_COSTS = "no_costs"
     WEAK_INSTRUMENT = "weak_instrument"
     TESTED = "tested"

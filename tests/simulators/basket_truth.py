@@ -6,6 +6,7 @@ import numpy as np
 
 from pricing.panel import Series
 from simulators.customers.basket_lines import Baskets, Shelf
+from simulators.customers.basket_products import TASTES
 from simulators.customers.baskets import Appeal
 
 FIRST_DAY = 20_089
@@ -31,7 +32,7 @@ def appeal(weeks: int, units: float = 10.0) -> Appeal:
         FIRST_DAY + 7 * np.arange(weeks, dtype=np.int64),
         7,
         np.zeros((J, weeks), dtype=np.bool_),
-        np.zeros((3, J, weeks)),
+        np.zeros((TASTES, J, weeks)),
     )
 
 

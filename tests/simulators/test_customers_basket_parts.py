@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,25 @@ from simulators.customers.basket_category_fit import Occasions, fit_categories
 from simulators.customers.basket_lines import Baskets, Shelf, build_baskets
 from simulators.customers.basket_memory import MOST_LINES, RING, Memory, Purchases
 from simulators.customers.basket_product_fit import Lines, fit_products
-from simulators.customers.basket_products import PAST_CLASSES, Loyalty, past_class, tastes
-from simulators.customers.basket_running import repeat_share
+from simulators.customers.basket_products import (
+    PAST_CLASSES,
+    TASTES,
+    UNIFORMS,
+    Loyalty,
+    Shown,
+    Tastes,
+    _first_level,
+    _preferred,
+    _varied,
+    past_class,
+    posterior_tastes,
+    tastes,
+)
+from simulators.customers.basket_running import alike_share, repeat_share, shared_traits
 from simulators.customers.basket_size import fit_size, size_bounds, size_score
 from simulators.customers.basket_units import fit_urn
 from simulators.customers.redemption import day_number
-from tests.simulators.basket_truth import shelf
+from tests.simulators.basket_truth import FIRST_DAY, appeal, shelf
 from tests.simulators.shops import TODAY, orders, write_shop
 
 MONDAY = day_number("2025-03-03")
@@ -159,14 +173,87 @@ def test_classes_of_past_purchases_by_hand() -> None:
 
 
 def test_traits_by_hand() -> None:
-    trait = np.zeros((3, 24))
+    trait = np.zeros((TASTES, 24))
     trait[1, :4] = [0.0, 1.0, 2.0, 3.0]
     weight = np.ones(24)
     weight[3] = 3.0
     found = tastes(shelf(), trait, weight)
     assert found.mean[1, 0] == pytest.approx(2.0)
     assert found.variance[1, 0] == pytest.approx((4 + 1 + 0 + 3) / 6)
-    assert found.mean[:, 1].tolist() == [0.0, 0.0, 0.0]
+    assert found.mean[:, 1].tolist() == [0.0] * TASTES
+
+
+def test_tastes_choose_by_their_weight_among_what_is_tried() -> None:
+    """Eight products of which the last sells twice as much; own brands (the even ones) are wished for."""
+    units = np.array([1.0] * 7 + [2.0])
+    trait = np.zeros((TASTES, 8))
+    trait[0, ::2] = 1.0
+    upto = np.concatenate([[0.0], np.cumsum(units)])
+    shown = Shown(np.ones(8), upto, Tastes(trait, np.zeros((TASTES, 1)), np.zeros((TASTES, 1))))
+    n = 40_000
+    u = np.random.default_rng(4).random((n, UNIFORMS))
+    tilt = np.zeros((n, TASTES))
+    low, high, none = np.zeros(n), np.full(n, upto[-1]), np.full(n, np.nan)
+    plain = np.bincount(_preferred(shown, tilt, low, high, u, 0.0, none), minlength=8) / n
+    np.testing.assert_allclose(plain, units / units.sum(), atol=0.01)
+    tilt[:, 0] = np.log(3.0)
+    wished = units * np.where(np.arange(8) % 2, 1.0, 3.0)
+    found = np.bincount(_preferred(shown, tilt, low, high, u, 0.0, none), minlength=8) / n
+    np.testing.assert_allclose(found, wished / wished.sum(), atol=0.012)
+    part = _preferred(shown, tilt, np.full(n, 1.0), np.full(n, 3.0), u, 0.0, none)
+    assert np.bincount(part, minlength=8)[[0, 3]].tolist() == [0, 0], "only what is tried"
+    assert (part == 2).mean() == pytest.approx(0.75, abs=0.01)
+    trait[2, 5] = 0.5
+    near = _preferred(shown, 0.0 * tilt, low, high, u, np.log(9.0), np.full(n, 50.0))
+    assert (near == 5).mean() == pytest.approx(9 / 17, abs=0.012), "one at the first one's price"
+
+
+def test_what_lines_share_by_hand() -> None:
+    """One household, two baskets of two categories; +1 for own brands, -1 for others, nothing taken off."""
+    goods, shop = shelf(), appeal(1)
+    trait = np.zeros_like(shop.trait)
+    trait[0, ::2], trait[0, 1::2] = 1.0, -1.0
+    days = np.array([FIRST_DAY, FIRST_DAY + 1])
+    # (+1, +1) on the first day; on the second (+1 and -1, which count as 0, and -1)
+    lines = np.array([0, 0, 1, 1, 1]), np.array([0, 4, 0, 1, 5])
+    baskets = Baskets(("h",), np.array([0, 0]), days, *lines, np.ones(5, dtype=np.int64))
+    nothing = np.zeros((TASTES, len(goods.categories)))
+    found = shared_traits(goods, baskets, replace(shop, trait=trait), nothing)
+    between = (1 + 1) * (0 - 1) / 4  # four pairs of lines in different baskets
+    assert found.household[0] == pytest.approx(between)
+    assert found.basket[0] == pytest.approx((1 * 1 + 0 * -1) / 2 - between)
+    assert found.household[1:].tolist() == [0.0] * (TASTES - 1)
+
+
+def test_pairs_alike_by_hand() -> None:
+    """Three of one category: two at one price, two of one subcategory; a fourth alone."""
+    goods, shop = shelf(), appeal(1)
+    trait = np.zeros_like(shop.trait)
+    trait[2, [0, 1, 2], 0] = [0.104, 0.2, 0.1]
+    product = np.array([0, 1, 2, 4])
+    one = np.zeros(1, dtype=np.int64)
+    baskets = Baskets(("h",), one, one + FIRST_DAY, np.zeros(4, dtype=np.int64), product, product)
+    assert alike_share(goods, baskets, replace(shop, trait=trait)) == pytest.approx((1 / 3, 1 / 3))
+    none = replace(baskets, visit=one, product=one, units=one)
+    assert alike_share(goods, none, shop) == (0.0, 0.0)
+
+
+def test_past_purchases_of_a_line_are_favoured_and_weigh_no_more() -> None:
+    first = _first_level(np.array([7.0, 8.0]), np.array([[1, -1], [-1, -1]]))
+    np.testing.assert_array_equal(first, [8.0, np.nan])
+    assert np.isnan(_first_level(np.array([7.0]), np.zeros((2, 0), dtype=np.int64))).all()
+    weight = np.array([[1.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    same = np.array([[True, False, False], [True, False, False]])
+    found = _varied(weight, same, np.log(3.0))
+    np.testing.assert_allclose(found, [[2.0, 2.0 / 3.0, 4.0 / 3.0], [0.0, 0.0, 0.0]])
+
+
+def test_what_is_known_of_a_taste_by_hand() -> None:
+    memory = Memory.empty(2, 1)
+    memory.record[0, 0], memory.information[0, 0] = 5.0, 4.0
+    mean, sd = posterior_tastes(memory, np.array([0, 1]))
+    assert mean[:, 0].tolist() == [0.5, 0.0]
+    np.testing.assert_allclose(sd[:, 0], [1 / np.sqrt(10.0), 1 / np.sqrt(6.0)])
 
 
 def test_an_urn_by_hand() -> None:
@@ -281,10 +368,10 @@ def test_who_repeats_is_told_from_who_tries() -> None:
     one = np.zeros((L, PAST_CLASSES), np.float32)
     own, like, every = one.copy(), one.copy(), one.copy()
     every[:, 0], own[:, 0], like[:, 0] = 1.0, past == product, past // 2 == product // 2
-    found = Loyalty(own, like, every, np.zeros(L, np.float32), np.zeros((L, 3), np.float32))
+    found = Loyalty(own, like, every, np.zeros(L, np.float32), np.zeros((L, TASTES), np.float32))
     units = np.ones((len(goods), 1))
     lines = Lines(np.arange(L), product, np.zeros(L, np.int64), found, 0)
-    model = fit_products(goods, lines, np.ones(len(goods)), units, np.zeros((3, len(goods), 1)))
+    model = fit_products(goods, lines, np.ones(len(goods)), units, np.zeros((TASTES, len(goods), 1)))
     repeats = 1.0 / (1.0 + model.likeness[0] + model.novelty[0])
     assert repeats == pytest.approx(0.5, abs=0.04)
     assert model.base[:4] / model.base[:4].sum() == pytest.approx(base / base.sum(), abs=0.03)
