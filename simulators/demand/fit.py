@@ -332,6 +332,7 @@ def _model(
     prior = found.population.prior_covariance[evidence.category][:, :C, :C]
     absent = float(np.average(found.absence, weights=evidence.observed.sum(axis=1)))
     borrowed, around = found.population.newcomers
+    borrowed, around = share_bends(borrowed[:, :C], around[:, :C, :C], forms)
     borrowed[:, 0] += np.append(shared.lift, shared.lift.mean()) + np.log1p(-absent)
     told_by = identify(
         covariance,
@@ -359,8 +360,8 @@ def _model(
         category_shock_sd=np.sqrt(shared.category_variance),
         period_shock_sd=float(np.sqrt(shared.period_variance + crowd_variance)),
         category_names=tuple(sorted(set(panel.series.category))),
-        prior_mean=borrowed[:, :C],
-        prior_covariance=around[:, :C, :C],
+        prior_mean=borrowed,
+        prior_covariance=around,
         prior_log_size=sizes[0].mean,
         prior_log_size_sd=sizes[0].sd,
         prior_absence=absent,

@@ -336,16 +336,27 @@ def test_an_unforeseen_error_is_a_sentence_and_exit_70(
     assert isinstance(_call("validate", run_folder, "--debug").exception, ZeroDivisionError)
 
 
-def test_ctrl_c_ends_with_130_and_nothing_half_written(shop_folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "api.cli.main", "fit", str(shop_folder), "--out", str(out)]
+def _interrupted(shop_folder: Path, place: Path) -> tuple[int, bytes]:
+    """Return exit code and standard error of a fit that was interrupted once its draft was there."""
+    command = [sys.executable, "-m", "api.cli.main", "fit", str(shop_folder), "--out", str(place / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        draft = tmp_path / ".run.tarifa-new"
+        draft = place / ".run.tarifa-new"
         deadline = time.monotonic() + 60
         while not draft.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED
+    return process.returncode, error
+
+
+def test_ctrl_c_ends_with_130_and_nothing_half_written(shop_folder: Path, tmp_path: Path) -> None:
+    # On a busy machine a fit may be over before it is interrupted; that says nothing, and is tried again.
+    for attempt in range(5):
+        place = tmp_path / str(attempt)
+        place.mkdir()
+        code, error = _interrupted(shop_folder, place)
+        if code != 0:
+            break
+    assert code == INTERRUPTED
     assert b"Traceback" not in error
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []

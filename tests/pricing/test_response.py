@@ -51,7 +51,7 @@ def shared(count: int = 3) -> DemandModel:
     return replace(
         own,
         mean=mean,
-        factor=np.linalg.cholesky(covariance),
+        factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         form_weight=FOUR.weight,
         form_mean=FOUR.mean,
         form_covariance=FOUR.covariance,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pricing.arrays import Floats
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import COEFFICIENTS, DemandModel, regular_arc
 from pricing.panel import Panel
 from simulators.demand.elasticities import elasticities
 from tests.simulators.demand_truth import make
@@ -142,7 +142,8 @@ def test_counts_almost_free_of_noise_do_not_make_a_narrow_sensitivity_interval()
     panel = _panel(MOVES[:2], MOVES[:2])
     # Of two series, the data decide three quarters of one and half of the other.
     table = elasticities(_model(panel, np.array([0.04, 0.08]), [1e9, 1e9]), panel)
-    reach = Z * np.sqrt([0.04, 0.08])
+    arc = regular_arc(np.log(np.array([regular[-1] for regular in MOVES[:2]]) / 100.0))
+    reach = Z * np.sqrt(np.array([0.04, 0.08]) * (arc**2).sum(axis=1))
     np.testing.assert_allclose(table.sensitivity_upper[:, REGULAR], -1.5 + reach + 1.75 * 0.75 * reach)
 
 

@@ -22,7 +22,7 @@ from tests.simulators.demand_truth import Truth, make
 
 C = len(COEFFICIENTS)
 CURVE, THRESHOLD = COEFFICIENTS.index("curve"), COEFFICIENTS.index("threshold")
-BENDS = [CURVE, THRESHOLD]
+BENDS = np.array([CURVE, THRESHOLD])
 
 
 def _population(*, bent: bool = True, categories: int = 1) -> Population:

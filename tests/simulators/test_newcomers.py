@@ -15,9 +15,10 @@ from policies.serve.incumbent import Incumbent
 from policies.serve.journey import recommend
 from pricing.arrays import Floats, Ints
 from pricing.evidence import Identification
-from pricing.model import COEFFICIENTS, DemandModel
+from pricing.model import COEFFICIENTS, REGULAR, DemandModel
 from pricing.panel import Panel, Series
 from simulators.contract.tables import open_source
+from simulators.demand.design import priced
 from simulators.demand.fit import fit
 from simulators.demand.newcomers import newcomers
 from simulators.demand.predict import last_known, predict
@@ -83,7 +84,8 @@ def _level(learned: _Learned, mean: Floats, covariance: Floats) -> tuple[Floats,
     at = np.zeros((len(mean), len(COEFFICIENTS)))
     at[:, 0] = 1.0
     usual = learned.world.usual / learned.model.reference_price
-    at[:, _REGULAR] = at[:, _LAG] = np.log(usual)
+    at[:, _LAG] = np.log(usual)
+    at = priced(at, np.log(usual), np.zeros(len(usual)))
     centre = np.einsum("nc,nc->n", at, mean) - np.log(learned.world.truth.units_ahead[:, 0])
     return centre, np.sqrt(np.einsum("nc,ncd,nd->n", at, covariance, at))
 
@@ -92,13 +94,13 @@ def _level(learned: _Learned, mean: Floats, covariance: Floats) -> tuple[Floats,
 def test_categories_lend_what_covers_the_truth_and_beats_the_shop(who: str) -> None:
     inside: list[Floats] = []
     errors: list[Floats] = []
-    for learned in map(_learned, (1, 2, 3)):
+    for learned in map(_learned, (1, 2, 3, 4)):
         model, rows = learned.model, learned.hidden if who == "hidden" else learned.few
         covariance = model.factor @ np.swapaxes(model.factor, 1, 2)
         level, level_sd = _level(learned, model.mean, covariance)
         truth = learned.world.truth.elasticity
-        own, shop = model.mean[:, _REGULAR] - truth, model.prior_mean[-1, _REGULAR] - truth
-        covered = np.abs(own) <= _Z90 * np.sqrt(covariance[:, _REGULAR, _REGULAR])
+        own, shop = model.mean @ REGULAR - truth, model.prior_mean[-1] @ REGULAR - truth
+        covered = np.abs(own) <= _Z90 * np.sqrt(REGULAR @ covariance @ REGULAR)
         inside.append(np.stack([covered, np.abs(level) <= _Z90 * level_sd])[:, rows].mean(axis=1))
         errors.append(
             np.stack([own, shop, level, model.prior_mean[-1, 0] - model.mean[:, 0] + level])[:, rows]
