@@ -171,6 +171,9 @@ class DemandModel:
     shock_freedom
         float64 [1 + G]; degrees of freedom from which the variances of the shocks, the shop's first, are
         known: a variance v, estimated as s, has ``n s / v`` chi-square with n of them.
+    shock_lasting, shock_survival
+        float64 [1 + G], [1 + G]; share of the variance of the shocks, the shop's first, that lasts, and the
+        correlation of that part with the next period's. None where each period has its own.
     confounding
         float64 [N]; how far the regular-price elasticity may be off if prices followed unobserved demand, at
         the strongest that sensitivity intervals allow for; 0 where an experiment or instrument excludes it.
@@ -211,6 +214,8 @@ class DemandModel:
     log_size_sd: Floats | None = None
     absence_weight: Floats | None = None
     shock_freedom: Floats | None = None
+    shock_lasting: Floats | None = None
+    shock_survival: Floats | None = None
     confounding: Floats | None = None
 
     def traffic_on(self, rows: Ints, day: Ints) -> Floats:

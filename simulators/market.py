@@ -29,6 +29,7 @@ from pricing.rivals import Rivals
 from pricing.scenario import MEMORY
 from pricing.transition import State, reward, step
 from simulators.counts import poisson_quantile
+from simulators.shared_shocks import joined, lasts
 from simulators.world_draws import Ingredients, absences, elasticity_offsets, shock_sds, sizes
 
 __all__ = ["Differences", "Market", "Noise", "Sale", "Worlds", "sample_worlds"]
@@ -84,6 +85,9 @@ class Worlds:
         Who stands in for whom among the N series.
     memory
         Share of the remembered price that survives a period, 0-1.
+    lasting, survival
+        float64 [1 + G] each; share of the variance of the shocks, the shop's first, that lasts, and its
+        correlation with the next period's. None where each period has its own.
     """
 
     parameters: DemandParameters
@@ -92,6 +96,8 @@ class Worlds:
     category: Ints
     rivals: Rivals
     memory: float = MEMORY
+    lasting: Floats | None = None
+    survival: Floats | None = None
 
     def __post_init__(self) -> None:
         size = self.parameters.dispersion
@@ -185,6 +191,8 @@ def sample_worlds(
         category=own.category,
         rivals=rivals or own.rivals.at(catalogue.log_price - d.log_reference[0]),
         memory=memory,
+        lasting=own.shock_lasting if lasts(own) else None,
+        survival=own.shock_survival if lasts(own) else None,
     )
 
 
@@ -272,7 +280,8 @@ class Market:
         """
         own, size = self.worlds.take(self.world), self.parameters.dispersion
         copies, count, shops = len(self.world), len(self.catalogue), 1 + own.category_shock_sd.shape[1]
-        z = np.empty((copies, periods, shops + count))
+        slow = 0 if own.lasting is None or own.survival is None else shops
+        z = np.empty((copies, periods, shops + count + slow))
         gamma = np.empty((copies, periods, count))
         sizes = np.ascontiguousarray(np.broadcast_to(size[:, None], gamma.shape))
         philox = np.random.Philox(key=0)
@@ -283,10 +292,13 @@ class Market:
             _rewind(philox, seed, 2 * stream + 1)
             draw.standard_gamma(sizes[copy], out=gamma[copy])
         sd = np.concatenate([own.period_shock_sd[:, None], own.category_shock_sd], axis=1)[:, None]
-        shock = np.exp(z[..., :shops] * sd - 0.5 * sd**2)
+        unit = z[..., :shops]
+        if own.lasting is not None and own.survival is not None:
+            unit = joined(unit, z[..., shops + count :], own.lasting, own.survival)
+        shock = np.exp(unit * sd - 0.5 * sd**2)
         shared = np.take(shock[..., :1] * shock[..., 1:], own.category, axis=-1)
         factor = np.swapaxes(np.divide(gamma, sizes, out=gamma) * shared, 0, 1)
-        score = np.swapaxes(z[..., shops:], 0, 1)
+        score = np.swapaxes(z[..., shops : shops + count], 0, 1)
         absence = self.parameters.absence
         if absence.any():
             factor, score = _absent(factor, score, absence)

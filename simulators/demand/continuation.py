@@ -404,7 +404,15 @@ def _model(
         weekday=calendar.weekday,
         cycle=calendar.cycle,
         shock_freedom=_freedom(model, roll),
+        shock_lasting=_extended(model.shock_lasting, model, roll),
+        shock_survival=_extended(model.shock_survival, model, roll),
     )
+
+
+def _extended(known: Floats | None, model: DemandModel, roll: _Roll) -> Floats | None:
+    """Return a fact of the shocks [1 + G]; of a new category, the mean over the others."""
+    new = roll.categories - len(model.category_shock_sd)
+    return None if known is None else np.concatenate([known, np.full(new, known[1:].mean())])
 
 
 def _freedom(model: DemandModel, roll: _Roll) -> Floats | None:

@@ -378,6 +378,9 @@ def _model(
         log_size_sd=sizes[1],
         absence_weight=evidence.observed.sum(axis=1) + ABSENCE_WEIGHT,
         shock_freedom=freedom(found.shocks, shared.period_variance, crowd_variance),
+        shock_lasting=shared.lasting
+        / np.append(shared.period_variance + crowd_variance, shared.category_variance),
+        shock_survival=shared.survival,
     )
 
 

@@ -126,11 +126,17 @@ class Outlook:
         float64 [G]; of a category's log shock.
     period_variance
         float; of the shop's.
+    lasting
+        float64 [1 + G]; variance of the part that lasts, the shop's first.
+    survival
+        float64 [1 + G]; correlation of that part with the next period's.
     """
 
     lift: Floats
     category_variance: Floats
     period_variance: float
+    lasting: Floats
+    survival: Floats
 
 
 def first_shocks(categories: int, periods: int, period_days: int) -> Shocks:
@@ -276,11 +282,16 @@ def outlook(shocks: Shocks, period_days: int) -> Outlook:
     shop = _settled(shocks.period[None], shocks.shop_told[None], shocks.shop)
     period, period_variance = _ahead(*shop, period_days)
     category, category_variance = np.zeros(1), np.full(1, _VARIANCE_FLOOR)
+    own = category_variance
     if len(shocks.category) > 1:
+        own = shocks.categories.own
         found = _of(shocks.category, shocks.category_told, shocks.categories)
         category, category_variance = _ahead(found, shocks.categories, period_days)
     lift = category + period + 0.5 * (category_variance + period_variance)
-    return Outlook(lift, category_variance, float(period_variance[0]))
+    lasting = np.concatenate([period_variance - shop[1].own, category_variance - own])
+    survival = np.full(len(lasting), shocks.categories.lasting.survival)
+    survival[0] = shop[1].lasting.survival
+    return Outlook(lift, category_variance, float(period_variance[0]), lasting, survival)
 
 
 def freedom(shocks: Shocks, own: float, crowd: float) -> Floats:

@@ -12,6 +12,7 @@ from pricing.model import DemandModel
 from simulators.demand.validate import Backtest
 from simulators.passport.thresholds import held
 from simulators.passport.verdict import Check, Table, check
+from simulators.shared_shocks import joined, lasts
 
 __all__ = ["Replay", "replay", "replay_check", "simulated_units"]
 
@@ -75,7 +76,7 @@ def simulated_units(
     """Yield the units of all held-out cells in one world after another, float64 [R].
 
     Each world draws coefficients from the posterior, one shock a period for the shop and one for each
-    category, absences, and then negative-binomial sales of every cell.
+    category, lasting as far as they do, absences, and then negative-binomial sales of every cell.
 
     Parameters
     ----------
@@ -91,13 +92,12 @@ def simulated_units(
     series, place = np.unique(found.rows, return_inverse=True)
     own = model.take(np.asarray(series, dtype=np.int64))
     category, size, absence = own.category[place], own.dispersion[place], own.absence[place]
-    H, shop_sd, sd = int(found.period.max()) + 1, np.array([model.period_shock_sd]), model.category_shock_sd
+    H = int(found.period.max()) + 1
     for start in range(0, worlds, _AT_ONCE):
         for b in own.draws(min(_AT_ONCE, worlds - start), first=first + start):
-            shop = _shock(rng.standard_normal(H), shop_sd)
-            part = _shock(rng.standard_normal((len(sd), H)), sd[:, None])
+            shop, part = _shocks(model, H, rng)
             eta = np.einsum("rc,rc->r", found.at, b[place])
-            mu = np.exp(eta + shop[found.period] + part[category, found.period]) * found.exposure
+            mu = np.exp(eta + shop[found.period] + part[found.period, category]) * found.exposure
             there = rng.random(len(mu)) >= absence
             mu = np.where(there, mu / (1.0 - absence), 0.0)
             yield np.asarray(rng.poisson(rng.standard_gamma(size) * (mu / size)), dtype=np.float64)
@@ -120,7 +120,15 @@ def replay_check(made: Replay) -> Check:
     return check("replay", figures, Table(("measure", "actual", "simulated", "lower", "upper"), rows))
 
 
-def _shock(z: Floats, sd: Floats) -> Floats:
-    """Return log shocks whose multipliers have mean one."""
-    out: Floats = z * sd - 0.5 * sd**2
-    return out
+def _shocks(model: DemandModel, periods: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return log shocks of the shop [H] and of categories [H, G], whose multipliers have mean one."""
+    sd = np.append(model.period_shock_sd, model.category_shock_sd)
+    unit = _unit(rng, len(sd), periods)
+    if lasts(model) and model.shock_lasting is not None and model.shock_survival is not None:
+        unit = joined(unit, _unit(rng, len(sd), periods), model.shock_lasting, model.shock_survival)
+    out: Floats = unit * sd - 0.5 * sd**2
+    return out[:, 0], out[:, 1:]
+
+
+def _unit(rng: np.random.Generator, shocks: int, periods: int) -> Floats:
+    return np.asarray(rng.standard_normal((shocks, periods)).T)
