@@ -13,10 +13,10 @@ from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, REGULAR, DemandModel
 from pricing.panel import Panel
 from pricing.rivals import Rivals
+from simulators.demand.assembly import ABSENCE_WEIGHT
 from simulators.demand.design import design, known_prices, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_likelihood_by_size, log_size_sd, shrink_sizes
 from simulators.demand.elasticities import with_confounding
-from simulators.demand.fit import ABSENCE_WEIGHT
 from simulators.demand.fit_report import FitReport, identified, negative
 from simulators.demand.forecast import forecast
 from simulators.demand.forms import share_bends

@@ -17,17 +17,15 @@ from pricing.arrays import Floats, Ints
 from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
-from pricing.response import ResponseForms
-from pricing.rivals import Rivals
 from simulators.demand.anchor import Anchor, pooled_anchor
+from simulators.demand.assembly import ABSENCE_WEIGHT, Found, Label, Shop, assembled
 from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_size_sd, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
-from simulators.demand.elasticities import with_confounding
 from simulators.demand.fit_report import FitReport, identified, negative, population_rows
-from simulators.demand.forms import Comparison, compare, share_bends
-from simulators.demand.identification import Support, believed, held_inside, identify, informed, support
-from simulators.demand.instruments import Control, FirstStage, price_control
+from simulators.demand.forms import Comparison, compare
+from simulators.demand.identification import Support, believed, held_inside, support
+from simulators.demand.instruments import price_control
 from simulators.demand.newcomers import usable
 from simulators.demand.population import (
     Population,
@@ -41,16 +39,12 @@ from simulators.demand.posterior import Evidence, Parameters, sized, sweep
 from simulators.demand.seasons import Seasons, first_seasons
 from simulators.demand.shocks import (
     first_shocks,
-    freedom,
-    outlook,
     split_traffic,
     update_shocks,
-    visits_ahead,
 )
 from simulators.demand.standing import Standing, standing
-from simulators.demand.update import ahead
 
-__all__ = ["ABSENCE_WEIGHT", "Fit", "Progress", "fit"]
+__all__ = ["Fit", "Progress", "fit"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done, 0-1."""
@@ -68,7 +62,6 @@ _FIRST_ROUNDS = 4
 _SIZE_ROUNDS = (4, 10, 20)
 _SETTLED = 2e-3
 _FIRST_ABSENCE = 0.02
-ABSENCE_WEIGHT = 50.0
 """Periods of the shop's own evidence that stand behind the chance of absence of each series."""
 
 
@@ -89,6 +82,15 @@ class _Learned:
     settled: bool
     seasons: Seasons
     compared: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Parameters of all series, how sizes differ over series, and posterior sds of their logs [N]."""
+
+    parameters: Parameters
+    sizes: SizePopulation
+    log_size_sd: Floats
 
 
 def fit(
@@ -123,87 +125,76 @@ def fit(
     DataError
         If no series has a sale with a price, or the panel holds impossible numbers.
     """
-    period_days = _period_days(panel)
     known = usable(panel)
-    kept = panel.take(known)
-    seen = support(kept)
-    reference = np.nanmedian(np.fmax(kept.regular, kept.offered), axis=1)
-    names = sorted(set(kept.series.category))
-    category = np.array([names.index(c) for c in kept.series.category], dtype=np.int64)
-    control = price_control(kept)
-    rivals = rivals_of(kept)
-    calendar = first_seasons(kept, period_days, len(names), log_traffic(kept))
-    evidence = calendar.bare(_evidence(kept, reference, category, seen, period_days, control, rivals))
-    rich = _rich(evidence, seen)
-    bent = calendar_in_advance and not (control is not None and control.used)
-    learned = _learn(evidence, rich, len(names), calendar, progress, bent=bent)
+    shop = _shop(panel.take(known), calendar_in_advance=calendar_in_advance)
+    calendar = first_seasons(shop.panel, shop.period_days, len(shop.categories), log_traffic(shop.panel))
+    evidence = calendar.bare(_evidence(shop))
+    rich = _rich(evidence, shop.seen)
+    learned = _learn(evidence, rich, shop, calendar, progress)
     evidence = learned.seasons.written(evidence)
-    settled, sizes, log_sd = _spread(evidence, rich, learned, progress)
+    settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
-    stands = standing(evidence, settled, kept, learned.seasons)
-    model = _model(
-        kept,
-        evidence,
-        settled,
+    stands = standing(evidence, settled.parameters, shop.panel, learned.seasons)
+    found = Found(
+        settled.parameters,
         stands,
-        (sizes, log_sd),
-        seen,
-        reference,
-        until,
-        fingerprint,
-        seed,
-        control,
-        rivals,
+        settled.sizes,
+        settled.log_size_sd,
         learned.seasons,
         learned.compared.forms,
-        calendar_in_advance=calendar_in_advance,
     )
-    model = with_confounding(model, kept)
+    model = assembled(shop, evidence, found, Label(until, fingerprint, seed))
     progress("anchor", 0.95)
-    anchor = pooled_anchor(kept, evidence, settled.size)
-    stage = control.first_stage if control else None
-    report = _report(model, settled, learned, len(panel.series) - len(known), len(rich), anchor, stage)
+    anchor = pooled_anchor(shop.panel, evidence, settled.parameters.size)
+    report = _report(
+        model, settled.parameters, learned, len(panel.series) - len(known), len(rich), shop, anchor
+    )
     progress("fitted", 1.0)
     return Fit(model, report, stands)
 
 
-def _evidence(
-    panel: Panel,
-    reference: Floats,
-    category: Ints,
-    seen: Support,
-    period_days: int,
-    control: Control | None,
-    rivals: Rivals,
-) -> Evidence:
+def _shop(panel: Panel, *, calendar_in_advance: bool) -> Shop:
+    """Return what is known of a shop before anything is learned; `panel` holds what is fitted."""
+    names = sorted(set(panel.series.category))
+    return Shop(
+        panel=panel,
+        seen=support(panel),
+        reference=np.nanmedian(np.fmax(panel.regular, panel.offered), axis=1),
+        categories=tuple(names),
+        category=np.array([names.index(c) for c in panel.series.category], dtype=np.int64),
+        control=price_control(panel),
+        rivals=rivals_of(panel),
+        period_days=_period_days(panel),
+        calendar_in_advance=calendar_in_advance,
+    )
+
+
+def _evidence(shop: Shop) -> Evidence:
     """Lay out what the fit sees; periods at a price that nothing vouches for are left out."""
-    made = design(panel, reference, log_traffic(panel), period_days, rivals)
+    panel, seen = shop.panel, shop.seen
+    made = design(panel, shop.reference, log_traffic(panel), shop.period_days, shop.rivals)
     watched = observed(panel, short=True) & believed(known_prices(panel), seen)
-    regressors = held_inside(made.X, reference, seen.low, seen.high, seen.depth_low)
-    if control is not None and control.used:
-        regressors = np.concatenate([regressors, control.columns], axis=2)
-    return Evidence(panel.units, watched, regressors, made.offset, category, period_days, panel.short)
+    regressors = held_inside(made.X, shop.reference, seen.low, seen.high, seen.depth_low)
+    if shop.control is not None and shop.control.used:
+        regressors = np.concatenate([regressors, shop.control.columns], axis=2)
+    return Evidence(
+        panel.units, watched, regressors, made.offset, shop.category, shop.period_days, panel.short
+    )
 
 
 def _learn(
     evidence: Evidence,
     rich: Ints,
-    categories: int,
+    shop: Shop,
     seasons: Seasons,
     progress: Progress,
-    *,
-    bent: bool,
 ) -> _Learned:
-    """Empirical Bayes on the rich series.
-
-    Where regular prices may have followed demand (not `bent`), the response is taken to be straight: small
-    moves of a price follow demand more than large ones do, which looks like a threshold (in worlds with costs
-    as an instrument it cost a fifth of the accuracy), and the price control does not tell the two apart.
-    """
+    """Empirical Bayes on the rich series."""
     bare = evidence.take(rich)
     some = seasons.written(bare)
     level = _rough_level(some)
-    population = first_population(level, categories, some.X.shape[2], bent=bent)
+    categories = len(shop.categories)
+    population = first_population(level, categories, some.X.shape[2], bent=shop.bent)
     mode = np.tile(population.mean, (len(rich), 1))
     mode[:, 0] = level
     sizes = SizePopulation(0.7, 1.0)
@@ -249,9 +240,7 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
     )
 
 
-def _spread(
-    evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress
-) -> tuple[Parameters, SizePopulation, Floats]:
+def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> _Settled:
     """Carry what was learned to every series, re-learning only what thin series tell of themselves.
 
     With the parameters come the population of sizes, and the posterior sd [N] of each log size.
@@ -286,7 +275,7 @@ def _spread(
             shocks=update_shocks(found.score, found.weight, found.told, now.shocks),
         )
     found = sweep(evidence, now, steps=25)
-    return replace(now, mode=found.mode, level=found.level), sizes, log_sd
+    return _Settled(replace(now, mode=found.mode, level=found.level), sizes, log_sd)
 
 
 def _absence(evidence: Evidence, absent: Floats) -> Floats:
@@ -304,94 +293,14 @@ def _level_of(evidence: Evidence, now: Parameters) -> Population:
     return population
 
 
-def _model(
-    panel: Panel,
-    evidence: Evidence,
-    found: Parameters,
-    stands: Standing,
-    sizes: tuple[SizePopulation, Floats],
-    seen: Support,
-    reference: Floats,
-    until: str,
-    fingerprint: str,
-    seed: int,
-    control: Control | None,
-    rivals: Rivals,
-    seasons: Seasons,
-    forms: ResponseForms,
-    *,
-    calendar_in_advance: bool,
-) -> DemandModel:
-    # A price that is decided here follows no shock: the price control is 0, and drops out.
-    C = len(COEFFICIENTS)
-    mean, covariance = ahead(stands.mean, stands.covariance, stands.drift, evidence.period_days)
-    mean, covariance = share_bends(mean[:, :C], covariance[:, :C, :C], forms)
-    shared = outlook(found.shocks, evidence.period_days)
-    crowd, crowd_variance = visits_ahead(stands.traffic_slope * seasons.measured, evidence.period_days)
-    mean[:, 0] += crowd
-    prior = found.population.prior_covariance[evidence.category][:, :C, :C]
-    absent = float(np.average(found.absence, weights=evidence.observed.sum(axis=1)))
-    borrowed, around = found.population.newcomers
-    borrowed, around = share_bends(borrowed[:, :C], around[:, :C, :C], forms)
-    borrowed[:, 0] += np.append(shared.lift, shared.lift.mean()) + np.log1p(-absent)
-    told_by = identify(
-        covariance,
-        prior,
-        seen.levels,
-        calendar_in_advance=calendar_in_advance,
-        population_informed=informed(seen),
-        control=control,
-    )
-    return DemandModel(
-        series=panel.series,
-        mean=mean,
-        factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
-        dispersion=found.size,
-        absence=found.absence,
-        reference_price=reference,
-        support_low=seen.low,
-        support_high=seen.high,
-        depth_low=seen.depth_low,
-        identified_by=told_by,
-        category=evidence.category,
-        rival_group=rivals.group,
-        rival_weight=rivals.weight,
-        rival_outside_weight=rivals.outside_weight,
-        category_shock_sd=np.sqrt(shared.category_variance),
-        period_shock_sd=float(np.sqrt(shared.period_variance + crowd_variance)),
-        category_names=tuple(sorted(set(panel.series.category))),
-        prior_mean=borrowed,
-        prior_covariance=around,
-        prior_log_size=sizes[0].mean,
-        prior_log_size_sd=sizes[0].sd,
-        prior_absence=absent,
-        period_days=_period_days(panel),
-        until=until,
-        fingerprint=fingerprint,
-        seed=seed,
-        weekday=None if seasons.week is None else seasons.week.profile,
-        cycle_days=None if seasons.cycle is None else seasons.cycle.lengths,
-        cycle=None if seasons.cycle is None else seasons.cycle.profile,
-        form_weight=forms.weight,
-        form_mean=forms.mean,
-        form_covariance=forms.covariance,
-        log_size_sd=sizes[1],
-        absence_weight=evidence.observed.sum(axis=1) + ABSENCE_WEIGHT,
-        shock_freedom=freedom(found.shocks, shared.period_variance, crowd_variance),
-        shock_lasting=shared.lasting
-        / np.append(shared.period_variance + crowd_variance, shared.category_variance),
-        shock_survival=shared.survival,
-    )
-
-
 def _report(
     model: DemandModel,
     found: Parameters,
     learned: _Learned,
     without_sales: int,
     rich: int,
+    shop: Shop,
     anchor: Anchor | None,
-    first_stage: FirstStage | None,
 ) -> FitReport:
     regular, depth = negative(model)
     return FitReport(
@@ -411,7 +320,7 @@ def _report(
         negative_depth=depth,
         identified=identified(model),
         anchor=anchor,
-        first_stage=first_stage,
+        first_stage=shop.control.first_stage if shop.control else None,
         forms=learned.compared.rows,
     )
 
