@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import chdtrc
 
 from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
@@ -30,6 +31,8 @@ _REACH = 4
 """Periods around its own whose instruments may tell a price: two of delivery and two of repricing, and as
 many ahead. In two zones whose prices chase local demand (tests/simulators/test_other_zones.py, seeds 3 and 4,
 truth -2) the mean elasticity came out at -1.68 and -1.88; with the own period alone at -1.38 and -1.50."""
+_CHANCE = 0.01
+"""Level of the test whether the periods around tell anything."""
 _LEAST_SERIES = 8
 _LEAST_TESTS = 30
 """Least tested cells from which a test tells how much of the other movements follows demand."""
@@ -107,7 +110,9 @@ def price_control(panel: Panel) -> Control | None:
     strong = stage is not None and not stage.refused
     if not strong and drawn[tested].sum() < _LEAST_TESTS:
         return None if stage is None else Control(np.zeros((*x.shape, 2)), *_nobody(len(x)), stage)
-    explained = _explained(z, x, free) if strong else np.zeros_like(x)
+    explained = np.zeros_like(x)
+    if stage is not None and strong:
+        explained = _explained(z, x, free, np.array(stage.slopes))
     # Less series means only: weeks in which all prices are high may follow demand as well.
     v = np.where(drawn, 0.0, _within(x - explained, free, periods=False))
     moved = np.asarray((z != 0.0).any(axis=(1, 2)) & strong, dtype=np.bool_)
@@ -156,13 +161,8 @@ def _moving(panel: Panel, free: Bools) -> tuple[tuple[str, ...], Floats]:
 def _first_stage(names: tuple[str, ...], z: Floats, x: Floats, free: Bools) -> FirstStage:
     """Regress log prices on the within-values `z` [N, T, J] of the series that they move."""
     rows = np.flatnonzero((z != 0.0).any(axis=(1, 2)))
-    Z, price = z[rows], _within(x[rows], free[rows])
-    bread = np.asarray(np.linalg.pinv(np.einsum("ntj,ntk->jk", Z, Z), hermitian=True), dtype=np.float64)
-    slopes = bread @ np.einsum("ntj,nt->j", Z, price)
-    scores = np.einsum("ntj,nt->nj", Z, price - Z @ slopes)
-    count = len(rows)
-    covariance = bread @ (scores.T @ scores) @ bread * (count / max(count - 1, 1))
-    inverse = np.asarray(np.linalg.pinv(covariance, hermitian=True), dtype=np.float64)
+    slopes, covariance = _regression(np.moveaxis(z[rows], 2, 0), _within(x[rows], free[rows]))
+    count, inverse = len(rows), _inverse(covariance)
     wald = float(slopes @ inverse @ slopes)
     strength = wald / len(names)
     return FirstStage(
@@ -175,20 +175,41 @@ def _first_stage(names: tuple[str, ...], z: Floats, x: Floats, free: Bools) -> F
     )
 
 
-def _explained(z: Floats, x: Floats, free: Bools) -> Floats:
-    """Return the part of log prices [N, T] that the instruments of a period and those around it tell.
+def _regression(Z: Floats, price: Floats) -> tuple[Floats, Floats]:
+    """Return slopes [J] of prices [n, T] on within-values [J, n, T], and their covariance by series."""
+    bread = _inverse(np.einsum("jnt,knt->jk", Z, Z))
+    slopes = bread @ np.einsum("jnt,nt->j", Z, price)
+    scores = np.einsum("jnt,nt->nj", Z, price - np.einsum("jnt,j->nt", Z, slopes))
+    n = len(price)
+    return slopes, bread @ (scores.T @ scores) @ bread * (n / max(n - 1, 1))
+
+
+def _inverse(square: Floats) -> Floats:
+    return np.asarray(np.linalg.pinv(square, hermitian=True), dtype=np.float64)
+
+
+def _explained(z: Floats, x: Floats, free: Bools, now: Floats) -> Floats:
+    """Return the part of log prices [N, T] that the instruments tell.
 
     The demand regression weighs slow and fast movements by its own lights, and what a price says beyond its
     instruments must have nothing to do with them at any speed: where cost lasts longer than what a zone's
     demand adds to its price, or reaches the price late, the instrument of the same period alone leaves some
-    (in two zones whose prices chase local demand, half of the bias).
+    (in two zones whose prices chase local demand, half of the bias). So the instruments of the periods around
+    are taken in where they tell the price anything; where they do not, each would only add to the bias that
+    many instruments bring (Bound, Jaeger and Baker, JASA 1995).
+
+    `now` holds the slopes of the instruments of the same period [J].
     """
-    around = np.concatenate([_shifted(z, by) for by in range(-_REACH, _REACH + 1)], axis=2)
+    shifts = [_shifted(z, by) for by in range(-_REACH, _REACH + 1) if by]
+    around = np.concatenate([z, *shifts], axis=2)
     rows = np.flatnonzero((z != 0.0).any(axis=(1, 2)))
     Z = without_periods(planes(around[rows], free[rows]), free[rows])
-    bread = np.asarray(np.linalg.pinv(np.einsum("jnt,knt->jk", Z, Z), hermitian=True), dtype=np.float64)
-    out: Floats = around @ (bread @ np.einsum("jnt,nt->j", Z, _within(x[rows], free[rows])))
-    return out
+    slopes, covariance = _regression(Z, _within(x[rows], free[rows]))
+    J = z.shape[2]
+    wald = float(slopes[J:] @ _inverse(covariance[J:, J:]) @ slopes[J:])
+    if len(rows) <= len(slopes) or chdtrc(len(slopes) - J, wald) > _CHANCE:
+        return np.asarray(z @ now)
+    return np.asarray(around @ slopes)
 
 
 def _shifted(z: Floats, by: int) -> Floats:

@@ -75,19 +75,34 @@ def test_the_first_stage_is_that_of_a_regression_with_dummies() -> None:
     assert control.first_stage.standard_errors[0] == pytest.approx(
         found.bse[0] * np.sqrt(n / (n - 1)), rel=1e-6
     )
-    # What is left of the price within series once the instrument's movements, of the period and four around
-    # it on either side, are taken out of it.
-    moves = sm.OLS(z, np.column_stack(dummies).astype(np.float64)).fit().resid.reshape(n, periods)
-    line = np.column_stack([np.zeros(n), moves])
-    place = np.arange(1, periods + 1)[:, None] - np.arange(-4, 5)
-    around = line[:, np.clip(place, 0, periods)].reshape(n * periods, 9)
-    wide = sm.OLS(x, np.column_stack([around, *dummies]).astype(np.float64)).fit()
-    rest = (x - around @ wide.params[:9]).reshape(n, periods)
+    # What is left of the price within series once the instrument's own movements are taken out of it.
+    moves = sm.OLS(z, np.column_stack(dummies).astype(np.float64)).fit().resid
+    rest = (x - found.params[0] * moves).reshape(n, periods)
     left = rest - rest.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(control.columns[:, 1:, 0], left, atol=1e-8)
     np.testing.assert_array_equal(control.columns[:, 1:, 1], control.columns[:, :-1, 0])
     assert (control.first_stage.strength > 10.0, control.first_stage.refused) == (True, False)
     assert control.instrumented.all()
+
+
+def test_a_cost_that_reaches_the_price_late_is_read_from_the_weeks_before() -> None:
+    rng = np.random.default_rng(8)
+    panel = moving_prices(n=40, periods=60)
+    assert panel.cost is not None
+    cost = np.log(panel.cost)
+    late = np.concatenate([np.repeat(cost[:, :1], 2, axis=1), cost[:, :-2]], axis=1)
+    price = np.exp(6.0 + 0.3 * cost + 0.5 * late + rng.normal(0.0, 0.03, cost.shape))
+    control = controlled(replace(panel, regular=price, offered=price))
+    assert control.first_stage is not None
+
+    def within(values: Floats) -> Floats:
+        less = values[:, 1:] - values[:, 1:].mean(axis=1, keepdims=True)
+        return np.asarray(less - less.mean(axis=0)).ravel()
+
+    # What the cost of the same week leaves goes with that of two weeks before; what the control holds does not.
+    alone = within(np.log(price)) - control.first_stage.slopes[0] * within(cost)
+    assert abs(np.corrcoef(within(late), alone)[0, 1]) > 0.3
+    assert abs(np.corrcoef(within(late), within(control.columns[..., 0]))[0, 1]) < 0.1
 
 
 def test_a_weak_instrument_is_reported_and_refused() -> None:
