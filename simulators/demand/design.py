@@ -20,8 +20,8 @@ from simulators.contract.panel import carried
 from simulators.demand.weekdays import by_days, closed
 
 __all__ = [
-    "Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed", "priced", "rivals_among",
-    "rivals_of",
+    "Design", "KnownPrices", "design", "known_prices", "log_traffic", "observed", "posted", "priced",
+    "rivals_among", "rivals_of",
 ]  # fmt: skip
 
 (
@@ -46,6 +46,8 @@ effect is then lost to the control."""
 
 _ONE_PRICE = 1e-3
 """Prices nearer than this are one price, rounded."""
+_POSTED = 0.9
+"""From this share of on-sale periods without a sale that have a price, prices are those that were posted."""
 _DAILY = 0.95
 """From this share of days with a record on, a change of price is known to the day."""
 
@@ -147,6 +149,16 @@ def _in_doubt(panel: Panel) -> Bools:
     n, t = np.nonzero(waits)
     out[n, before[n, t]] = True
     return out
+
+
+def posted(panel: Panel) -> bool:
+    """Return whether prices are known from what was posted, not only from what sold.
+
+    Then periods without a sale have a price as well, but for the few before the first one.
+    """
+    waiting = panel.on_sale & (panel.units == 0.0) & (panel.days > 0)
+    known = int((np.isfinite(panel.offered) & waiting).sum())
+    return known >= _POSTED * int(waiting.sum())
 
 
 def log_traffic(panel: Panel) -> Floats:

@@ -15,6 +15,7 @@ from scipy.stats import multivariate_normal
 from pricing.arrays import Floats, Ints
 from pricing.model import COEFFICIENTS, REGULAR
 from pricing.response import FORMS, ResponseForms, bends
+from simulators.demand.design import posted
 from simulators.demand.fit import Fit, fit
 from simulators.demand.forms import Comparison, compare, share_bends, stacked
 from simulators.demand.population import HELD, Population, first_population
@@ -239,3 +240,13 @@ def test_where_prices_may_follow_demand_nothing_bends() -> None:
     _, found = _fitted(-2.0, 0.0, declared=False)
     assert [row.name for row in found.report.forms] == ["constant"]
     assert np.abs(found.model.mean[:, BENDS]).max() < 0.01
+
+
+def test_prices_known_from_sales_only_bend_nothing() -> None:
+    panel = make(30, 2).panel
+    quiet = panel.units.copy()
+    quiet[:, 5:9] = 0.0
+    shop = replace(panel, units=quiet, offered=np.where(np.isnan(panel.offered), 100.0, panel.offered))
+    assert posted(shop)
+    # The till tells no price where nothing sold: of 4 weeks a product none is known.
+    assert not posted(replace(shop, offered=np.where(quiet == 0.0, np.nan, shop.offered)))
