@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from pricing.arrays import Bools, Floats, Ints
+from simulators.passport.classifier import auc
 
 __all__ = ["Told", "told_apart"]
 
@@ -48,23 +48,13 @@ def told_apart(real: Floats, other: Floats, who_real: Ints, who_other: Ints, nam
         gain += trees.feature_importance("gain")
     low, high = _interval(y == 1.0, score, who)
     top = tuple(names[int(i)] for i in np.argsort(-gain)[:4])
-    return Told(_auc(y == 1.0, score, np.ones(len(y))), low, high, top)
-
-
-def _auc(y: Bools, score: Floats, weight: Floats) -> float:
-    """Return the weighted share of pairs in the right order."""
-    order = np.argsort(score, kind="stable")
-    w0, w1 = np.where(y, 0.0, weight)[order], np.where(y, weight, 0.0)[order]
-    rank = rankdata(score, method="dense")[order] - 1
-    zeros, ones = (np.bincount(rank, w) for w in (w0, w1))
-    below = np.cumsum(zeros) - zeros
-    return float((ones * (below + 0.5 * zeros)).sum() / (zeros.sum() * ones.sum()))
+    return Told(auc(y == 1.0, score, np.ones(len(y))), low, high, top)
 
 
 def _interval(y: Bools, score: Floats, who: Ints) -> tuple[float, float]:
     draw, H = np.random.default_rng(2), int(who.max()) + 1
     found = [
-        _auc(y, score, np.bincount(draw.integers(0, H, H), minlength=H)[who].astype(np.float64))
+        auc(y, score, np.bincount(draw.integers(0, H, H), minlength=H)[who].astype(np.float64))
         for _ in range(_RESAMPLED)
     ]
     low, high = np.percentile(found, [2.5, 97.5])

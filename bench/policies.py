@@ -30,7 +30,7 @@ from policies.serve.planner import Drawn
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
 from policies.serve.thompson import DRAWS, Thompson
-from policies.subset import scenario_of, worlds_of
+from policies.subset import worlds_of
 from policies.train.ppo import PPOSettings, train_ppo
 from pricing.arrays import Bools, Ints
 from pricing.demand import Conditions, DemandParameters
@@ -128,7 +128,7 @@ def learned(problem: Problem, known: Ints, rollouts: int, seed: int) -> Policy:
     """Train PPO on the products `known` and print how long it took."""
     began = time.perf_counter()
     policy = train_ppo(
-        scenario_of(problem.scenario, known),
+        problem.scenario.take(known),
         worlds_of(problem.truths(TRAINING_WORLDS), known),
         seed=seed,
         settings=PPOSettings(rollouts=rollouts),

@@ -1,4 +1,4 @@
-"""Some of the series of a scenario or of worlds: what a learner is trained on and what it never saw."""
+"""Worlds of some of the series: what a learner is trained on and what it never saw."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from dataclasses import fields, replace
 
 from pricing.arrays import Ints
 from pricing.demand import DemandParameters
-from pricing.scenario import Scenario
 from simulators.market import Worlds
 
-__all__ = ["parameters_of", "scenario_of", "worlds_of"]
-
-
-def scenario_of(scenario: Scenario, index: Ints) -> Scenario:
-    """Return the scenario of the series at `index`, with the same rules for them."""
-    return scenario.take(index)
+__all__ = ["parameters_of", "worlds_of"]
 
 
 def worlds_of(worlds: Worlds, index: Ints) -> Worlds:

@@ -18,7 +18,10 @@ from pricing.randomness import label_hash, normals
 from pricing.response import BENDS, ResponseForms, arc_of_bends
 from pricing.rivals import Rivals
 
-__all__ = ["COEFFICIENTS", "DISCOUNT", "REGULAR", "DemandModel", "deal_signal", "regular_arc"]
+__all__ = [
+    "BEND_COLUMNS", "COEFFICIENTS", "DISCOUNT", "REGULAR", "DemandModel", "deal_signal", "pull_of_bends",
+    "regular_arc",
+]  # fmt: skip
 
 COEFFICIENTS = (
     "level", "regular", "depth", "feature", "display", "lag", "traffic", "deal", "featured_depth", "rivals",
@@ -85,7 +88,25 @@ def regular_arc(x: Floats) -> Floats:
 REGULAR = regular_arc(np.zeros(()))
 """float64 [C]; the same at the reference price: ``coefficients @ REGULAR`` is the arc elasticity."""
 
-_BENDS = [COEFFICIENTS.index(name) for name in BENDS]
+BEND_COLUMNS = [COEFFICIENTS.index(name) for name in BENDS]
+"""Where the bends of the response to the regular price are in :data:`COEFFICIENTS`."""
+
+
+def pull_of_bends(covariance: Floats) -> Floats:
+    """Return how far each coefficient of a normal posterior follows when its bends are moved by 1.
+
+    Parameters
+    ----------
+    covariance
+        float64 [N, C, C].
+
+    Returns
+    -------
+    float64 [N, C, 2]; ``cov(b, bends) var(bends)^-1``.
+    """
+    beside = covariance[:, :, BEND_COLUMNS]
+    solved = np.linalg.solve(beside[:, BEND_COLUMNS], np.swapaxes(beside, 1, 2))
+    return np.asarray(np.swapaxes(solved, 1, 2), dtype=np.float64)
 
 
 def _cosines(size: int) -> Floats:
@@ -249,9 +270,9 @@ class DemandModel:
         keys = np.array([label_hash(group, zone) for group, zone in names], dtype=np.uint64)
         numbers = np.arange(first, first + count, dtype=np.int64)
         z = normals(keys, numbers, len(COEFFICIENTS), self.seed)
-        offsets: Floats = np.einsum("nij,dnj->dni", self.factor, z)
+        drawn: Floats = self.mean + np.einsum("nij,dnj->dni", self.factor, z)
         forms = self.forms
-        return self.mean + (offsets if forms is None else self._shared(offsets, forms, numbers))
+        return drawn if forms is None else self._shared(drawn, forms.draws(numbers, self.seed))
 
     @property
     def forms(self) -> ResponseForms | None:
@@ -260,20 +281,19 @@ class DemandModel:
             return None
         return ResponseForms(self.form_weight, self.form_mean, self.form_covariance)
 
-    def _shared(self, offsets: Floats, forms: ResponseForms, numbers: Ints) -> Floats:
-        """Let all series of a draw have its bends, and their other coefficients follow, float64 [D, N, C].
+    def _shared(self, drawn: Floats, bends: Floats) -> Floats:
+        """Let all series of a draw have its bends [D, 2], and their other coefficients follow, [D, N, C].
 
         Conditioning by kriging (Journel and Huijbregts 1978; Matheron's rule): a normal draw b becomes one
         given its bends s by adding ``cov(b, bends) var(bends)^-1 (s - bends of b)``.
         """
-        away = forms.draws(numbers, self.seed) - forms.centre
-        beside = self.factor @ np.swapaxes(self.factor[:, _BENDS], 1, 2)
-        pull = np.swapaxes(np.linalg.solve(beside[:, _BENDS], np.swapaxes(beside, 1, 2)), 1, 2)
-        missing = away[:, None, :] - offsets[..., _BENDS]
+        pull = pull_of_bends(self.factor @ np.swapaxes(self.factor, 1, 2))
+        missing = bends[:, None, :] - drawn[..., BEND_COLUMNS]
         # Term by term: the bits of a draw follow from it alone, whatever others are made beside it.
-        out = offsets
+        out = drawn
         for k in range(len(BENDS)):
             out = out + pull[:, :, k] * missing[:, :, k, None]
+        out[..., BEND_COLUMNS] = bends[:, None, :]
         return out
 
     def sigma_points(self) -> Floats:
@@ -285,7 +305,12 @@ class DemandModel:
         takes many values: profit has a kink where stock runs out, and two values would miss it.
         """
         away = np.sqrt(len(COEFFICIENTS)) * np.moveaxis(self.factor @ _ROTATION, -1, 0)
-        return np.concatenate([self.mean + away, self.mean - away])
+        points = np.concatenate([self.mean + away, self.mean - away])
+        forms = self.forms
+        if forms is not None:
+            held = [k for k, bent in zip(BEND_COLUMNS, forms.bent, strict=True) if not bent]
+            points[..., held] = self.mean[:, held]
+        return points
 
     def borrowed(self, categories: Sequence[str]) -> tuple[Floats, Floats]:
         """Return mean [K, C] and covariance [K, C, C] of K series without history.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.randomness import label_hash, normals, uniforms
 
 __all__ = ["BENDS", "FORMS", "ResponseForms", "arc_of_bends", "bend_slopes", "bends"]
@@ -73,9 +73,10 @@ class ResponseForms:
     Attributes
     ----------
     weight
-        float64 [F]; probabilities of the forms.
+        float64 [F]; probabilities of the first F of :data:`FORMS`.
     mean, covariance
-        float64 [F, 2], [F, 2, 2]; normal posterior of the bends under each form.
+        float64 [F, 2], [F, 2, 2]; normal posterior of the bends under each form. A bend that a form holds at
+        0 has next to no variance there, not none: the matrices stay invertible.
     """
 
     weight: Floats
@@ -96,10 +97,20 @@ class ResponseForms:
         out: Floats = np.einsum("f,fij->ij", self.weight, each)
         return out
 
+    @property
+    def free(self) -> Bools:
+        """Bool [F, 2]; which bends each form lets be other than 0."""
+        return np.array([free for _, free in FORMS[: len(self.weight)]])
+
+    @property
+    def bent(self) -> Bools:
+        """Bool [2]; which bends are other than 0 in any form."""
+        return np.asarray(self.free.any(axis=0))
+
     def draws(self, numbers: Ints, seed: int) -> Floats:
         """Return the bends of each draw, float64 [D, 2]; one follows from (seed, number) alone.
 
-        A draw is a world: it has one form, the same for all its series.
+        A draw is a world: it has one form, the same for all its series; what that form holds at 0 is 0.
         """
         keys = np.empty((len(numbers), 4), dtype=np.uint64)
         keys[:, 0], keys[:, 1] = _STREAM >> 32, _STREAM & 0xFFFFFFFF
@@ -111,4 +122,4 @@ class ResponseForms:
         out: Floats = self.mean[form]
         for k in range(len(BENDS)):
             out = out + factor[form, :, k] * z[:, k, None]
-        return out
+        return np.where(self.free[form], out, 0.0)

@@ -29,7 +29,7 @@ from pricing.rivals import Rivals
 from pricing.scenario import MEMORY
 from pricing.transition import State, reward, step
 from simulators.counts import poisson_quantile
-from simulators.shared_shocks import joined, lasts
+from simulators.shared_shocks import Lasting, lasting_of
 from simulators.world_draws import Ingredients, absences, elasticity_offsets, shock_sds, sizes
 
 __all__ = ["Differences", "Market", "Noise", "Sale", "Worlds", "sample_worlds"]
@@ -85,9 +85,9 @@ class Worlds:
         Who stands in for whom among the N series.
     memory
         Share of the remembered price that survives a period, 0-1.
-    lasting, survival
-        float64 [1 + G] each; share of the variance of the shocks, the shop's first, that lasts, and its
-        correlation with the next period's. None where each period has its own.
+    lasting
+        Which part of the 1 + G shocks, the shop's first, outlasts a period; None where each period has its
+        own.
     """
 
     parameters: DemandParameters
@@ -96,8 +96,7 @@ class Worlds:
     category: Ints
     rivals: Rivals
     memory: float = MEMORY
-    lasting: Floats | None = None
-    survival: Floats | None = None
+    lasting: Lasting | None = None
 
     def __post_init__(self) -> None:
         size = self.parameters.dispersion
@@ -116,8 +115,8 @@ class Worlds:
         """How far they lie apart."""
         d = self.parameters
         return Differences(
-            elasticity=_apart(d.regular),
-            elasticity_shared=float(d.regular.mean(axis=1).std()),
+            elasticity=_apart(d.elasticity),
+            elasticity_shared=float(d.elasticity.mean(axis=1).std()),
             level=_apart(d.level),
             log_size=_apart(np.log(d.dispersion)),
             absence=_apart(d.absence),
@@ -191,8 +190,7 @@ def sample_worlds(
         category=own.category,
         rivals=rivals or own.rivals.at(catalogue.log_price - d.log_reference[0]),
         memory=memory,
-        lasting=own.shock_lasting if lasts(own) else None,
-        survival=own.shock_survival if lasts(own) else None,
+        lasting=lasting_of(own),
     )
 
 
@@ -280,7 +278,7 @@ class Market:
         """
         own, size = self.worlds.take(self.world), self.parameters.dispersion
         copies, count, shops = len(self.world), len(self.catalogue), 1 + own.category_shock_sd.shape[1]
-        slow = 0 if own.lasting is None or own.survival is None else shops
+        slow = 0 if own.lasting is None else shops
         z = np.empty((copies, periods, shops + count + slow))
         gamma = np.empty((copies, periods, count))
         sizes = np.ascontiguousarray(np.broadcast_to(size[:, None], gamma.shape))
@@ -293,8 +291,8 @@ class Market:
             draw.standard_gamma(sizes[copy], out=gamma[copy])
         sd = np.concatenate([own.period_shock_sd[:, None], own.category_shock_sd], axis=1)[:, None]
         unit = z[..., :shops]
-        if own.lasting is not None and own.survival is not None:
-            unit = joined(unit, z[..., shops + count :], own.lasting, own.survival)
+        if own.lasting is not None:
+            unit = own.lasting.joined(unit, z[..., shops + count :])
         shock = np.exp(unit * sd - 0.5 * sd**2)
         shared = np.take(shock[..., :1] * shock[..., 1:], own.category, axis=-1)
         factor = np.swapaxes(np.divide(gamma, sizes, out=gamma) * shared, 0, 1)

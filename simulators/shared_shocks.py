@@ -7,40 +7,54 @@ period's shock is new have totals over weeks that differ too little.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from pricing.arrays import Floats
 from pricing.model import DemandModel
 
-__all__ = ["joined", "lasts"]
+__all__ = ["Lasting", "lasting_of"]
 
 
-def lasts(model: DemandModel) -> bool:
-    """Return whether any part of the model's shared shocks lasts from one period to the next."""
-    return model.shock_lasting is not None and bool(model.shock_lasting.any())
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """Which part of S shocks outlasts a period.
 
-
-def joined(fresh: Floats, slow: Floats, lasting: Floats, survival: Floats) -> Floats:
-    """Return standard normal shocks [..., T, S] that are correlated over T periods.
-
-    Parameters
+    Attributes
     ----------
-    fresh, slow
-        float64 [..., T, S]; independent standard normals.
-    lasting
-        float64 [S]; share of the variance that lasts, 0-1.
+    share
+        float64 [S]; of the variance, 0-1.
     survival
-        float64 [S]; correlation of the lasting part of one period with that of the next, 0-1.
-
-    Returns
-    -------
-    The parts, weighed by ``sqrt(1 - lasting)`` and ``sqrt(lasting)``; the lasting part is ``slow[0]`` first,
-    and then ``survival`` times the one before plus ``sqrt(1 - survival**2) * slow[t]``. The first periods are
-    the same over a longer horizon.
+        float64 [S]; correlation of that part in one period with that of the next, 0-1.
     """
-    path = slow.copy()
-    step = np.sqrt(1.0 - survival**2)
-    for t in range(1, slow.shape[-2]):
-        path[..., t, :] = survival * path[..., t - 1, :] + step * slow[..., t, :]
-    out: Floats = np.sqrt(1.0 - lasting) * fresh + np.sqrt(lasting) * path
-    return out
+
+    share: Floats
+    survival: Floats
+
+    def joined(self, fresh: Floats, slow: Floats) -> Floats:
+        """Return standard normal shocks that are correlated over T periods, float64 [..., T, S].
+
+        Parameters
+        ----------
+        fresh, slow
+            float64 [..., T, S]; independent standard normals.
+
+        Returns
+        -------
+        The parts, weighed by ``sqrt(1 - share)`` and ``sqrt(share)``; the lasting part is ``slow[0]`` first,
+        and then ``survival`` times the one before plus ``sqrt(1 - survival**2) * slow[t]``. The first periods
+        are the same over a longer horizon.
+        """
+        path = slow.copy()
+        step = np.sqrt(1.0 - self.survival**2)
+        for t in range(1, slow.shape[-2]):
+            path[..., t, :] = self.survival * path[..., t - 1, :] + step * slow[..., t, :]
+        out: Floats = np.sqrt(1.0 - self.share) * fresh + np.sqrt(self.share) * path
+        return out
+
+
+def lasting_of(model: DemandModel) -> Lasting | None:
+    """Return which part of the model's shared shocks, the shop's first, lasts; None where none does."""
+    share, survival = model.shock_lasting, model.shock_survival
+    return None if share is None or survival is None or not share.any() else Lasting(share, survival)

@@ -31,7 +31,7 @@ LEARNING_FILE = "learning.png"
 _STATE = "state"
 """Piece of unfinished work that holds the training after its last whole episode."""
 
-_COMPARED = 64
+_COMPARED = 16
 """Training worlds in which the picture compares what was learnt with what needs no learning."""
 
 _LIBRARIES = ("numpy", "torch", "stable-baselines3", "tarifa")

@@ -97,7 +97,7 @@ def train_ppo(
     Parameters
     ----------
     scenario
-        The pricing problem; :func:`policies.subset.scenario_of` picks some products.
+        The pricing problem; :meth:`pricing.scenario.Scenario.take` picks some products.
     worlds
         The pool of truths over the same products; each episode of each copy draws one.
     seed

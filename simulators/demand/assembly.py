@@ -23,7 +23,7 @@ from simulators.demand.shocks import Outlook, freedom, outlook, visits_ahead
 from simulators.demand.standing import Standing
 from simulators.demand.update import ahead
 
-__all__ = ["ABSENCE_WEIGHT", "Found", "Label", "Shop", "assembled"]
+__all__ = ["ABSENCE_WEIGHT", "Found", "Label", "Settled", "Shop", "assembled"]
 
 ABSENCE_WEIGHT = 50.0
 """Periods of the shop's mean chance of absence that each series' own is shrunk by."""
@@ -80,23 +80,36 @@ class Shop:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Where the search ended.
+
+    Attributes
+    ----------
+    parameters
+        Of all N series, at their modes.
+    sizes, log_size_sd
+        How sizes differ over series, and float64 [N], posterior sds of their logs.
+    """
+
+    parameters: Parameters
+    sizes: SizePopulation
+    log_size_sd: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a fit found out.
 
     Attributes
     ----------
-    parameters, stands
-        At their modes, and where the fit ends.
-    sizes, log_size_sd
-        How sizes differ over series, and float64 [N], posterior sds of their logs.
+    settled, stands
+        Where the search ended, and the posterior in the last period.
     seasons, forms
         Of weekday, month and year, and of the response to the regular price.
     """
 
-    parameters: Parameters
+    settled: Settled
     stands: Standing
-    sizes: SizePopulation
-    log_size_sd: Floats
     seasons: Seasons
     forms: ResponseForms
 
@@ -121,18 +134,19 @@ def assembled(shop: Shop, evidence: Evidence, found: Found, label: Label) -> Dem
         What was found out, and what the model says of its making.
     """
     seen, rivals, seasons, forms = shop.seen, shop.rivals, found.seasons, found.forms
-    shared = outlook(found.parameters.shocks, shop.period_days)
+    parameters = found.settled.parameters
+    shared = outlook(parameters.shocks, shop.period_days)
     crowd, crowd_variance = visits_ahead(found.stands.traffic_slope * seasons.measured, shop.period_days)
     mean, covariance = _coming(found, crowd, shop.period_days)
-    absent = float(np.average(found.parameters.absence, weights=evidence.observed.sum(axis=1)))
+    absent = float(np.average(parameters.absence, weights=evidence.observed.sum(axis=1)))
     borrowed, around = _borrowed(found, shared, absent)
     shop_variance = shared.period_variance + crowd_variance
     model = DemandModel(
         series=shop.panel.series,
         mean=mean,
         factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
-        dispersion=found.parameters.size,
-        absence=found.parameters.absence,
+        dispersion=parameters.size,
+        absence=parameters.absence,
         reference_price=shop.reference,
         support_low=seen.low,
         support_high=seen.high,
@@ -147,8 +161,8 @@ def assembled(shop: Shop, evidence: Evidence, found: Found, label: Label) -> Dem
         category_names=shop.categories,
         prior_mean=borrowed,
         prior_covariance=around,
-        prior_log_size=found.sizes.mean,
-        prior_log_size_sd=found.sizes.sd,
+        prior_log_size=found.settled.sizes.mean,
+        prior_log_size_sd=found.settled.sizes.sd,
         prior_absence=absent,
         period_days=shop.period_days,
         until=label.until,
@@ -160,9 +174,9 @@ def assembled(shop: Shop, evidence: Evidence, found: Found, label: Label) -> Dem
         form_weight=forms.weight,
         form_mean=forms.mean,
         form_covariance=forms.covariance,
-        log_size_sd=found.log_size_sd,
+        log_size_sd=found.settled.log_size_sd,
         absence_weight=evidence.observed.sum(axis=1) + ABSENCE_WEIGHT,
-        shock_freedom=freedom(found.parameters.shocks, shared.period_variance, crowd_variance),
+        shock_freedom=freedom(parameters.shocks, shared.period_variance, crowd_variance),
         shock_lasting=shared.lasting / np.append(shop_variance, shared.category_variance),
         shock_survival=shared.survival,
     )
@@ -183,7 +197,7 @@ def _coming(found: Found, crowd: float, period_days: int) -> tuple[Floats, Float
 
 def _borrowed(found: Found, shared: Outlook, absent: float) -> tuple[Floats, Floats]:
     """Return what newcomers of each category, and of none known, start from, [G + 1, C] and [G + 1, C, C]."""
-    mean, covariance = found.parameters.population.newcomers
+    mean, covariance = found.settled.parameters.population.newcomers
     mean, covariance = share_bends(mean[:, :_C], covariance[:, :_C, :_C], found.forms)
     mean[:, 0] += np.append(shared.lift, shared.lift.mean()) + np.log1p(-absent)
     return mean, covariance
@@ -192,7 +206,7 @@ def _borrowed(found: Found, shared: Outlook, absent: float) -> tuple[Floats, Flo
 def _identified(shop: Shop, found: Found, covariance: Floats) -> Codes:
     return identify(
         covariance,
-        found.parameters.population.prior_covariance[shop.category][:, :_C, :_C],
+        found.settled.parameters.population.prior_covariance[shop.category][:, :_C, :_C],
         shop.seen.levels,
         calendar_in_advance=shop.calendar_in_advance,
         population_informed=informed(shop.seen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -246,11 +246,6 @@ def _spread_seasons(model: DemandModel, roll: _Roll) -> DemandModel:
     return replace(model, category=roll.category, weekday=spread(model.weekday), cycle=spread(model.cycle))
 
 
-def _absence(model: DemandModel, roll: _Roll) -> Floats:
-    """Return the chance of absence of each series, the shop's mean for new ones, float64 [N]."""
-    return _old_or_new(roll, model.absence, model.prior_absence)
-
-
 def _old_or_new(roll: _Roll, old: Floats | None, new: float) -> Floats:
     """Return what known series had, and `new` of new ones, float64 [N]."""
     out = np.full(len(roll.old), new)
@@ -388,7 +383,7 @@ def _model(
         mean=mean,
         factor=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         dispersion=prior.size,
-        absence=_absence(model, roll),
+        absence=_old_or_new(roll, model.absence, model.prior_absence),
         absence_weight=_old_or_new(roll, model.absence_weight, ABSENCE_WEIGHT),
         reference_price=laid.reference,
         support_low=laid.seen.low,
@@ -403,23 +398,19 @@ def _model(
         period_shock_sd=float(np.sqrt(standing.period_variance + crowd_variance)),
         weekday=calendar.weekday,
         cycle=calendar.cycle,
-        shock_freedom=_freedom(model, roll),
-        shock_lasting=_extended(model.shock_lasting, model, roll),
-        shock_survival=_extended(model.shock_survival, model, roll),
+        # What nobody has seen varies as surely as the least sure of the others.
+        shock_freedom=_extended(model.shock_freedom, roll, by=lambda known: float(known.min())),
+        shock_lasting=_extended(model.shock_lasting, roll, by=lambda known: float(known.mean())),
+        shock_survival=_extended(model.shock_survival, roll, by=lambda known: float(known.mean())),
     )
 
 
-def _extended(known: Floats | None, model: DemandModel, roll: _Roll) -> Floats | None:
-    """Return a fact of the shocks [1 + G]; of a new category, the mean over the others."""
-    new = roll.categories - len(model.category_shock_sd)
-    return None if known is None else np.concatenate([known, np.full(new, known[1:].mean())])
-
-
-def _freedom(model: DemandModel, roll: _Roll) -> Floats | None:
-    """Return degrees of freedom of the shocks' variances; a new category has the fewest of the others."""
-    known = model.shock_freedom
-    new = roll.categories - len(model.category_shock_sd)
-    return None if known is None else np.concatenate([known, np.full(new, known[1:].min())])
+def _extended(known: Floats | None, roll: _Roll, *, by: Callable[[Floats], float]) -> Floats | None:
+    """Return a fact of the shocks [1 + G]; of new categories, `by` of the other categories'."""
+    if known is None:
+        return None
+    new = roll.categories + 1 - len(known)
+    return np.concatenate([known, np.full(new, by(known[1:]))])
 
 
 def _told(

@@ -90,9 +90,10 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
     """
     known = last_known(panel)
     asked = _asked(model, known)
+    variance = _variance(model, asked)
     centre = np.einsum("nkc,nc->nk", asked, model.mean)
-    reach = Z90 * np.sqrt(_variance(model, asked))
-    bias = confounding_reach(model, panel)
+    reach = Z90 * np.sqrt(variance)
+    bias = _confounding_reach(model, panel, asked, variance)
     deepest = model.support_low * np.exp(model.depth_low)
     return Elasticities(
         series=model.series,
@@ -111,7 +112,10 @@ def elasticities(model: DemandModel, panel: Panel) -> Elasticities:
 def confounding_reach(model: DemandModel, panel: Panel) -> Floats:
     """Return how far confounding may move each elasticity, float64 [N, 2]; see :func:`elasticities`."""
     asked = _asked(model, last_known(panel))
-    variance = _variance(model, asked)
+    return _confounding_reach(model, panel, asked, _variance(model, asked))
+
+
+def _confounding_reach(model: DemandModel, panel: Panel, asked: Floats, variance: Floats) -> Floats:
     before = np.einsum("nkc,ncd,nkd->nk", asked, model.prior_covariance[model.category], asked)
     own = 1.0 - np.clip(variance / before, 0.0, 1.0)
     unobserved = np.sqrt(np.log1p(1.0 / model.dispersion))[:, None]

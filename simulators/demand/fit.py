@@ -18,7 +18,7 @@ from pricing.errors import DataError
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.panel import Panel
 from simulators.demand.anchor import Anchor, pooled_anchor
-from simulators.demand.assembly import ABSENCE_WEIGHT, Found, Label, Shop, assembled
+from simulators.demand.assembly import ABSENCE_WEIGHT, Found, Label, Settled, Shop, assembled
 from simulators.demand.design import design, known_prices, log_traffic, observed, rivals_of
 from simulators.demand.dispersion import SizePopulation, log_size_sd, shrink_sizes, size_population
 from simulators.demand.drift import first_drift
@@ -37,11 +37,7 @@ from simulators.demand.population import (
 )  # fmt: skip
 from simulators.demand.posterior import Evidence, Parameters, sized, sweep
 from simulators.demand.seasons import Seasons, first_seasons
-from simulators.demand.shocks import (
-    first_shocks,
-    split_traffic,
-    update_shocks,
-)
+from simulators.demand.shocks import first_shocks, split_traffic, update_shocks
 from simulators.demand.standing import Standing, standing
 
 __all__ = ["Fit", "Progress", "fit"]
@@ -62,7 +58,6 @@ _FIRST_ROUNDS = 4
 _SIZE_ROUNDS = (4, 10, 20)
 _SETTLED = 2e-3
 _FIRST_ABSENCE = 0.02
-"""Periods of the shop's own evidence that stand behind the chance of absence of each series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +77,6 @@ class _Learned:
     settled: bool
     seasons: Seasons
     compared: Comparison
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled:
-    """Parameters of all series, how sizes differ over series, and posterior sds of their logs [N]."""
-
-    parameters: Parameters
-    sizes: SizePopulation
-    log_size_sd: Floats
 
 
 def fit(
@@ -135,14 +121,7 @@ def fit(
     settled = _spread(evidence, rich, learned, progress)
     progress("posterior", 0.9)
     stands = standing(evidence, settled.parameters, shop.panel, learned.seasons)
-    found = Found(
-        settled.parameters,
-        stands,
-        settled.sizes,
-        settled.log_size_sd,
-        learned.seasons,
-        learned.compared.forms,
-    )
+    found = Found(settled, stands, learned.seasons, learned.compared.forms)
     model = assembled(shop, evidence, found, Label(until, fingerprint, seed))
     progress("anchor", 0.95)
     anchor = pooled_anchor(shop.panel, evidence, settled.parameters.size)
@@ -240,11 +219,8 @@ def _round(some: Evidence, now: Parameters, traffic: Floats, *, steps: int) -> P
     )
 
 
-def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> _Settled:
-    """Carry what was learned to every series, re-learning only what thin series tell of themselves.
-
-    With the parameters come the population of sizes, and the posterior sd [N] of each log size.
-    """
+def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progress) -> Settled:
+    """Carry what was learned to every series, re-learning only what thin series tell of themselves."""
     old, sizes = learned.parameters, learned.sizes
     n, sold = len(evidence.units), _sold(evidence)
     log_sd = np.full(n, sizes.sd)
@@ -275,7 +251,7 @@ def _spread(evidence: Evidence, rich: Ints, learned: _Learned, progress: Progres
             shocks=update_shocks(found.score, found.weight, found.told, now.shocks),
         )
     found = sweep(evidence, now, steps=25)
-    return _Settled(replace(now, mode=found.mode, level=found.level), sizes, log_sd)
+    return Settled(replace(now, mode=found.mode, level=found.level), sizes, log_sd)
 
 
 def _absence(evidence: Evidence, absent: Floats) -> Floats:

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Floats, Ints
-from pricing.model import COEFFICIENTS
+from pricing.model import BEND_COLUMNS, pull_of_bends
 from pricing.response import BENDS, FORMS, ResponseForms
-from simulators.demand.population import HELD, Population, freed, means
+from simulators.demand.population import HELD, Population, by_category, freed, means
 
 __all__ = ["Comparison", "FormRow", "compare", "share_bends", "stacked"]
 
-_BENDS = [COEFFICIENTS.index(name) for name in BENDS]
 _FOLDS = 10
 _ROUNDS = 1000
 _NO_MATTER = 1e-8
@@ -68,15 +67,20 @@ class _Told:
     A: Floats
     a: Floats
     category: Ints
-    fold: Ints
+    categories: int
 
-    def of(self, kept: Ints, categories: int) -> tuple[Floats, Floats]:
-        """Return the sums over the series at `kept`, float64 [G, C, C], [G, C]."""
-        A = np.zeros((categories, *self.A.shape[1:]))
-        a = np.zeros((categories, self.a.shape[1]))
-        np.add.at(A, self.category[kept], self.A[kept])
-        np.add.at(a, self.category[kept], self.a[kept])
-        return A, a
+    @property
+    def fold(self) -> Ints:
+        """int64 [n]; which fold each is in."""
+        return np.arange(len(self.a), dtype=np.int64) % _FOLDS
+
+    def take(self, kept: Ints) -> _Told:
+        """Return what the series at `kept` say."""
+        return _Told(self.A[kept], self.a[kept], self.category[kept], self.categories)
+
+    def sums(self) -> tuple[Floats, Floats]:
+        """Return the sums of each category, float64 [G, C, C], [G, C]."""
+        return by_category(self.A, self.a, self.category, self.categories)
 
 
 def compare(mode: Floats, covariance: Floats, category: Ints, population: Population) -> Comparison:
@@ -89,20 +93,23 @@ def compare(mode: Floats, covariance: Floats, category: Ints, population: Popula
     population
         Under which they were found, category means taken as known.
     """
-    told = _Told(
-        *freed(mode, covariance, category, population),
-        category,
-        np.arange(len(mode), dtype=np.int64) % _FOLDS,
-    )
-    if (population.vague[_BENDS] <= HELD).all():
-        return _constant(told, population)
-    held = np.stack([_held_out(told, population, free) for _, free in FORMS], axis=1)
+    said = freed(mode, covariance, category, population)
+    told = _Told(said.precision, said.weighed, category, len(population.category_mean))
+    sums = told.sums()
+    if (population.vague[BEND_COLUMNS] <= HELD).all():
+        return _constant(sums, population)
+    held = _held_out(told, population)
     weight = stacked(held)
-    found = [_under(told, population, free) for _, free in FORMS]
+    found = [_under(sums, population, free) for _, free in FORMS]
     forms = ResponseForms(
         weight,
-        np.stack([mean[_BENDS] for mean, *_ in found]),
-        np.stack([spread[np.ix_(_BENDS, _BENDS)] for _, spread, *_ in found])
+        np.stack(
+            [
+                np.where(free, mean[BEND_COLUMNS], 0.0)
+                for (_, free), (mean, *_) in zip(FORMS, found, strict=True)
+            ]
+        ),
+        np.stack([spread[np.ix_(BEND_COLUMNS, BEND_COLUMNS)] for _, spread, *_ in found])
         + _NO_MATTER * np.eye(len(BENDS)),
     )
     return Comparison(forms, _rows(held - held[:, :1], forms), _mixed(population, weight, found))
@@ -133,13 +140,13 @@ def share_bends(mean: Floats, covariance: Floats, forms: ResponseForms) -> tuple
 
     Returns
     -------
-    The posteriors with bends of the mixture's mean and covariance; its other coefficients, given the bends,
-    stays as it was.
+    The posteriors with bends of the mixture's mean and covariance; the other coefficients, given the bends,
+    stay as they were.
     """
-    beside = covariance[:, :, _BENDS]
-    pull = np.swapaxes(np.linalg.solve(beside[:, _BENDS], np.swapaxes(beside, 1, 2)), 1, 2)
-    moved = mean + np.einsum("nck,nk->nc", pull, forms.centre - mean[:, _BENDS])
-    changed = forms.spread - beside[:, _BENDS]
+    pull = pull_of_bends(covariance)
+    moved = mean + np.einsum("nck,nk->nc", pull, forms.centre - mean[:, BEND_COLUMNS])
+    moved[:, BEND_COLUMNS] = forms.centre
+    changed = forms.spread - covariance[:, BEND_COLUMNS][:, :, BEND_COLUMNS]
     wide = covariance + np.matmul(np.matmul(pull, changed), np.swapaxes(pull, 1, 2))
     return moved, 0.5 * (wide + np.swapaxes(wide, 1, 2))
 
@@ -160,49 +167,51 @@ def stacked(held: Floats) -> Floats:
     return weight
 
 
-def _constant(told: _Told, population: Population) -> Comparison:
+def _constant(sums: tuple[Floats, Floats], population: Population) -> Comparison:
     """Return the comparison where only the constant elasticity may be told from anything."""
     name, free = FORMS[0]
     forms = ResponseForms(np.ones(1), np.zeros((1, len(BENDS))), _NO_MATTER * np.eye(len(BENDS))[None])
-    found = [_under(told, population, free)]
+    found = [_under(sums, population, free)]
     return Comparison(forms, (FormRow(name, 0.0, 0.0, 1.0, 0.0, 0.0),), _mixed(population, np.ones(1), found))
 
 
 def _vague(population: Population, free: tuple[bool, ...]) -> Floats:
     out = population.vague.copy()
-    out[_BENDS] = np.where(free, out[_BENDS], HELD)
+    out[BEND_COLUMNS] = np.where(free, out[BEND_COLUMNS], HELD)
     return out
 
 
 def _under(
-    told: _Told, population: Population, free: tuple[bool, ...]
+    sums: tuple[Floats, Floats], population: Population, free: tuple[bool, ...]
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return :func:`means` under one form, from all series."""
-    everybody = np.arange(len(told.fold), dtype=np.int64)
-    A, a = told.of(everybody, len(population.category_mean))
-    return means(A, a, population.between, _vague(population, free))
+    """Return :func:`means` under one form."""
+    return means(*sums, population.between, _vague(population, free))
 
 
-def _held_out(told: _Told, population: Population, free: tuple[bool, ...]) -> Floats:
-    """Return the log likelihood of each series given those of the other folds, float64 [n].
+def _held_out(told: _Told, population: Population) -> Floats:
+    """Return the log likelihood of each series given those of the other folds, a column a form, [n, F]."""
+    fold, out = told.fold, np.empty((len(told.a), len(FORMS)))
+    for k in range(_FOLDS):
+        rest, here = (told.take(np.flatnonzero(which)) for which in (fold != k, fold == k))
+        sums = rest.sums()
+        for f, (_, free) in enumerate(FORMS):
+            _, _, mean, spread = _under(sums, population, free)
+            out[fold == k, f] = _likelihood(here, mean[here.category], spread[here.category])
+    return out
 
-    Up to a constant of the series that is the same under every form. What the others know of the category's
-    mean is normal, N(m, V), and so is what the series says; both together integrate to a normal density.
+
+def _likelihood(here: _Told, m: Floats, V: Floats) -> Floats:
+    """Return the log likelihood of series whose category's mean is normal, N(m, V), float64 [n].
+
+    Up to a constant of the series that is the same under every form: what a series says is normal too, and
+    both together integrate to a normal density.
     """
-    out = np.empty(len(told.fold))
-    identity = np.eye(told.A.shape[1])
-    for fold in range(_FOLDS):
-        rest, here = np.flatnonzero(told.fold != fold), np.flatnonzero(told.fold == fold)
-        A, a = told.of(rest, len(population.category_mean))
-        _, _, mean, spread = means(A, a, population.between, _vague(population, free))
-        m, V = mean[told.category[here]], spread[told.category[here]]
-        W, said = told.A[here], told.a[here]
-        surprise = said - np.einsum("ncd,nd->nc", W, m)
-        M = identity + np.matmul(V, W)
-        pulled = np.asarray(np.linalg.solve(M, np.matmul(V, surprise[..., None])), dtype=np.float64)[..., 0]
-        _, log_volume = np.linalg.slogdet(M)
-        fit = np.einsum("nc,nc->n", said, m) - 0.5 * np.einsum("nc,ncd,nd->n", m, W, m)
-        out[here] = fit + 0.5 * np.einsum("nc,nc->n", surprise, pulled) - 0.5 * log_volume
+    surprise = here.a - np.einsum("ncd,nd->nc", here.A, m)
+    M = np.eye(here.A.shape[1]) + np.matmul(V, here.A)
+    pulled = np.asarray(np.linalg.solve(M, np.matmul(V, surprise[..., None])), dtype=np.float64)[..., 0]
+    _, log_volume = np.linalg.slogdet(M)
+    fit = np.einsum("nc,nc->n", here.a, m) - 0.5 * np.einsum("nc,ncd,nd->n", m, here.A, m)
+    out: Floats = fit + 0.5 * np.einsum("nc,nc->n", surprise, pulled) - 0.5 * log_volume
     return out
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Floats, Ints
-from pricing.model import COEFFICIENTS
+from pricing.model import BEND_COLUMNS, COEFFICIENTS
 from pricing.response import BENDS
 
 __all__ = [
-    "HELD", "Population", "distance", "first_population", "freed", "means", "shifted", "update_level",
-    "update_population",
+    "HELD", "Freed", "Population", "by_category", "distance", "first_population", "freed", "means", "shifted",
+    "update_level", "update_population",
 ]  # fmt: skip
 
 _PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
@@ -45,12 +45,10 @@ _COMMON_SD = 0.02
 """What all series are taken to share, nearly: the signal of a discount and its feature, and the bends of the
 response to the regular price, which no series alone can tell. With spreads of
 their own, a year of grocery sales was predicted no better in held-out weeks (29-43), and a discount's
-elasticity,
-of which they are parts, was told less surely."""
+elasticity, of which they are parts, was told less surely."""
 
 HELD = 1e-3
 """Sd of the prior of what is held at 0."""
-_BENT = [COEFFICIENTS.index(name) for name in BENDS]
 _LEAST_TOLD = 0.1
 _DAMPED = 0.5
 """Share of a Fisher step of variances that is taken. Whole ones went there and back for ever in all of 264
@@ -122,7 +120,7 @@ def first_population(level: Floats, categories: int, coefficients: int, *, bent:
     mean[0] = level.mean()
     C, prior_sd = coefficients, _PRIOR_SD[:coefficients].copy()
     if not bent:
-        prior_sd[_BENT] = HELD
+        prior_sd[BEND_COLUMNS] = HELD
     covariance = np.diag(_FIRST_SD[:C] ** 2)
     covariance[0, 0] = max(float(level.var()), 0.5)
     covariance, between = _in_common(covariance, np.full(C, _BETWEEN_SD**2))
@@ -161,27 +159,23 @@ def update_population(
     The new population, and the modes [n, C] as they are around its means.
     """
     G, C = old.category_mean.shape
-    P = np.linalg.inv(old.prior_covariance)[category]
-    prior = old.category_mean[category]
-    pulled = np.matmul(covariance, P)
-    W, said = freed(mode, covariance, category, old)
-    A, a = np.zeros((G, C, C)), np.zeros((G, C))
-    np.add.at(A, category, W)
-    np.add.at(a, category, said)
+    told = freed(mode, covariance, category, old)
+    A, a = by_category(told.precision, told.weighed, category, G)
     mean, mean_covariance, group_mean, group_covariance = means(A, a, old.between, old.vague)
-    moved = mode + np.matmul(pulled, (group_mean[category] - prior)[..., None])[..., 0]
+    prior = old.category_mean[category]
+    moved = mode + np.matmul(told.pulled, (group_mean[category] - prior)[..., None])[..., 0]
     around = ((group_mean - mean) ** 2 + np.einsum("gcc->gc", group_covariance)).sum(axis=0)
     between = (around + _BETWEEN_WEIGHT * _BETWEEN_SD**2) / (G + _BETWEEN_WEIGHT)
-    told = 1.0 - np.einsum("gcc->gc", group_covariance) / old.between
-    between = old.between * _hurried(between / old.between, told, _BETWEEN_WEIGHT)
+    known = 1.0 - np.einsum("gcc->gc", group_covariance) / old.between
+    between = old.between * _hurried(between / old.between, known, _BETWEEN_WEIGHT)
     gap = moved - group_mean[category]
-    own = np.eye(C) - pulled
+    own = np.eye(C) - told.pulled
     unsure = np.matmul(np.matmul(own, group_covariance[category]), np.swapaxes(own, 1, 2))
     spread = gap.T @ gap + (covariance + unsure).sum(axis=0) + _SPREAD_WEIGHT * np.diag(_TYPICAL_SD[:C] ** 2)
     spread /= len(mode) + _SPREAD_WEIGHT
     here = np.diag(old.covariance)
-    told = 1.0 - np.einsum("ncc->nc", covariance) / here
-    hurried = _hurried(np.diag(spread) / here, told, _SPREAD_WEIGHT)
+    known = 1.0 - np.einsum("ncc->nc", covariance) / here
+    hurried = _hurried(np.diag(spread) / here, known, _SPREAD_WEIGHT)
     scale = np.sqrt(hurried * here / np.diag(spread))
     spread, between = _in_common(_floored(spread * np.outer(scale, scale)), between)
     return replace(
@@ -210,17 +204,38 @@ def _hurried(ratio: Floats, told: Floats, imaginary: float) -> Floats:
     return out
 
 
-def freed(mode: Floats, covariance: Floats, category: Ints, old: Population) -> tuple[Floats, Floats]:
-    """Return what each series says of its category's mean: precision [n, C, C], and times it [n, C].
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What each of n series says of its category's mean, freed of its prior.
 
-    Arguments as in :func:`update_population`.
+    Attributes
+    ----------
+    precision, weighed
+        float64 [n, C, C], [n, C]; W, and W times what it says of its coefficients.
+    pulled
+        float64 [n, C, C]; share of the prior in its posterior, V P.
     """
+
+    precision: Floats
+    weighed: Floats
+    pulled: Floats
+
+
+def freed(mode: Floats, covariance: Floats, category: Ints, old: Population) -> Freed:
+    """Return what each series says of its category's mean; arguments as in :func:`update_population`."""
     P = np.linalg.inv(old.prior_covariance)[category]
     pulled = np.matmul(covariance, P)
-    W = P - np.matmul(P, pulled)
     prior = old.category_mean[category]
     said = np.matmul(P, (mode - np.matmul(pulled, prior[..., None])[..., 0])[..., None])[..., 0]
-    return W, said
+    return Freed(P - np.matmul(P, pulled), said, pulled)
+
+
+def by_category(precision: Floats, weighed: Floats, category: Ints, categories: int) -> tuple[Floats, Floats]:
+    """Return the sums over the series of each category, float64 [G, C, C], [G, C]; see :class:`Freed`."""
+    A, a = np.zeros((categories, *precision.shape[1:])), np.zeros((categories, weighed.shape[1]))
+    np.add.at(A, category, precision)
+    np.add.at(a, category, weighed)
+    return A, a
 
 
 def means(A: Floats, a: Floats, between: Floats, vague: Floats) -> tuple[Floats, Floats, Floats, Floats]:

@@ -12,7 +12,7 @@ from pricing.model import DemandModel
 from simulators.demand.validate import Backtest
 from simulators.passport.thresholds import held
 from simulators.passport.verdict import Check, Table, check
-from simulators.shared_shocks import joined, lasts
+from simulators.shared_shocks import lasting_of
 
 __all__ = ["Replay", "replay", "replay_check", "simulated_units"]
 
@@ -124,8 +124,9 @@ def _shocks(model: DemandModel, periods: int, rng: np.random.Generator) -> tuple
     """Return log shocks of the shop [H] and of categories [H, G], whose multipliers have mean one."""
     sd = np.append(model.period_shock_sd, model.category_shock_sd)
     unit = _unit(rng, len(sd), periods)
-    if lasts(model) and model.shock_lasting is not None and model.shock_survival is not None:
-        unit = joined(unit, _unit(rng, len(sd), periods), model.shock_lasting, model.shock_survival)
+    lasting = lasting_of(model)
+    if lasting is not None:
+        unit = lasting.joined(unit, _unit(rng, len(sd), periods))
     out: Floats = unit * sd - 0.5 * sd**2
     return out[:, 0], out[:, 1:]
 

@@ -14,7 +14,6 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from envs.pricing import PricingEnv, PricingVectorEnv
 from envs.registration import PRICING, register_envs
 from envs.sb3 import PricingVecEnv
-from policies.subset import scenario_of
 from pricing.errors import UsageError
 from pricing.features import FEATURES
 from pricing.guardrails import GuardrailSettings
@@ -208,4 +207,4 @@ def test_an_environment_says_under_which_passport_its_problem_was_made(problem: 
     toy = gymnasium.make(PRICING)
     assert toy.metadata["standing"]["verdict"] == "not_validated"
     assert "standing" not in PricingEnv.metadata, "one problem's standing is no other's"
-    assert scenario_of(scenario, np.array([1, 3])).standing == standing
+    assert scenario.take(np.array([1, 3])).standing == standing

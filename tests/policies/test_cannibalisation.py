@@ -11,7 +11,7 @@ import pytest
 from policies.serve.resolve import Resolve
 from policies.serve.static import Static
 from policies.serve.thompson import Thompson
-from policies.subset import scenario_of, worlds_of
+from policies.subset import worlds_of
 from pricing.arrays import Floats, Ints
 from pricing.decision import decide
 from pricing.demand import DemandParameters, spilled
@@ -126,7 +126,7 @@ def test_some_products_are_decided_as_in_the_whole_shop(some: list[int], reduced
     depth = np.zeros(9)
     depth[reduced] = np.log(0.7)
     whole = replace(whole, conditions=tuple(replace(c, depth=depth) for c in whole.conditions))
-    part = scenario_of(whole, np.array(some))
+    part = whole.take(np.array(some))
     for ours, theirs in zip(_facts(part), _facts(whole), strict=True):
         np.testing.assert_allclose(ours, theirs[some], rtol=1e-12)
     assert np.abs(whole.beliefs.spill[some]).min() > 0.0

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.serve.network import NetworkPolicy, cell_mass
-from policies.subset import scenario_of
 from pricing.arrays import Floats
 from pricing.directed import Directed, latent_target
 from pricing.errors import ArtifactError
@@ -72,7 +71,7 @@ def test_the_order_and_the_number_of_products_do_not_matter() -> None:
     turned = np.array([4, 0, 8, 2])
     for policy in (a_network(), a_network(stochastic=True)):
         chosen = policy.choose(*opening(scenario, 2)).over(12)
-        again = policy.choose(*opening(scenario_of(scenario, turned), 2)).over(12)
+        again = policy.choose(*opening(scenario.take(turned), 2)).over(12)
         np.testing.assert_array_equal(again, chosen[:, turned])
 
 

@@ -14,7 +14,7 @@ from policies.checker import check_policy
 from policies.rollout import Plan, roll_out
 from policies.serve.incumbent import Incumbent
 from policies.serve.network import NetworkPolicy
-from policies.subset import scenario_of, worlds_of
+from policies.subset import worlds_of
 from policies.train.export import export
 from policies.train.ppo import PPOSettings, _words, train_ppo
 from policies.train.rows import ProductRows, kept_profit, reward_scale, standards
@@ -122,9 +122,9 @@ def test_it_learns_and_decides_for_products_that_it_never_saw() -> None:
     worlds = sample_worlds(model, scenario.catalogue, 32)
     known, new = np.arange(12), np.arange(12, 24)
     how = PPOSettings(copies=16, rollouts=25, hidden=(32,), batch_size=768, learning_rate=3e-3)
-    policy = train_ppo(scenario_of(scenario, known), worlds_of(worlds, known), seed=0, settings=how)
+    policy = train_ppo(scenario.take(known), worlds_of(worlds, known), seed=0, settings=how)
     held_out = worlds_of(sample_worlds(model, scenario.catalogue, 6, first=1000), new)
-    rest = scenario_of(scenario, new)
+    rest = scenario.take(new)
     check_policy(policy, *opening(rest, 2))
     plan = Plan(rest, held_out, seeds=1, seed=0, fingerprint="toy")
     keep, learned = roll_out(plan, (Incumbent(), policy), InProcess())

@@ -13,14 +13,14 @@ from pricing.model import DemandModel
 from simulators.demand.fit import fit
 from simulators.demand.shocks import first_shocks, outlook
 from simulators.market import Market, Noise, sample_worlds
-from simulators.shared_shocks import joined, lasts
+from simulators.shared_shocks import Lasting, lasting_of
 from simulators.worlds import toy_shop
 from tests.simulators.demand_truth import make
 
 
 def test_two_periods_by_hand() -> None:
     fresh, slow = np.array([[1.0], [2.0], [0.5]]), np.array([[3.0], [-1.0], [0.0]])
-    found = joined(fresh, slow, np.array([0.36]), np.array([0.6]))
+    found = Lasting(np.array([0.36]), np.array([0.6])).joined(fresh, slow)
     path = np.array([3.0, 0.6 * 3.0 - 0.8, 0.6 * 1.0])
     np.testing.assert_allclose(found[:, 0], 0.8 * fresh[:, 0] + 0.6 * path)
 
@@ -28,14 +28,14 @@ def test_two_periods_by_hand() -> None:
 def test_without_a_lasting_part_each_period_has_its_own() -> None:
     rng = np.random.default_rng(1)
     fresh, slow = rng.standard_normal((2, 4, 7, 3))
-    np.testing.assert_array_equal(joined(fresh, slow, np.zeros(3), np.full(3, 0.9)), fresh)
+    np.testing.assert_array_equal(Lasting(np.zeros(3), np.full(3, 0.9)).joined(fresh, slow), fresh)
 
 
 def test_variance_and_correlation_over_time() -> None:
     rng = np.random.default_rng(2)
     fresh, slow = rng.standard_normal((2, 40_000, 6, 2))
     lasting, survival = np.array([0.5, 0.9]), np.array([0.8, 0.6])
-    found = joined(fresh, slow, lasting, survival)
+    found = Lasting(lasting, survival).joined(fresh, slow)
     error = 5.0 / np.sqrt(len(fresh))
     np.testing.assert_allclose(found.var(axis=0), 1.0, atol=np.sqrt(2.0) * error)
     for lag in (1, 3):
@@ -74,8 +74,8 @@ def test_in_the_market_what_is_shared_lasts(toy: tuple[Catalogue, DemandModel]) 
 
 def test_no_share_is_the_same_as_not_knowing_of_any(toy: tuple[Catalogue, DemandModel]) -> None:
     catalogue, model = toy
-    assert not lasts(model)
-    assert not lasts(_lasting(model, 0.0))
+    assert lasting_of(model) is None
+    assert lasting_of(_lasting(model, 0.0)) is None
     some, none = (_noise(catalogue, each, 3) for each in (_lasting(model, 0.0), model))
     np.testing.assert_array_equal(some.factor, none.factor)
 
