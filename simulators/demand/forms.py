@@ -103,12 +103,7 @@ def compare(mode: Floats, covariance: Floats, category: Ints, population: Popula
     found = [_under(sums, population, free) for _, free in FORMS]
     forms = ResponseForms(
         weight,
-        np.stack(
-            [
-                np.where(free, mean[BEND_COLUMNS], 0.0)
-                for (_, free), (mean, *_) in zip(FORMS, found, strict=True)
-            ]
-        ),
+        np.stack([mean[BEND_COLUMNS] for mean, *_ in found]),
         np.stack([spread[np.ix_(BEND_COLUMNS, BEND_COLUMNS)] for _, spread, *_ in found])
         + _NO_MATTER * np.eye(len(BENDS)),
     )
@@ -184,8 +179,11 @@ def _vague(population: Population, free: tuple[bool, ...]) -> Floats:
 def _under(
     sums: tuple[Floats, Floats], population: Population, free: tuple[bool, ...]
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return :func:`means` under one form."""
-    return means(*sums, population.between, _vague(population, free))
+    """Return :func:`means` under one form; what it holds at 0 is 0 in all of them."""
+    mean, spread, group_mean, group_spread = means(*sums, population.between, _vague(population, free))
+    mean[BEND_COLUMNS] = np.where(free, mean[BEND_COLUMNS], 0.0)
+    group_mean[:, BEND_COLUMNS] = np.where(free, group_mean[:, BEND_COLUMNS], 0.0)
+    return mean, spread, group_mean, group_spread
 
 
 def _held_out(told: _Told, population: Population) -> Floats:
@@ -195,7 +193,7 @@ def _held_out(told: _Told, population: Population) -> Floats:
         rest, here = (told.take(np.flatnonzero(which)) for which in (fold != k, fold == k))
         sums = rest.sums()
         for f, (_, free) in enumerate(FORMS):
-            _, _, mean, spread = _under(sums, population, free)
+            _, _, mean, spread = means(*sums, population.between, _vague(population, free))
             out[fold == k, f] = _likelihood(here, mean[here.category], spread[here.category])
     return out
 
