@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.prices.service import Ask, Desk, plain
-from api.store import Store
+from api.storage.store import Store
 from envs.runs import Observation, Runs
 from policies.rollout import Plan, blocks_of, run_block
 from policies.serve.incumbent import Incumbent

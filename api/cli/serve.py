@@ -80,8 +80,8 @@ def desk_of(
     from api.policies import open_policy, trained_under
     from api.prices.service import Desk
     from api.runs import open_shelf
-    from api.sqlite import url_of
-    from api.store import Store
+    from api.storage.sqlite import url_of
+    from api.storage.store import Store
 
     with session.progress("serve") as told:
         told("verifying the run", 0.1)

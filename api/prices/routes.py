@@ -18,7 +18,7 @@ from api.prices.schemas import (
 from api.prices.service import Desk
 from api.problems import PROBLEMS
 from api.readiness import Readiness
-from api.store import Filter
+from api.storage.store import Filter
 from api.texts import Texts, negotiate, texts
 
 __all__ = ["policies", "router"]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.prices.service import Answer, Ask, Page, Served
 from api.standing_texts import check_name, check_names, standing_short
-from api.store import Run, Stored
+from api.storage.store import Run, Stored
 from api.texts import Texts
 from pricing.guardrails import Rule
 from pricing.money import Currency

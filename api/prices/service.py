@@ -21,7 +21,7 @@ from enum import Enum
 from itertools import chain
 from typing import Any, cast
 
-from api.store import Entry, Filter, Request, Run, Store, Stored
+from api.storage.store import Entry, Filter, Request, Run, Store, Stored
 from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
 from policies.serve.shelf import Shelf
 from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.prices.service import Desk
 from api.runs import open_shelf
-from api.store import Store
+from api.storage.store import Store
 from policies.serve.incumbent import Incumbent
 from policies.serve.resolve import Resolve
 from policies.serve.shelf import Corridor, Shelf

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.store import Store
+from api.storage.store import Store
 from tests.api.server import URL, Server, command, served
 
 GROUPS = [f"p{i:02d}" for i in range(12)]

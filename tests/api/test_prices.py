@@ -240,7 +240,7 @@ def test_a_key_is_replayed_whatever_is_served_by_then(tmp_path: Path, portal: Bl
 
 def test_a_key_whose_answer_was_removed_is_not_answered_anew(client: Client, desk: Desk) -> None:
     client.post({"price_groups": ["toy00001"]}, **{"Idempotency-Key": "k1"})
-    with desk.store._engine.connect() as connection:
+    with desk.store.database.reading() as connection:
         connection.exec_driver_sql("DELETE FROM decisions")
         connection.exec_driver_sql("COMMIT")
     _problem(client.post({"price_groups": ["toy00001"]}, **{"Idempotency-Key": "k1"}), 503, "artifact")
@@ -441,7 +441,7 @@ def test_live_is_not_ready(portal: BlockingPortal, desk: Desk, tmp_path: Path) -
 
 def test_not_ready_while_the_store_cannot_be_written(client: Client, desk: Desk) -> None:
     assert client.get("/health/ready").json()["run"] == desk.shelf.digest
-    with desk.store._engine.connect() as connection:
+    with desk.store.database.reading() as connection:
         connection.exec_driver_sql("DROP TABLE chain")
         connection.commit()
     _problem(client.get("/health/ready"), 503, "busy")

@@ -11,7 +11,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from api.prices.service import Desk
-from api.store import Entry, Run, Stored, Writing
+from api.storage.store import Entry, Run, Stored, Writing
 from pricing.standing import Standing, Verdict
 from tests.api.runs import open_desk, toy_shelf, write_run
 from tests.api.test_prices import URL, Client, _serving

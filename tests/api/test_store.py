@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api.sqlite import url_of
-from api.store import Entry, Filter, Request, Run, Store
+from api.storage.sqlite import url_of
+from api.storage.store import Entry, Filter, Request, Run, Store
 from pricing.errors import ArtifactError, BusyError, UsageError
 from tests.api.runs import NOON
 
@@ -131,7 +131,7 @@ def test_two_stores_on_one_file_write_one_chain(tmp_path: Path) -> None:
 
 def test_commits_are_durable(tmp_path: Path) -> None:
     store = _store(tmp_path)
-    with store._engine.connect() as connection:
+    with store.database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
@@ -140,7 +140,7 @@ def test_a_locked_full_or_foreign_file_is_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = _store(tmp_path)
-    with store._engine.connect() as connection:
+    with store.database.reading() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 10")
     holder = sqlite3.connect(tmp_path / "d.sqlite3", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -148,7 +148,7 @@ def test_a_locked_full_or_foreign_file_is_an_error_that_says_so(
         store.ping()
     holder.execute("ROLLBACK")
     holder.close()
-    with store._engine.connect() as connection:
+    with store.database.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(BusyError, match="full"), store.writing() as transaction:
@@ -198,7 +198,7 @@ def test_a_store_that_was_replaced_while_open_records_nothing_more(tmp_path: Pat
 
 
 def test_a_disk_without_room_is_told_before_it_fails(tmp_path: Path) -> None:
-    file = _store(tmp_path)._file
+    file = _store(tmp_path).database._file
     assert file is not None
     left = shutil.disk_usage(tmp_path).free
     file.require_room(left // 2)
