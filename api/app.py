@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Collection
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -16,6 +17,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.approvals.routes import rounds
+from api.approvals.routes import router as approvals
+from api.approvals.service import Approvals, Draft
 from api.bodies import BodyLimit
 from api.health.routes import router as health
 from api.prices.routes import policies
@@ -23,9 +27,11 @@ from api.prices.routes import router as prices
 from api.prices.service import Desk
 from api.problems import MEDIA_TYPE, answer_error
 from api.readiness import Readiness
+from api.storage.store import Store
+from policies.serve.journey import PriceAsked
 from pricing.errors import TarifaError
 
-__all__ = ["LOGGED", "AccessLog", "create_app"]
+__all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app"]
 
 LOGGED = ("request_id", "method", "route", "status", "milliseconds")
 """Everything that the access log may hold. Paths, queries, headers and bodies are never logged."""
@@ -85,14 +91,44 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.readiness = readiness
-    app.include_router(prices)
-    app.include_router(policies)
+    app.state.approvals = approvals_of
+    for router in (prices, policies, rounds, approvals):
+        app.include_router(router)
     app.include_router(health)
     for kind in (TarifaError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
     app.add_middleware(BodyLimit)
     app.add_middleware(AccessLog)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Deciding:
+    """What approvals need of a desk."""
+
+    desk: Desk
+
+    @property
+    def store(self) -> Store:
+        return self.desk.store
+
+    def draft(self, policy: str | None) -> Draft:
+        """Return the joint decision of a policy."""
+        served, entries = self.desk.entries(policy)
+        return Draft(served.name, served.run, entries, self.desk.shelf.catalogue.series.category)
+
+    def number(self, policy: str) -> str | None:
+        """Return the number of the run that it decided now."""
+        return self.desk.number(policy)
+
+    def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
+        """Judge a person's own price."""
+        return self.desk.asked(decision_id, policy, price)
+
+
+def approvals_of(desk: Desk) -> Approvals:
+    """Return the approvals of what a desk decides."""
+    return Approvals(_Deciding(desk), desk.shelf.corridor.approvals)
 
 
 class AccessLog:

@@ -16,7 +16,15 @@ from starlette.responses import Response
 from api.texts import negotiate, texts
 from pricing.errors import TarifaError
 
-__all__ = ["MEDIA_TYPE", "PROBLEMS", "FieldProblem", "Problem", "answer_error", "problem_response"]
+__all__ = [
+    "CONDITIONAL",
+    "MEDIA_TYPE",
+    "PROBLEMS",
+    "FieldProblem",
+    "Problem",
+    "answer_error",
+    "problem_response",
+]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -66,6 +74,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
     for status, text in (
         (400, "The body is no JSON that can be read."),
+        (401, "Nobody knows who asks: the access key is missing or unknown."),
+        (403, "Who asks may not do this."),
         (404, "There is no such thing."),
         (408, "The body takes longer than any honest request."),
         (413, "The body is longer than any honest request."),
@@ -75,6 +85,15 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     )
 }
 """Responses that every route may give, for OpenAPI."""
+
+CONDITIONAL: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
+    for status, text in (
+        (412, "What it is about has changed since it was looked at."),
+        (428, "It is not said which version of it was looked at."),
+    )
+}
+"""Further responses of routes that change what somebody has looked at."""
 
 
 def problem_response(request: Request, problem: Problem) -> Response:

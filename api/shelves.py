@@ -54,7 +54,8 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
     catalogue = build_catalogue(source, training.take(index), run.model.take(index), as_of=as_of)
     plans = build_plans(source, catalogue.series, as_of=as_of)
     section = source.shop.guardrails
-    corridor = Corridor(source.shop.corridor, section.ladder_size, section.ladder_reach, horizon)
+    rules, reviewed = source.shop.corridor, source.shop.reviewed
+    corridor = Corridor(rules, section.ladder_size, section.ladder_reach, horizon, reviewed)
     return Shelf(run.model, catalogue, corridor, plans, "")
 
 

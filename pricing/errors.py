@@ -4,6 +4,7 @@
 
     TarifaError                what went wrong, why, what to do; a stable code; an exit code
     +-- UsageError             the call is wrong (exit 2)
+    |   +-- ConditionMissing   it was not said which version was looked at
     +-- DataError              the user's tables or settings break the contract (exit 3)
     |   +-- SettingsError      shop.toml
     |   +-- TooManyBadRows     quarantine above the configured share
@@ -14,6 +15,9 @@
     |   +-- UnknownProduct     not in the catalogue of the run
     |   +-- OutsideSupport     a price nobody has ever seen
     |   +-- NotIdentified      the data cannot tell
+    |   +-- StaleError         it has changed since it was looked at
+    +-- AccessError            nobody knows who asks
+    |   +-- ForbiddenError     who asks may not do this
     +-- BusyError              another process holds the folder, or the disk is full (exit 6)
 
 Only the edge (:mod:`api`) turns these into exit codes and HTTP problems, and says them in the reader's
@@ -27,16 +31,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AccessError",
     "ArtifactError",
     "BusyError",
+    "ConditionMissing",
     "DataError",
     "FailedChecks",
     "FingerprintError",
+    "ForbiddenError",
     "MissingCost",
     "NotIdentified",
     "OutsideSupport",
     "RefusedError",
     "SettingsError",
+    "StaleError",
     "TarifaError",
     "TooManyBadRows",
     "UnknownProduct",
@@ -145,6 +153,35 @@ class NotIdentified(RefusedError):  # noqa: N818 - reads as a sentence where it 
     """The data cannot tell the effect of price for this series."""
 
     code = "not_identified"
+
+
+class StaleError(RefusedError):
+    """What it was about has changed since it was looked at."""
+
+    code = "stale"
+    status = 412
+
+
+class ConditionMissing(UsageError):  # noqa: N818 - reads as a sentence where it is raised
+    """It was not said which version of it was looked at (RFC 6585, section 3)."""
+
+    code = "condition_missing"
+    status = 428
+
+
+class AccessError(TarifaError):
+    """Nobody knows who asks."""
+
+    code = "access"
+    exit_code = 5
+    status = 401
+
+
+class ForbiddenError(AccessError):
+    """Who asks may not do this."""
+
+    code = "forbidden"
+    status = 403
 
 
 class BusyError(TarifaError):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
+from api.access import Deciding, Reading
 from api.bodies import JsonRoute
 from api.prices.schemas import (
     Detail,
@@ -17,9 +18,9 @@ from api.prices.schemas import (
 )
 from api.prices.service import Desk
 from api.problems import PROBLEMS
+from api.readers import Reader
 from api.readiness import Readiness
 from api.storage.store import Filter
-from api.texts import Texts, negotiate, texts
 
 __all__ = ["policies", "router"]
 
@@ -35,7 +36,6 @@ Key = Annotated[
         description="Any text of your own; the same key with the same request gives the same answer.",
     ),
 ]
-Language = Annotated[str | None, Header(alias="Accept-Language", description="`en` or `es`.")]
 
 
 def desk(request: Request) -> Desk:
@@ -44,20 +44,17 @@ def desk(request: Request) -> Desk:
     return readiness.require()
 
 
-def reader(response: Response, accept_language: Language = None) -> Texts:
-    """Return the texts of the reader's language, and say which it is."""
-    chosen = texts(negotiate(accept_language))
-    response.headers["Content-Language"] = chosen.language
-    return chosen
-
-
 Serving = Annotated[Desk, Depends(desk)]
-Reader = Annotated[Texts, Depends(reader)]
 
 
 @router.post("", summary="Recommend prices")
 def recommend_prices(
-    asked: RecommendationRequest, serving: Serving, told: Reader, response: Response, key: Key = None
+    asked: RecommendationRequest,
+    serving: Serving,
+    told: Reader,
+    response: Response,
+    _actor: Deciding,
+    key: Key = None,
 ) -> RecommendationResponse:
     """Recommend next period's prices for some price groups, or for all.
 
@@ -74,6 +71,7 @@ def recommend_prices(
 def list_recommendations(
     serving: Serving,
     told: Reader,
+    _actor: Reading,
     price_group: Annotated[str | None, Query(max_length=200)] = None,
     zone: Annotated[str | None, Query(max_length=200)] = None,
     run: Annotated[str | None, Query(pattern="^[0-9a-f]{8}$", description="Number of a run.")] = None,
@@ -86,7 +84,10 @@ def list_recommendations(
 
 @router.get("/{decision_id}", summary="Read one recommendation")
 def read_recommendation(
-    decision_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], serving: Serving, told: Reader
+    decision_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")],
+    serving: Serving,
+    told: Reader,
+    _actor: Reading,
 ) -> Detail:
     """Read one recommendation with its reasons, menu, refused prices and demand curve."""
     stored, run = serving.find(decision_id)
@@ -94,6 +95,6 @@ def read_recommendation(
 
 
 @policies.get("", summary="List the policies that are served")
-def list_policies(serving: Serving) -> Policies:
+def list_policies(serving: Serving, _actor: Reading) -> Policies:
     """List what can be named as `policy`, which of them decides by default, and what each has decided."""
     return Policies(items=[PolicyInfo.of(served) for served in serving.served()])

@@ -22,7 +22,7 @@ from itertools import chain
 from typing import Any, cast
 
 from api.storage.store import Entry, Filter, Request, Run, Store, Stored
-from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
+from policies.serve.journey import PriceAsked, Recommendation, Recommended, recommend, recommend_each
 from policies.serve.shelf import Shelf
 from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError
 from pricing.policy import Policy
@@ -214,6 +214,23 @@ class Desk:
                     transaction.remember(Request(key, ask.fingerprint, told))
                 return Answer(served.run, page, replayed=False)
         return self._replay(before, ask)
+
+    def number(self, policy: str) -> str | None:
+        """Return the number of the run that this policy decided here; None where it is not served."""
+        return self._of(policy).run.number if policy in self.policies else None
+
+    def entries(self, policy: str | None = None) -> tuple[Served, list[Entry]]:
+        """Return a policy's whole joint decision as it would be recorded, whether it is yet or not."""
+        served = self._of(policy)
+        return served, _entries(served.made, range(len(served.made)))
+
+    def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
+        """Judge a person's own price; None where the decision is none of this policy's here."""
+        if policy not in self.policies:
+            return None
+        made = self.joint(policy)
+        place = made.place.get(decision_id)
+        return None if place is None else made.asked(place, price)
 
     def find(self, decision_id: str) -> tuple[Stored, Run | None]:
         """Return a recorded decision and its run; raises :class:`UnknownProduct` where there is none."""

@@ -5,13 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from sqlalchemy import Connection, select, update
+
+from api.storage.tables import CHAIN
 from pricing.errors import ArtifactError
 
-__all__ = ["GENESIS", "broken", "canonical", "link"]
+__all__ = ["Chain", "broken", "canonical", "link"]
 
-GENESIS = "0" * 64
-"""What the first row follows."""
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The last link of a chain (:data:`api.storage.tables.CHAIN`), as seen over a connection."""
+
+    connection: Connection
+    number: int
+
+    def end(self) -> tuple[int, str]:
+        """Return place and hash of the last row."""
+        columns = select(CHAIN.c.seq, CHAIN.c.hash).where(CHAIN.c.id == self.number)
+        seq, digest = self.connection.execute(columns).one()
+        return int(seq), str(digest)
+
+    def held(self) -> tuple[int, str]:
+        """Return the same, holding the chain until the transaction ends."""
+        self.connection.execute(update(CHAIN).where(CHAIN.c.id == self.number).values(id=self.number))
+        return self.end()
+
+    def extend(self, seq: int, digest: str) -> None:
+        """Say which row is the last one now."""
+        last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
+        self.connection.execute(last)
 
 
 def canonical(content: Mapping[str, object]) -> str:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import URL, Connection, Select, insert, literal, select, update
+from sqlalchemy import URL, Connection, Select, insert, literal, select
 
-from api.storage.chain import GENESIS, broken, canonical, link
+from api.storage.chain import Chain, broken, canonical, link
 from api.storage.database import Database, Transaction
-from api.storage.tables import CHAIN, DECISIONS, REQUESTS, RUNS
+from api.storage.tables import DECISION_CHAIN, DECISIONS, GENESIS, REQUESTS, RUNS
 from pricing.errors import ArtifactError
 
 __all__ = ["Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
@@ -180,8 +180,8 @@ class Store:
                 if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
                     raise broken(f"Row {row['seq']} of the decision chain ({row['decision_id']})")
                 previous = expected
-            head = connection.execute(select(CHAIN.c.seq, CHAIN.c.hash)).one()
-        if tuple(head) != (seq, previous):
+            head = Chain(connection, DECISION_CHAIN).end()
+        if head != (seq, previous):
             raise broken(f"The end of the decision chain (row {head[0]}, found {seq})")
         return seq
 
@@ -190,14 +190,13 @@ class Writing:
     """One open write transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
         self._connection = transaction.connection
         self._at = transaction.at
 
     def head(self) -> tuple[int, str]:
         """Return place and hash of the last row, holding the chain until the transaction ends."""
-        self._connection.execute(update(CHAIN).values(id=1))
-        seq, digest = self._connection.execute(select(CHAIN.c.seq, CHAIN.c.hash)).one()
-        return int(seq), str(digest)
+        return Chain(self._connection, DECISION_CHAIN).held()
 
     def request(self, key: str) -> Request | None:
         """As :meth:`Store.request`."""
@@ -248,7 +247,7 @@ class Writing:
             )
         if rows:
             self._connection.execute(insert(DECISIONS), rows)
-            self._connection.execute(update(CHAIN).values(seq=seq, hash=previous))
+            Chain(self._connection, DECISION_CHAIN).extend(seq, previous)
         return tuple(new)
 
     def read(self, decision_ids: Sequence[str]) -> tuple[Stored, ...]:

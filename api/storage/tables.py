@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -18,16 +20,25 @@ from sqlalchemy import (
     update,
 )
 
-from api.storage.chain import GENESIS
 from pricing.errors import ArtifactError
 
-__all__ = ["CHAIN", "DECISIONS", "REQUESTS", "RUNS", "SCHEMA", "SUBJECTS", "create"]
+__all__ = [
+    "ACCESS_KEYS", "CHAIN", "DECISIONS", "DECISION_CHAIN", "GENESIS", "PROPOSALS", "REQUESTS", "REVIEWS",
+    "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA", "SUBJECTS", "create",
+]  # fmt: skip
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the tables; a newer program reads every older one.
 
-Version 1 called the digest of a joint decision its passport, in the table of runs and in what rows hold.
+Version 1 called the digest of a joint decision its passport, in the table of runs and in what rows hold;
+version 2 had no reviews.
 """
+
+GENESIS = "0" * 64
+"""What the first row of a chain follows."""
+
+DECISION_CHAIN, REVIEW_CHAIN = 1, 2
+"""Rows of :data:`CHAIN`: whose last link it is."""
 
 _TABLES = MetaData()
 _VERSION = Table("schema_version", _TABLES, Column("version", Integer, primary_key=True))
@@ -76,6 +87,63 @@ SUBJECTS = Table(
     Column("content", Text, nullable=False),
     Column("recorded_at", String(40), nullable=False),
 )
+ROUNDS = Table(
+    "rounds",
+    _TABLES,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("run", String(8), ForeignKey("runs.number"), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("offered_by", Text, nullable=False),
+    Column("offered_at", String(40), nullable=False),
+)
+PROPOSALS = Table(
+    "proposals",
+    _TABLES,
+    Column("round", Integer, ForeignKey("rounds.number"), primary_key=True),
+    Column("decision_id", String(32), ForeignKey("decisions.decision_id"), primary_key=True),
+    Column("price_group", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("current_price", Integer, nullable=False),
+    Column("recommended_price", Integer),
+    Column("change", Float, nullable=False),
+    Column("profit_change", Integer, nullable=False),
+    Column("profit_change_lower", Integer, nullable=False),
+    Column("profit_change_upper", Integer, nullable=False),
+    Column("probability_of_loss", Float, nullable=False),
+    Column("identified_by", String(32), nullable=False),
+    Column("binding_guardrail", String(32)),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("price", Integer),
+    Column("starts_at", String(40)),
+    Column("approved_by", Text, nullable=False),
+    Column("overridden", Boolean, nullable=False),
+    Column("review", Integer, nullable=False),
+    Index("proposals_by_state", "round", "state"),
+)
+"""What a round put up for review, and where each proposal stands: a summary of `decisions` and `reviews`."""
+REVIEWS = Table(
+    "reviews",
+    _TABLES,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, ForeignKey("rounds.number"), nullable=False),
+    Column("decision_id", String(32), ForeignKey("decisions.decision_id"), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("recorded_at", String(40), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("reviews_by_decision", "decision_id", "seq"),
+)
+ACCESS_KEYS = Table(
+    "access_keys",
+    _TABLES,
+    Column("name", String(100), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("made_at", String(40), nullable=False),
+    Column("revoked_at", String(40)),
+)
 
 
 def create(connection: Connection) -> None:
@@ -84,12 +152,16 @@ def create(connection: Connection) -> None:
     version = connection.execute(select(_VERSION.c.version)).scalar_one_or_none()
     if version is None:
         connection.execute(insert(_VERSION).values(version=SCHEMA))
-        connection.execute(insert(CHAIN).values(id=1, seq=0, hash=GENESIS))
     elif version > SCHEMA:
         raise ArtifactError(
             f"The decision store has schema {version}; this Tarifa reads up to {SCHEMA}.",
             todo="Update Tarifa.",
         )
     elif version < SCHEMA:
-        connection.execute(text("ALTER TABLE runs RENAME COLUMN passport TO provenance_digest"))
+        if version < 2:
+            connection.execute(text("ALTER TABLE runs RENAME COLUMN passport TO provenance_digest"))
         connection.execute(update(_VERSION).values(version=SCHEMA))
+    begun = set(connection.execute(select(CHAIN.c.id)).scalars())
+    for chain in (DECISION_CHAIN, REVIEW_CHAIN):
+        if chain not in begun:
+            connection.execute(insert(CHAIN).values(id=chain, seq=0, hash=GENESIS))

@@ -22,7 +22,7 @@ from pricing.arrays import Floats, Ints
 from pricing.decision import Decision, Decisions, decide
 from pricing.demand import DemandParameters, spilled
 from pricing.evidence import Identification
-from pricing.guardrails import Rule, Status
+from pricing.guardrails import Guardrails, Rule, Status
 from pricing.menu import Menu
 from pricing.policy import Policy
 from pricing.recommendation import (
@@ -38,7 +38,9 @@ from pricing.recommendation import (
 from pricing.standing import Standing
 from pricing.transition import State
 
-__all__ = ["DRAWS", "Recommendation", "Recommended", "recommend", "recommend_each", "release_name"]
+__all__ = [
+    "DRAWS", "PriceAsked", "Recommendation", "Recommended", "recommend", "recommend_each", "release_name",
+]  # fmt: skip
 
 DRAWS = 200
 """Posterior draws that judge a decision."""
@@ -109,6 +111,33 @@ class Recommendation:
     provenance_digest: str
     standing: Standing
     trained_under: Standing | None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceAsked:
+    """What a person's own price would bring, and which rules it breaks. Money is in minor units.
+
+    Attributes
+    ----------
+    price
+        Regular shelf price.
+    broken
+        Rules that it breaks, in falling precedence. How much of the catalogue may move is a question about
+        the whole run, and not asked here.
+    expected_units, expected_profit
+        Of the period.
+    profit_change, profit_change_lower, profit_change_upper, probability_of_loss
+        Against keeping the price in force, 90 % interval.
+    """
+
+    price: int
+    broken: tuple[Rule, ...]
+    expected_units: float
+    expected_profit: int
+    profit_change: int
+    profit_change_lower: int
+    profit_change_upper: int
+    probability_of_loss: float
 
 
 @dataclass(frozen=True)
@@ -257,6 +286,30 @@ class Recommended:
         return curve(_part(self.decisions, part), _draws(self.shelf, part, self.draws), 0)
 
 
+    def asked(self, series: int, price: int) -> PriceAsked:
+        """Judge a person's own price of one series, as the recommendation is judged."""
+        part = np.array([series], dtype=np.int64)
+        one = _at_price(_part(self.decisions, part), self.shelf, price)
+        judged = assess(one, _draws(self.shelf, part, self.draws))
+        bits = int(one.admission.rejections[0, 0, one.index[0, 0]])
+        if price != int(self.shelf.catalogue.price[series]) and self._has_variants(series):
+            bits |= int(Rule.VARIANT_EQUALITY.bit)
+        return PriceAsked(
+            price=price,
+            broken=tuple(rule for rule in Rule if bits & int(rule.bit)),
+            expected_units=float(judged.expected_units[0]),
+            expected_profit=_minor(judged.expected_profit[0]),
+            profit_change=_minor(judged.profit_change[0]),
+            profit_change_lower=_minor(judged.profit_change_lower[0]),
+            profit_change_upper=_minor(judged.profit_change_upper[0]),
+            probability_of_loss=float(judged.probability_of_loss[0]),
+        )
+
+    def _has_variants(self, series: int) -> bool:
+        groups = self.shelf.catalogue.variant_of
+        return int((groups == groups[series]).sum()) > 1
+
+
 def release_name(policy: str, version: str) -> str:
     """Return what a policy decides as: its name and the first twelve digits of its version."""
     return f"{policy}@{version[:12]}"
@@ -400,6 +453,24 @@ def _part(decisions: Decisions, index: Ints) -> Decisions:
     picked: dict[str, Any] = {name: getattr(decisions, name)[:, index] for name in by_run.split()}
     return replace(
         decisions, situation=situation, admission=replace(decisions.admission, **allowed), **picked
+    )
+
+
+def _at_price(one: Decisions, shelf: Shelf, price: int) -> Decisions:
+    """Return the decision of one series as it were if somebody had chosen this price himself."""
+    s = one.situation
+    now = int(s.state.price[0, 0])
+    rungs = np.array([sorted({now, price})], dtype=np.int64)
+    menu = Menu.of(rungs, np.ones(rungs.shape, dtype=np.bool_))
+    rules = Guardrails(s.catalogue, menu, shelf.corridor.settings)
+    place = menu.index_of(np.array([[price]], dtype=np.int64))
+    return replace(
+        one,
+        situation=replace(s, menu=menu),
+        admission=rules.admit(s.state, s.conditions),
+        index=place,
+        price=np.array([[price]], dtype=np.int64),
+        wanted=place,
     )
 
 

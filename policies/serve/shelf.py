@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from pricing.approval import ApprovalSettings
 from pricing.arrays import Ints
 from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError, SettingsError
@@ -47,12 +48,15 @@ class Corridor:
         See :func:`pricing.menu.candidates`.
     horizon
         Periods that planning policies look ahead, this one included.
+    approvals
+        What needs a person before it is published.
     """
 
     settings: GuardrailSettings
     ladder_size: int
     ladder_reach: float
     horizon: int
+    approvals: ApprovalSettings = field(default_factory=ApprovalSettings)
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON; the same corridor gives the same bytes."""
@@ -68,7 +72,8 @@ class Corridor:
             settings = GuardrailSettings(
                 **found, endings=Endings(tuple(map(int, endings["last"])), int(endings["modulus"]))
             )
-            corridor = Corridor(settings, **body)
+            approvals = ApprovalSettings(**body.pop("approvals", {}))
+            corridor = Corridor(settings, **body, approvals=approvals)
         except (ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
             raise ArtifactError(
                 f"{CORRIDOR_FILE} is not readable.",

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pricing.approval import ApprovalSettings
 from pricing.errors import DataError, SettingsError
 from pricing.guardrails import GuardrailSettings
 from pricing.menu import Endings
@@ -149,6 +150,22 @@ class GuardrailSection:
 
 
 @dataclass(frozen=True, slots=True)
+class Approvals:
+    """What needs a person before it is published."""
+
+    automatic_change: Annotated[
+        float,
+        Says(
+            "Largest relative move that needs nobody's approval, if the model passed its checks, the "
+            "product's own prices tell the effect, and data, not limits, drive the run; 0: every move needs "
+            "a person."
+        ),
+    ] = 0.0
+    automatic_loss_risk: Annotated[float, Says("Largest probability of losing money by such a move.")] = 0.05
+    four_eyes: Annotated[bool, Says("A move that needs a person needs two.")] = False
+
+
+@dataclass(frozen=True, slots=True)
 class MonthlyTotals:
     """What the shop's own books say of one month, to reconcile with."""
 
@@ -222,6 +239,7 @@ class ShopFile:
     fees: Annotated[Fees, Says("Fees of a sale.")] = Fees()
     returns: Annotated[Returns, Says("Goods that come back.")] = Returns()
     guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
+    approvals: Annotated[Approvals, Says("What needs a person before it is published.")] = Approvals()
     attributes: Annotated[Mapping[str, tuple[str, ...]], Says("Further columns by table, read as text.")] = (
         field(default_factory=dict[str, tuple[str, ...]])
     )
@@ -260,7 +278,7 @@ class ShopFile:
         twice = sorted({month for month in months if months.count(month) > 1})
         if twice:
             raise SettingsError(f"totals: {twice[0]} is there twice.", todo="Keep one of them.")
-        _ = self.endings
+        _ = self.endings, self.reviewed
 
     @property
     def money(self) -> Currency:
@@ -298,6 +316,12 @@ class ShopFile:
             kill_switch=g.kill_switch,
             act_on_prior=g.act_on_prior,
         )
+
+    @property
+    def reviewed(self) -> ApprovalSettings:
+        """What needs a person, as the kernel says it."""
+        a = self.approvals
+        return ApprovalSettings(a.automatic_change, a.automatic_loss_risk, a.four_eyes)
 
     def _check_zones(self) -> None:
         names = [zone.id for zone in self.zones]

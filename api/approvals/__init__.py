@@ -1,0 +1,1 @@
+"""Approvals: rounds of proposals, and what people do with them."""

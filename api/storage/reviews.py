@@ -1,0 +1,340 @@
+"""Reviews on disk: what a round put up, what people did with it, and where each proposal stands.
+
+Reviews are a chain of their own, append-only. Where a proposal stands follows from them; the table of
+proposals keeps it, changed in the same transaction, so that a list of ten thousand needs no history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
+
+from api.storage.chain import Chain, broken, canonical, link
+from api.storage.database import Transaction
+from api.storage.tables import GENESIS, PROPOSALS, REVIEW_CHAIN, REVIEWS, ROUNDS
+from pricing.approval import Action, ApprovalSettings, Review, Reviewed, ReviewState
+from pricing.guardrails import Rule
+
+__all__ = [
+    "SORTS",
+    "ProposalRow",
+    "ReviewRow",
+    "Round",
+    "Wanted",
+    "append",
+    "count",
+    "current_round",
+    "every",
+    "history",
+    "open_round",
+    "page",
+    "proposal",
+    "verify",
+]
+
+_AT_ONCE = 500
+_MOVING = ("state", "price", "starts_at", "approved_by", "overridden", "review")
+"""What a review changes of a proposal."""
+
+SORTS = ("price_group", "change", "profit_change", "probability_of_loss", "current_price")
+"""What a list may be sorted by."""
+
+
+_STANDS = (
+    update(PROPOSALS)
+    .where(PROPOSALS.c.round == bindparam("of_round"), PROPOSALS.c.decision_id == bindparam("of_decision"))
+    .values({name: bindparam(f"new_{name}") for name in _MOVING})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One joint decision put up for review. The round with the highest number is the one that counts."""
+
+    number: int
+    run: str
+    settings: ApprovalSettings
+    facts: Mapping[str, Any]
+    offered_by: str
+    offered_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalRow:
+    """One proposal, and where it stands. Money is in minor units.
+
+    Attributes
+    ----------
+    round, decision_id, price_group, zone, category
+        Which decision of which round, about what.
+    current_price, recommended_price
+        In force and recommended; None where no price is allowed.
+    change
+        Recommended over current price, less 1.
+    profit_change, profit_change_lower, profit_change_upper, probability_of_loss
+        As recommended, see :class:`policies.serve.journey.Recommendation`.
+    identified_by, binding_guardrail
+        Codes.
+    digest
+        Hash of the decision's row, which covers what it was decided on, by which policy, under which rules.
+    state, price, starts_at, approved_by, overridden
+        See :class:`pricing.approval.Reviewed`.
+    review
+        Place of the latest review in its chain; 0 where there is none.
+    """
+
+    round: int
+    decision_id: str
+    price_group: str
+    zone: str
+    category: str
+    current_price: int
+    recommended_price: int | None
+    change: float
+    profit_change: int
+    profit_change_lower: int
+    profit_change_upper: int
+    probability_of_loss: float
+    identified_by: str
+    binding_guardrail: str | None
+    digest: str
+    state: str
+    price: int | None
+    starts_at: str | None
+    approved_by: str
+    overridden: bool
+    review: int
+
+    @property
+    def reviewed(self) -> Reviewed:
+        """Where it stands."""
+        return Reviewed(
+            ReviewState(self.state), self.price, self.starts_at, self.approved_by, self.overridden
+        )
+
+    @property
+    def etag(self) -> str:
+        """What changes whenever the decision or its review does: what a reviewer must have seen."""
+        return link(self.digest, str(self.review))[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """One review as it was recorded, with the price it left for publishing."""
+
+    seq: int
+    round: int
+    decision_id: str
+    review: Review
+    state: ReviewState
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which proposals; an absent condition filters nothing.
+
+    Attributes
+    ----------
+    states, zone, category, identified_by, binding_guardrail
+        Codes and names.
+    search
+        Part of a price group's name, whatever its case.
+    decision_ids
+        Exactly these.
+    """
+
+    states: tuple[str, ...] = ()
+    zone: str | None = None
+    category: str | None = None
+    identified_by: str | None = None
+    binding_guardrail: str | None = None
+    search: str | None = None
+    decision_ids: tuple[str, ...] | None = None
+
+
+def current_round(connection: Connection) -> Round | None:
+    """Return the round that counts, None before the first."""
+    newest = select(ROUNDS).order_by(ROUNDS.c.number.desc()).limit(1)
+    row = connection.execute(newest).mappings().first()
+    if row is None:
+        return None
+    content = json.loads(row["content"])
+    settings = ApprovalSettings(**content.pop("settings"))
+    return Round(row["number"], row["run"], settings, content, row["offered_by"], row["offered_at"])
+
+
+def open_round(
+    transaction: Transaction,
+    run: str,
+    rows: Sequence[ProposalRow],
+    *,
+    settings: ApprovalSettings,
+    facts: Mapping[str, Any],
+    by: str,
+) -> int:
+    """Record a new round with its proposals; return its number, which the rows carry from now on."""
+    last = current_round(transaction.connection)
+    number = 1 if last is None else last.number + 1
+    content = canonical({**facts, "settings": asdict(settings)})
+    transaction.connection.execute(
+        insert(ROUNDS).values(
+            number=number, run=run, content=content, offered_by=by, offered_at=transaction.at
+        )
+    )
+    values = [{**asdict(row), "round": number} for row in rows]
+    if values:
+        transaction.connection.execute(insert(PROPOSALS), values)
+    return number
+
+
+def append(
+    transaction: Transaction, found: Sequence[tuple[ProposalRow, Review, Reviewed]]
+) -> tuple[ProposalRow, ...]:
+    """Record reviews, each with where its proposal stands after it; return the proposals as they are now."""
+    chain = Chain(transaction.connection, REVIEW_CHAIN)
+    seq, previous = chain.held()
+    reviews: list[dict[str, object]] = []
+    after: list[ProposalRow] = []
+    for row, review, stands in found:
+        seq, before = seq + 1, previous
+        content = canonical({**_written(review), "state": stands.state.value})
+        previous = link(before, str(row.round), row.decision_id, transaction.at, content)
+        reviews.append(
+            {
+                "seq": seq,
+                "round": row.round,
+                "decision_id": row.decision_id,
+                "content": content,
+                "recorded_at": transaction.at,
+                "previous": before,
+                "hash": previous,
+            }
+        )
+        after.append(
+            replace(
+                row,
+                state=stands.state.value,
+                price=stands.price,
+                starts_at=stands.starts_at,
+                approved_by=stands.by,
+                overridden=stands.overridden,
+                review=seq,
+            )
+        )
+    if reviews:
+        transaction.connection.execute(insert(REVIEWS), reviews)
+        moved = [
+            {"of_round": row.round, "of_decision": row.decision_id}
+            | {f"new_{name}": getattr(row, name) for name in _MOVING}
+            for row in after
+        ]
+        transaction.connection.execute(_STANDS, moved)
+        chain.extend(seq, previous)
+    return tuple(after)
+
+
+def proposal(connection: Connection, decision_id: str) -> ProposalRow | None:
+    """Return a proposal as the newest round that holds it has it."""
+    query = select(PROPOSALS).where(PROPOSALS.c.decision_id == decision_id)
+    row = connection.execute(query.order_by(PROPOSALS.c.round.desc()).limit(1)).mappings().first()
+    return None if row is None else ProposalRow(**row)
+
+
+def history(connection: Connection, decision_id: str) -> tuple[ReviewRow, ...]:
+    """Return the reviews of a decision, the oldest first."""
+    query = select(REVIEWS).where(REVIEWS.c.decision_id == decision_id).order_by(REVIEWS.c.seq)
+    return tuple(_review(row) for row in connection.execute(query).mappings())
+
+
+def count(connection: Connection, number: int) -> dict[str, int]:
+    """Return how many proposals of a round stand where."""
+    query = select(PROPOSALS.c.state, func.count()).where(PROPOSALS.c.round == number)
+    return {str(state): int(n) for state, n in connection.execute(query.group_by(PROPOSALS.c.state))}
+
+
+def page(
+    connection: Connection, number: int, wanted: Wanted, *, sort: str, falling: bool, start: int, limit: int
+) -> tuple[tuple[ProposalRow, ...], int]:
+    """Return `limit` proposals of a round from place `start` in a sorted list, and how many there are.
+
+    `sort` is one of :data:`SORTS`; those that are equal in it follow by price group and zone.
+    """
+    chosen = _filtered(select(PROPOSALS), number, wanted)
+    column = PROPOSALS.c[sort]
+    ordered = chosen.order_by(
+        column.desc() if falling else column.asc(), PROPOSALS.c.price_group, PROPOSALS.c.zone
+    )
+    rows = connection.execute(ordered.offset(start).limit(limit)).mappings()
+    whole = connection.execute(_filtered(select(func.count()), number, wanted)).scalar_one()
+    return tuple(ProposalRow(**row) for row in rows), int(whole)
+
+
+def every(connection: Connection, number: int, wanted: Wanted) -> tuple[ProposalRow, ...]:
+    """Return all proposals of a round that are wanted, by price group and zone."""
+    ordered = _filtered(select(PROPOSALS), number, wanted).order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
+    return tuple(ProposalRow(**row) for row in connection.execute(ordered).mappings())
+
+
+def verify(connection: Connection) -> int:
+    """Return the length of the chain of reviews.
+
+    Raises
+    ------
+    ArtifactError
+        Naming the first row that is not what was recorded.
+    """
+    previous, seq = GENESIS, 0
+    query = select(REVIEWS).order_by(REVIEWS.c.seq).execution_options(yield_per=_AT_ONCE)
+    for row in connection.execute(query).mappings():
+        seq += 1
+        expected = link(previous, str(row["round"]), row["decision_id"], row["recorded_at"], row["content"])
+        if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
+            raise broken(f"Row {row['seq']} of the chain of reviews ({row['decision_id']})")
+        previous = expected
+    if Chain(connection, REVIEW_CHAIN).end() != (seq, previous):
+        raise broken(f"The end of the chain of reviews (row {seq})")
+    return seq
+
+
+def _filtered(query: Select[Any], number: int, wanted: Wanted) -> Select[Any]:
+    table = PROPOSALS.c
+    query = query.where(table.round == number)
+    for name in ("zone", "category", "identified_by", "binding_guardrail"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(table[name] == value)
+    if wanted.states:
+        query = query.where(table.state.in_(wanted.states))
+    if wanted.search:
+        query = query.where(table.price_group.icontains(wanted.search, autoescape=True))
+    if wanted.decision_ids is not None:
+        parts = [
+            table.decision_id.in_(wanted.decision_ids[start : start + _AT_ONCE])
+            for start in range(0, len(wanted.decision_ids), _AT_ONCE)
+        ]
+        query = query.where(or_(*parts)) if parts else query.where(table.round == -1)
+    return query
+
+
+def _written(review: Review) -> dict[str, Any]:
+    found = {entry.name: getattr(review, entry.name) for entry in fields(review)}
+    return {
+        **found,
+        "action": review.action.value,
+        "accepted_rules": [rule.label for rule in review.accepted_rules],
+    }
+
+
+def _review(row: Mapping[Any, Any]) -> ReviewRow:
+    content = json.loads(row["content"])
+    state = ReviewState(content.pop("state"))
+    content["action"] = Action(content["action"])
+    content["accepted_rules"] = tuple(Rule[name.upper()] for name in content["accepted_rules"])
+    return ReviewRow(
+        row["seq"], row["round"], row["decision_id"], Review(**content), state, row["recorded_at"]
+    )
