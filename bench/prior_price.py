@@ -1,7 +1,8 @@
 """Random price histories against a slow reading of the tag: ``python -m bench.prior_price``.
 
-Histories lie around days on which clocks change in four time zones, with gaps and several changes within a minute.
-Prints how often each answer came, so that one sees that the rare ones occurred, and exits 1 on any difference.
+Histories lie around days on which clocks change in four time zones, with gaps and several changes within a
+minute. Prints how often each answer came, so that one sees that the rare ones occurred, and exits 1 on any
+difference.
 """
 
 from __future__ import annotations

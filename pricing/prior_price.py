@@ -1,26 +1,29 @@
 """The 30-day prior price: what an announced reduction is counted from (Directive 98/6/EC, Article 6a).
 
-"Any announcement of a price reduction shall indicate the prior price", which is "the lowest price applied by the
-trader during a period of time not shorter than 30 days prior to the application of the price reduction" (Article
-6a(1) and (2)), and a reduction that is announced as a percentage or as a bargain is counted from that price and from
-no other (Court of Justice, C-330/23, Aldi Süd, 26 September 2024). Where the law leaves a choice this module takes
-the reading that favours the customer:
+"Any announcement of a price reduction shall indicate the prior price", which is "the lowest price applied by
+the trader during a period of time not shorter than 30 days prior to the application of the price reduction"
+(Article 6a(1) and (2)), and a reduction that is announced as a percentage or as a bargain is counted from
+that price and from no other (Court of Justice, C-330/23, Aldi Süd, 26 September 2024). Where the law leaves a
+choice this module takes the reading that favours the customer:
 
-- *Time.* "Not shorter than 30 days" may be counted in calendar days of the shop or in hours. The window starts at the
-  earlier of the same wall-clock time 30 calendar days before and 30 times 24 hours before, so it is never too short
-  on either side of a change of the clocks. A wall-clock time that occurs twice, or never, is the earlier instant.
-- *Ends.* The window is half-open, from its start up to but without the announcement. A price that still stood at the
-  start counts; one that ended at that very instant does not; the reduced price itself does not.
-- *Really offered.* A price counts for as short as it stood. Of changes with one effective instant the last recorded
-  wins, and the others stood for no time: they were offered to nobody. So an instant should be given as exactly as it
-  is known: in a record that is rounded to the minute a price that stood for less than one is lost.
-- *Gaps.* While a product is not offered it has no price. The window is not made longer for it; where the product was
-  not offered at all within it, no prior price is told.
-- *Goods on sale for less than 30 days* and *goods that perish* (Article 6a(3) and (4)) may have a shorter period in
-  some countries. Here they have none: a product whose first recorded price lies within the window has no prior price
-  that the record can show, and says so. The lowest of what is recorded comes along: the prior price is at most that.
-- *Progressive reductions* (Article 6a(5)) may in some countries be counted from the price before the first step.
-  Here every step is a reduction of its own, and the step before it is in its window.
+- *Time.* "Not shorter than 30 days" may be counted in calendar days of the shop or in hours. The window
+  starts at the earlier of the same wall-clock time 30 calendar days before and 30 times 24 hours before, so
+  it is never too short on either side of a change of the clocks. A wall-clock time that occurs twice, or
+  never, is the earlier instant.
+- *Ends.* The window is half-open, from its start up to but without the announcement. A price that still stood
+  at the start counts; one that ended at that very instant does not; the reduced price itself does not.
+- *Really offered.* A price counts for as short as it stood. Of changes with one effective instant the last
+  recorded wins, and the others stood for no time: they were offered to nobody. So an instant should be given
+  as exactly as it is known: in a record that is rounded to the minute a price that stood for less than one is
+  lost.
+- *Gaps.* While a product is not offered it has no price. The window is not made longer for it; where the
+  product was not offered at all within it, no prior price is told.
+- *Goods on sale for less than 30 days* and *goods that perish* (Article 6a(3) and (4)) may have a shorter
+  period in some countries. Here they have none: a product whose first recorded price lies within the window
+  has no prior price that the record can show, and says so. The lowest of what is recorded comes along: the
+  prior price is at most that.
+- *Progressive reductions* (Article 6a(5)) may in some countries be counted from the price before the first
+  step. Here every step is a reduction of its own, and the step before it is in its window.
 
 A control for a law, not advice on it.
 """

@@ -1,7 +1,7 @@
 """The prior price a second time: every instant at which anything changes, one after another, in plain Python.
 
-Written from the law and the docstring of `pricing.prior_price`, and sharing no code with it: it uses datetimes, asks
-at every breakpoint what the tag said, and takes the least. Slow on purpose.
+Written from the law and the docstring of `pricing.prior_price`, and sharing no code with it: it uses
+datetimes, asks at every breakpoint what the tag said, and takes the least. Slow on purpose.
 """
 
 from __future__ import annotations

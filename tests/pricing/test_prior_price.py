@@ -77,7 +77,8 @@ def test_the_window_is_never_shorter_than_thirty_days_or_thirty_times_24_hours()
     assert starts("2026-04-10T12:00") == "2026-03-11T11:00:00+01:00"
     # They went back on 25 October: 30 calendar days are 721 hours.
     assert starts("2026-11-10T12:00") == "2026-10-11T12:00:00+02:00"
-    # 02:30 on 29 March never was: the earlier instant that it could mean. On 25 October it was twice: the first.
+    # 02:30 on 29 March never was: the earlier instant that it could mean. On 25 October it was twice: the
+    # first.
     assert starts("2026-04-28T02:30") == "2026-03-29T01:30:00+01:00"
     assert starts("2026-11-24T02:30") == "2026-10-25T02:30:00+02:00"
     assert starts("2026-07-31T09:00") == "2026-07-01T09:00:00+02:00"
