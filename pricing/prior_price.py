@@ -155,7 +155,7 @@ class PriceHistory:
         return PriceHistory(np.cumsum(counts), *columns)
 
     def record(self, product: int, mark: PriceMark) -> PriceHistory:
-        """Return the history with one more mark of a product; nothing recorded is ever changed or taken away."""
+        """Return the history with one more mark of a product; nothing recorded is ever taken away."""
         place = int(self.start[product + 1])
         columns = (np.insert(getattr(self, name), place, getattr(mark, name)) for name in _COLUMNS)
         later: Ints = np.greater(np.arange(len(self.start)), product).astype(np.int64)

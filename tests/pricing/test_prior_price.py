@@ -48,7 +48,8 @@ _CASES: dict[str, tuple[tuple[tuple[str, int], ...], tuple[str, int, int]]] = {
     "a later record may take effect earlier": (
         (("2026-01-01", 1000), ("2026-07-20", 900), ("2026-07-10", 800)), ("told", 800, 800)),
     "twenty seconds are an offer": (
-        (("2026-01-01", 1000), ("2026-07-10T10:00:10", 500), ("2026-07-10T10:00:30", 900)), ("told", 500, 500)),
+        (("2026-01-01", 1000), ("2026-07-10T10:00:10", 500), ("2026-07-10T10:00:30", 900)),
+        ("told", 500, 500)),
     "a gap has no price": (
         (("2026-01-01", 500), ("2026-06-01", 0), ("2026-07-10", 900)), ("told", 900, 900)),
     "not offered in the window at all": (
@@ -139,14 +140,15 @@ def compare(seeds: range) -> tuple[int, dict[str, int]]:
     expected = [prior(*one) for one in drawn]
     history = PriceHistory.of([as_history(changes) for changes, _, _ in drawn])
     at = np.array([(when - _EPOCH) // dt.timedelta(microseconds=1) for _, when, _ in drawn])
-    wrong, answers = 0, dict.fromkeys((known.label for known in Known), 0)
+    wrong: int = 0
+    answers = dict.fromkeys((known.label for known in Known), 0)
     for zone in {zone for _, _, zone in drawn}:
         own = np.array([i for i, one in enumerate(drawn) if one[2] is zone], dtype=np.int64)
         found = prior_price(history, own, at[own], zone)
         for place, i in enumerate(own):
             told = _told(found, place)
             answers[told[0]] += 1
-            wrong += told != expected[i]
+            wrong += int(told != expected[int(i)])
     return wrong, answers
 
 
