@@ -30,7 +30,6 @@ A control for a law, not advice on it.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -45,6 +44,7 @@ __all__ = [
     "DAYS",
     "NOT_OFFERED",
     "Known",
+    "LocalTime",
     "PriceHistory",
     "PriceMark",
     "PriorPrice",
@@ -58,9 +58,8 @@ DAYS = 30
 NOT_OFFERED = 0
 """Stands for a price where a product is not offered."""
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
-_LONG = DAYS * 86_400_000_000
+_DAY = 86_400_000_000
+_LONG = DAYS * _DAY
 _EARLIEST, _LATEST = -62_135_596_800_000_000 + 2 * _LONG, 253_402_300_800_000_000 - _LONG
 
 
@@ -190,30 +189,59 @@ class PriorPrice:
     known: Codes
 
 
-def window_start(at: Ints, zone: dt.tzinfo) -> Ints:
+@dataclass(frozen=True, slots=True)
+class LocalTime:
+    """What clocks on the wall show in one place.
+
+    Attributes
+    ----------
+    since
+        int64 [T]; instants at which they are put forward or back, UTC microseconds, ascending, two days or
+        more apart.
+    offset
+        int64 [T + 1]; local time less UTC before the first of these, and from each of them on, microseconds.
+    """
+
+    since: Ints
+    offset: Ints
+
+    def __post_init__(self) -> None:
+        if len(self.offset) != len(self.since) + 1 or np.any(np.diff(self.since) < 2 * _DAY):
+            raise DataError("Changes of the clocks do not fit their offsets, or lie too close together.")
+
+    def at(self, instant: Ints) -> Ints:
+        """Return local time less UTC at each instant, int64 [Q], microseconds."""
+        return self.offset[np.searchsorted(self.since, instant, side="right")]
+
+    def earliest(self, wall: Ints) -> Ints:
+        """Return the first instant that each wall-clock time may mean, int64 [Q]; both count as microseconds.
+
+        One that occurs twice means its first occurrence. One that clocks skip is read by the clock before and
+        by the clock after, and means the earlier of both.
+        """
+        before, after = (self.at(wall + shift) for shift in (-_DAY, _DAY))
+        by_before, by_after = wall - before, wall - after
+        fits_before, fits_after = self.at(by_before) == before, self.at(by_after) == after
+        earlier = np.minimum(by_before, by_after)
+        return np.where(fits_before == fits_after, earlier, np.where(fits_before, by_before, by_after))
+
+
+def window_start(at: Ints, local: LocalTime) -> Ints:
     """Return where the 30 days before each instant start, int64 [Q], UTC microseconds.
 
     Parameters
     ----------
     at
         int64 [Q]; UTC microseconds.
-    zone
-        The shop's time zone.
+    local
+        The shop's time.
     """
-    distinct, place = np.unique(at, return_inverse=True)
-    if distinct.size and not _EARLIEST <= distinct[0] <= distinct[-1] < _LATEST:
+    if not _between(at, _EARLIEST, _LATEST).all():
         raise DataError("An instant lies outside the years 1 to 9999.")
-    starts = np.array([_start(int(instant), zone) for instant in distinct], dtype=np.int64)
-    return starts[place.reshape(np.shape(at))]
+    return np.minimum(at - _LONG, local.earliest(at + local.at(at) - _LONG))
 
 
-def _start(at: int, zone: dt.tzinfo) -> int:
-    local = (_EPOCH + at * _MICROSECOND).astimezone(zone).replace(tzinfo=None) - dt.timedelta(days=DAYS)
-    both = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    return min(at - _LONG, *((instant - _EPOCH) // _MICROSECOND for instant in both))
-
-
-def prior_price(history: PriceHistory, product: Ints, at: Ints, zone: dt.tzinfo) -> PriorPrice:
+def prior_price(history: PriceHistory, product: Ints, at: Ints, local: LocalTime) -> PriorPrice:
     """Return the lowest price of the 30 days before reductions that are announced at given instants.
 
     Parameters
@@ -224,8 +252,8 @@ def prior_price(history: PriceHistory, product: Ints, at: Ints, zone: dt.tzinfo)
         int64 [Q]; whose reduction.
     at
         int64 [Q]; when it is announced, UTC microseconds. Later marks do not count, whenever recorded.
-    zone
-        The shop's time zone.
+    local
+        The shop's time.
 
     Raises
     ------
@@ -234,7 +262,7 @@ def prior_price(history: PriceHistory, product: Ints, at: Ints, zone: dt.tzinfo)
     """
     if np.any((product < 0) | (product >= len(history))):
         raise DataError(f"A prior price is asked for a product that is none of {len(history)}.")
-    start, steps = window_start(at, zone), _steps(history)
+    start, steps = window_start(at, local), _steps(history)
     first = steps.before(product, start, including=True) - 1
     first = np.maximum(first, steps.start[product])
     end = np.maximum(steps.before(product, at, including=False), first)

@@ -10,7 +10,6 @@ was still the price.
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from pricing.arrays import Bools, Ints
 from pricing.prior_price import NOT_OFFERED, Known, PriceHistory, PriorPrice, prior_price
 from simulators.contract.engine import literal
+from simulators.contract.local_time import local_time
 from simulators.contract.order_lines import gross_factor
 from simulators.contract.shop_file import ShopFile
 from simulators.contract.tables import Source
@@ -96,8 +96,8 @@ def announced_reductions(source: Source) -> AnnouncedReductions:
     shelf, at, offered = (found[name].astype(np.int64) for name in ("shelf", "at", "offered"))
     rows = np.flatnonzero(announced)
     begun = at[_beginnings(found, announced)][rows]
-    zone = zoneinfo.ZoneInfo(source.shop.time_zone)
-    prior = prior_price(_history(found), shelf[rows], begun, zone)
+    local = local_time(source.shop.time_zone)
+    prior = prior_price(_history(found), shelf[rows], begun, local)
     return _judged(found, rows, offered[rows], prior)
 
 

@@ -1,4 +1,4 @@
-"""Net cost 12.00, 21 % VAT in the prices, elasticity -2: 29.04 on the tag, through the real journey, never 24.00.
+"""Net cost 12.00, 21 % VAT, elasticity -2: 29.04 on the tag through the real journey, and never 24.00.
 
 Net profit a unit at tag price p is p / 1.21 - 12; with units proportional to p ** -2 it is best at twice the
 cost in net money, 24.00, which is 29.04 on the tag. The error this guards against is to forget the tax: 24.00
@@ -34,12 +34,16 @@ def _shelf(price: int, *, net: bool = False, endings: Endings = _ENDINGS, **fact
     """One product of cost 12.00 whose demand is certain: elasticity -2 and nothing else."""
     shop, model = toy_shop(1, 0)
     ints = {"price": price, "unit_cost": 1200, "support_low": 1200, "support_high": 4000} | facts
-    arrays = {name: np.array([value], dtype=np.int64) for name, value in ints.items()}
+    arrays: dict[str, Any] = {name: np.array([value], dtype=np.int64) for name, value in ints.items()}
     shares = {"net_share": 1.0, "gross_share": _TAX} if net else {"net_share": 1.0 / _TAX, "gross_share": 1.0}
     shop = replace(
-        shop, basis="net" if net else "gross", recent=np.full((1, 5), price), **arrays,
-        **{name: np.array([value]) for name, value in shares.items()},
-    )  # fmt: skip
+        shop,
+        basis="net" if net else "gross",
+        recent=np.full((1, 5), price),
+        net_share=np.array([shares["net_share"]]),
+        gross_share=np.array([shares["gross_share"]]),
+        **arrays,
+    )
     mean = np.zeros((1, len(COEFFICIENTS)))
     mean[0, COEFFICIENTS.index("level")], mean[0, COEFFICIENTS.index("regular")] = np.log(30.0), -2.0
     gross = np.array([price * (_TAX if net else 1.0)])

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from pricing.errors import DataError
 from pricing.prior_price import Known, PriceHistory, PriceMark, PriorPrice, prior_price, window_start
+from simulators.contract.local_time import local_time
 from tests.pricing.prior_price_oracle import Change, prior, random_history
 
 _MADRID = ZoneInfo("Europe/Madrid")
+_CLOCK = local_time("Europe/Madrid")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -27,7 +29,7 @@ def marks(*told: tuple[str, int]) -> list[PriceMark]:
 
 
 def asked(history: PriceHistory, at: str, product: int = 0) -> tuple[str, int, int]:
-    found = prior_price(history, np.array([product]), np.array([micro(at)]), _MADRID)
+    found = prior_price(history, np.array([product]), np.array([micro(at)]), _CLOCK)
     return Known(int(found.known[0])).label, int(found.price[0]), int(found.lowest[0])
 
 
@@ -71,7 +73,7 @@ def test_edges_by_hand(name: str) -> None:
 
 def test_the_window_is_never_shorter_than_thirty_days_or_thirty_times_24_hours() -> None:
     def starts(at: str) -> str:
-        start = int(window_start(np.array([micro(at)]), _MADRID)[0])
+        start = int(window_start(np.array([micro(at)]), _CLOCK)[0])
         return (_EPOCH + dt.timedelta(microseconds=start)).astimezone(_MADRID).isoformat()
 
     # Clocks went forward on 29 March: 30 calendar days are 719 hours, so 720 hours are counted.
@@ -90,10 +92,10 @@ def test_histories_are_asked_together_and_do_not_mix() -> None:
         [marks(("2026-01-01", 1000)), [], marks(("2026-01-01", 300), ("2026-07-20", 250))]
     )
     product, at = np.array([2, 1, 0, 2]), np.array([micro(f"2026-0{m}-30") for m in (7, 7, 7, 3)])
-    found = prior_price(history, product, at, _MADRID)
+    found = prior_price(history, product, at, _CLOCK)
     assert found.price.tolist() == [250, 0, 1000, 300]
     assert found.known.tolist() == [Known.TOLD, Known.SHORT, Known.TOLD, Known.TOLD]
-    none = prior_price(history, product[:0], at[:0], _MADRID)
+    none = prior_price(history, product[:0], at[:0], _CLOCK)
     assert (none.price.size, none.lowest.size, none.known.size) == (0, 0, 0)
 
 
@@ -120,11 +122,11 @@ def test_a_question_about_nobody_is_refused() -> None:
     history = PriceHistory.of([[]])
     for product in (-1, 1):
         with pytest.raises(DataError, match="none of 1"):
-            prior_price(history, np.array([product]), np.array([0]), _MADRID)
+            prior_price(history, np.array([product]), np.array([0]), _CLOCK)
     with pytest.raises(DataError, match="belong"):
         PriceHistory(np.array([0, 2]), *(np.array([1]) for _ in range(3)))
     with pytest.raises(DataError, match="years"):
-        window_start(np.array([2**62]), _MADRID)
+        window_start(np.array([2**62]), _CLOCK)
 
 
 def as_history(changes: list[Change]) -> list[PriceMark]:
@@ -144,7 +146,7 @@ def compare(seeds: range) -> tuple[int, dict[str, int]]:
     answers = dict.fromkeys((known.label for known in Known), 0)
     for zone in {zone for _, _, zone in drawn}:
         own = np.array([i for i, one in enumerate(drawn) if one[2] is zone], dtype=np.int64)
-        found = prior_price(history, own, at[own], zone)
+        found = prior_price(history, own, at[own], local_time(zone.key))
         for place, i in enumerate(own):
             told = _told(found, place)
             answers[told[0]] += 1
