@@ -29,7 +29,7 @@ SUMMARY = b"tarifa.summary"
 _PLAIN = (
     "decision_id", "price_group", "zone", "current_price", "recommended_price", "price_basis",
     "expected_units", "expected_profit", "profit_change", "profit_change_lower", "profit_change_upper",
-    "probability_of_loss", "at_bound", "release", "provenance_digest",
+    "probability_of_loss", "at_bound", "prior_price", "prior_price_cost", "release", "provenance_digest",
 )  # fmt: skip
 """Columns of a recommendation that are its fields as they stand."""
 
@@ -88,6 +88,7 @@ def recommendations_table(
         "period_start": start,
         "period_end": _days([row.valid_to for row in rows]),
         "valid_from": start,
+        "prior_price_until": _days([row.prior_price_until for row in rows]),
         "identified_by": [row.identified_by.label for row in rows],
         "binding_guardrail": [
             None if row.binding_guardrail is None else row.binding_guardrail.label for row in rows
@@ -212,5 +213,5 @@ def _since_epoch(days: Ints) -> Dates:
     return days.astype("datetime64[D]")
 
 
-def _days(texts: list[str]) -> Dates:
+def _days(texts: Sequence[str | None]) -> Dates:
     return np.array(texts, dtype="datetime64[D]")

@@ -21,10 +21,10 @@ from pricing.randomness import decision_keys, uniforms
 from pricing.situation import Situation
 from pricing.variants import Variants
 
-__all__ = ["SCHEMA", "Decision", "Decisions", "decide", "price_at", "settle"]
+__all__ = ["SCHEMA", "Decision", "Decisions", "decide", "price_at", "recorded_rules", "settle"]
 
-SCHEMA = 1
-"""Version of the decision record."""
+SCHEMA = 2
+"""Version of the decision record. Schema 1 knew no `prior_price`: later rules stood one bit lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,14 @@ class Decisions:
             context_hash=context,
             personalised=self.personalised,
         )
+
+
+def recorded_rules(bits: int, schema: int) -> tuple[Rule, ...]:
+    """Return the rules that recorded bits stand for, the strongest first, in a record of that schema."""
+    if schema == 1:
+        below = int(Rule.PRIOR_PRICE.bit) - 1
+        bits = bits & below | (bits & ~below) << 1
+    return tuple(rule for rule in Rule if bits & int(rule.bit))
 
 
 def decide(

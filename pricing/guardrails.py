@@ -54,16 +54,17 @@ class Rule(IntEnum):
     FIXED_PRICE = 1
     MAX_PRICE = 2
     MAP_PRICE = 3
-    BELOW_COST = 4
-    OUTSIDE_SUPPORT = 5
-    NOT_IDENTIFIED = 6
-    VARIANT_EQUALITY = 7
-    MAX_CHANGE = 8
-    COOL_DOWN = 9
-    SHARE_MOVED = 10
-    PRICE_BOUNDS = 11
-    MARGIN_FLOOR = 12
-    PRICE_ENDING = 13
+    PRIOR_PRICE = 4
+    BELOW_COST = 5
+    OUTSIDE_SUPPORT = 6
+    NOT_IDENTIFIED = 7
+    VARIANT_EQUALITY = 8
+    MAX_CHANGE = 9
+    COOL_DOWN = 10
+    SHARE_MOVED = 11
+    PRICE_BOUNDS = 12
+    MARGIN_FLOOR = 13
+    PRICE_ENDING = 14
 
     @property
     def kind(self) -> RuleClass:
@@ -91,6 +92,7 @@ _CLASS = {
     Rule.FIXED_PRICE: RuleClass.LEGAL,
     Rule.MAX_PRICE: RuleClass.LEGAL,
     Rule.MAP_PRICE: RuleClass.LEGAL,
+    Rule.PRIOR_PRICE: RuleClass.LEGAL,
     Rule.BELOW_COST: RuleClass.NEVER_LOSE_MONEY,
     Rule.OUTSIDE_SUPPORT: RuleClass.NEVER_LOSE_MONEY,
     Rule.NOT_IDENTIFIED: RuleClass.NEVER_LOSE_MONEY,
@@ -237,7 +239,8 @@ class Guardrails:
         The shop's corridor.
     depth
         Planned log(shelf / regular price) <= 0 that the rules about money count in, float64 [N] or
-        [B, N]; None where nothing is reduced. :meth:`admit` sets it by the conditions of a period.
+        [B, N]; None where nothing is reduced. :meth:`admit` sets it by the conditions of a period. A planned
+        reduction counts as an announced one.
     """
 
     def __init__(
@@ -249,6 +252,7 @@ class Guardrails:
         paid = menu.price.astype(np.float64)
         if depth is not None:
             paid = paid * np.exp(np.asarray(depth)[..., None])
+        self._reduction = None if depth is None else _Reduction(paid, np.less(depth, 0.0)[..., None])
         self._fixed_rules = _state_free(catalogue, menu, settings, paid)
         self._reduced: dict[bytes, Guardrails] = {}
         self._variants = catalogue.variants
@@ -277,12 +281,13 @@ class Guardrails:
         state
             Where the batch stands, arrays [B, N].
         conditions
-            Of the coming period: cost, margin and minimum advertised price are compared with what is
-            really paid, after its planned reduction. None: nothing is reduced.
+            Of the coming period: cost, margin, minimum advertised and prior price are compared with what
+            is really paid, after its planned reduction. None: nothing is reduced.
         """
         if conditions is not None and np.any(conditions.depth):
             return self._under(conditions.depth).admit(state)
-        if self._fixed_rules.ndim == 2 and len(state.price) >= 2 * self.menu.price.shape[1]:
+        known = self._fixed_rules.ndim == 2 and self._reduction is None
+        if known and len(state.price) >= 2 * self.menu.price.shape[1]:
             place = self.menu.index_of(state.price)
             waiting = state.since_change < self.settings.cool_down
             if (place >= 0).all() and self._abreast(place) and self._abreast(waiting):
@@ -347,9 +352,30 @@ class Guardrails:
         if waiting.any():
             bits |= np.where(waiting, Rule.COOL_DOWN.bit, np.uint32(0))[..., None]
         bits |= self._fixed_rules
+        if self._reduction is not None:
+            bits |= np.where(self._reduction.none(state, keep), Rule.PRIOR_PRICE.bit, np.uint32(0))
         bits &= np.where(keep, ~_ABOUT_MOVING, ~np.uint32(0))
         bits[..., ~self.menu.valid] = 0
         return bits
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduction:
+    """What planned reductions leave to pay, float64 [..., N, K], and where there are any, bool [..., N, 1]."""
+
+    paid: Floats
+    planned: Bools
+
+    def none(self, state: State, keep: Bools) -> Bools:
+        """Return the rungs [B, N, K] whose reduced price is not below the prior price: no reduction.
+
+        One that goes on at the price on the tag announces nothing new: it was judged when it began.
+        """
+        shelf = np.maximum(self.paid, 1.0)
+        half = 0.5 + _ROUNDING * shelf  # prices on tags are whole minor units
+        before = state.recent[..., 0]
+        running = keep & np.less(before, state.price)[..., None] & (np.abs(shelf - before[..., None]) <= half)
+        return np.asarray(self.planned & (shelf >= state.low[..., None] - half) & ~running, dtype=np.bool_)
 
 
 def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings, paid: Floats) -> Bits:

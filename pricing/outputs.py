@@ -129,8 +129,8 @@ def _count(name: str, unit: str, meaning: str, *, nullable: bool = False) -> Out
     return OutputColumn(name, _T.INT64, meaning, unit, nullable)
 
 
-def _date(name: str, meaning: str) -> OutputColumn:
-    return OutputColumn(name, _T.DATE, meaning)
+def _date(name: str, meaning: str, *, nullable: bool = False) -> OutputColumn:
+    return OutputColumn(name, _T.DATE, meaning, nullable=nullable)
 
 
 _RULES = tuple(rule.label for rule in Rule)
@@ -269,6 +269,23 @@ RECOMMENDATIONS = OutputTable(
         _money("profit_change_upper", "Upper end of its 90 % interval."),
         _number("probability_of_loss", _SHARE, "Posterior probability that the change loses money."),
         OutputColumn("at_bound", _T.BOOL, "A rule ends the allowed set where the recommendation stands."),
+        _money(
+            "prior_price",
+            "From which a reduction announced right after the period is counted: the lowest shelf price of "
+            "30 days, this one included; null: blocked.",
+            nullable=True,
+        ),
+        _date(
+            "prior_price_until",
+            "Last day on which an announced reduction is counted from the recommended price or a lower one; "
+            "null: blocked.",
+            nullable=True,
+        ),
+        _money(
+            "prior_price_cost",
+            "Expected profit of the period that the rule prior_price costs: the best price open without it "
+            "less the price decided; 0 where it does not bind.",
+        ),
         _text("identified_by", "What tells the effect of price, strongest first.", *_EVIDENCE),
         _text(
             "binding_guardrail",
@@ -288,7 +305,7 @@ RECOMMENDATIONS = OutputTable(
         *_UNDER,
     ),
     ("decision_id",),
-    version=2,
+    version=3,
 )
 
 ROLLOUTS = OutputTable(

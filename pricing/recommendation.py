@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -43,6 +43,7 @@ class Reason(Enum):
     ACTED_ON_PRIOR = "acted_on_prior"
     STEP_TOWARDS_OPTIMUM = "step_towards_optimum"
     LIMITED_BY_RULE = "limited_by_rule"
+    BECOMES_PRIOR_PRICE = "becomes_prior_price"
     PROMOTION_PLANNED = "promotion_planned"
     RULES_RELAXED = "rules_relaxed"
     NO_PRICE_ALLOWED = "no_price_allowed"
@@ -76,6 +77,12 @@ class Assessment:
     at_bound
         bool [N]; the decision sits on the edge of its allowed set because a rule ends it there. A price
         kept because its effect is not identified is not at a bound: it has its own reason code.
+    prior_price
+        int64 [N]; lowest shelf price of the 30 days that end with the coming period, at the price decided:
+        what a reduction announced right after it is counted from (Directive 98/6/EC, Art. 6a).
+    prior_price_cost
+        Where the rule about prior prices binds, by how much the best price that would be open without it
+        beats the price decided; 0 elsewhere.
     """
 
     expected_units: Floats
@@ -87,6 +94,8 @@ class Assessment:
     probability_up: Floats
     probability_outside: Floats
     at_bound: Bools
+    prior_price: Ints
+    prior_price_cost: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +160,8 @@ def assess(decisions: Decisions, draws: DemandParameters, run: int = 0) -> Asses
         probability_up=np.greater(best_price, price).mean(axis=0),
         probability_outside=outside.mean(axis=0),
         at_bound=_at_bound(decisions, run),
+        prior_price=_low_after(decisions)[run],
+        prior_price_cost=_prior_price_cost(decisions, run, profit.mean(axis=0)),
     )
 
 
@@ -199,6 +210,7 @@ def reasons_each(
         (Reason.PRICE_LOWERED, move < 0),
         (Reason.PRICE_KEPT, ~moves & ~untold & ~blocked),
         (Reason.LIMITED_BY_RULE, (binding >= 0) & ~untold),
+        (Reason.BECOMES_PRIOR_PRICE, move < 0),
         (Reason.PROMOTION_PLANNED, _promoted(decisions, run, series)),
         (Reason.STEP_TOWARDS_OPTIMUM, moves & (assessment.probability_outside[series] >= _LOWER)),
         (Reason.ACTED_ON_PRIOR, moves & np.greater_equal(evidence, Identification.PRIOR)),
@@ -238,6 +250,25 @@ def _promoted(decisions: Decisions, run: int, series: Ints) -> Bools:
         np.broadcast_to(each, shape)[run, series] for each in (plan.depth, plan.feature, plan.display)
     )
     return np.asarray((feature > 0.0) | (display > 0.0) | (depth < 0.0), dtype=np.bool_)
+
+
+def _low_after(decisions: Decisions) -> Ints:
+    """Return the lowest shelf price of 30 days once the period is over, at the prices decided, [B, N]."""
+    state = decisions.situation.state
+    paid = decisions.price * np.exp(decisions.situation.conditions.depth)
+    tag = np.maximum(np.rint(paid), 1.0).astype(np.int64)
+    return replace(state, recent=np.concatenate([tag[..., None], state.recent[..., :-1]], axis=-1)).low
+
+
+def _prior_price_cost(decisions: Decisions, run: int, profit: Floats) -> Floats:
+    """Return what the rule about prior prices costs, float64 [N]; `profit` [N, K] is expected by rung."""
+    others = decisions.admission.rejections[run] & ~Rule.PRIOR_PRICE.bit
+    open_ = decisions.situation.menu.valid & (others == 0)
+    best = np.where(open_, profit, -np.inf).max(axis=-1)
+    index: Ints = decisions.index[run]
+    decided = np.take_along_axis(profit, np.maximum(index, 0)[:, None], axis=-1)[:, 0]
+    binds = (decisions.binding[run] == Rule.PRIOR_PRICE) & (index >= 0)
+    return np.where(binds, np.maximum(best - decided, 0.0), 0.0)
 
 
 def _profit_by_rung(decisions: Decisions, run: int) -> Floats:

@@ -87,6 +87,7 @@ def _shown(report: CheckReport, document: Mapping[str, object], texts: Texts) ->
         parts.append(_months(report, texts))
     if report.prices is not None:
         parts.append(_prices(report.prices, texts))
+    parts += _announced(report, texts)
     told = [
         (texts.text("check", "yes" if a.answerable else "no"), a.question, a.because)
         for a in answers(document, texts)
@@ -123,6 +124,34 @@ def _bad(report: CheckReport, texts: Texts) -> Table:
     ]
     header = _words(texts, "table", "reason", "count", "first_rows")
     return grid(texts.text("check", "bad_rows"), header, rows, right=(2,))
+
+
+_CLAIMS = 20
+"""Most announced reductions that are shown; --json has all of them."""
+
+
+def _announced(report: CheckReport, texts: Texts) -> list[RenderableType]:
+    found, money = report.announced, Currency(report.currency, report.exponent)
+    if not found.rows:
+        return []
+    counts = {"rows": found.rows, "wrong": len(found.claims), "untold": found.untold}
+    told: list[RenderableType] = [
+        texts.text("check", "announced", **{name: texts.number(count) for name, count in counts.items()})
+    ]
+    rows = [
+        (
+            texts.number(claim.row),
+            escape(claim.product_id),
+            escape(claim.zone),
+            claim.announced_at.replace("T", " "),
+            *(texts.amount(price, money) for price in (claim.claimed, claim.offered, claim.prior_price)),
+            "" if claim.reduced else texts.text("check", "no_reduction"),
+        )
+        for claim in found.claims[:_CLAIMS]
+    ]
+    header = ("row", "product", "zone", "announced_at", "claimed", "reduced_to", "prior_price")
+    title = texts.text("check", "claims", shown=texts.number(len(rows)), all=texts.number(len(found.claims)))
+    return told + ([grid(title, (*_words(texts, *header), ""), rows, right=(0, 4, 5, 6))] if rows else [])
 
 
 def _prices(found: PriceEvidence, texts: Texts) -> str:

@@ -11,7 +11,7 @@ from api.prices.service import Answer, Ask, Page, Served
 from api.standing_texts import check_name, check_names, standing_short
 from api.storage.store import Run, Stored
 from api.texts import Texts
-from pricing.guardrails import Rule
+from pricing.decision import recorded_rules
 from pricing.money import Currency
 from pricing.recommendation import Curve
 from pricing.standing import Standing
@@ -106,6 +106,17 @@ class Recommendation(BaseModel):
     profit_change_lower: Money
     profit_change_upper: Money
     probability_of_loss: float = Field(ge=0, le=1)
+    prior_price: Money | None = Field(
+        description="From which a reduction announced right after the period is counted: the lowest shelf "
+        "price of 30 days, this one included. Null where no price is allowed, or where it was not recorded."
+    )
+    prior_price_until: str | None = Field(
+        description="Last day on which an announced reduction is counted from the recommended price or less."
+    )
+    prior_price_cost: Money | None = Field(
+        description="Expected profit of the period that the rule prior_price costs; 0 where it is not the "
+        "binding one, null where it was not recorded."
+    )
     identified_by: str = Field(description="How the response to price is known (code).")
     binding_guardrail: str | None = Field(description="The rule that stopped the price, if one did (code).")
     at_bound: bool = Field(description="A rule, not the optimum, ends the price where it is.")
@@ -311,6 +322,8 @@ _MONEY = (
     "profit_change",
     "profit_change_lower",
     "profit_change_upper",
+    "prior_price",
+    "prior_price_cost",
 )
 
 
@@ -339,7 +352,9 @@ def _current(written: dict[str, Any]) -> dict[str, Any]:
     values = dict(written)
     if "provenance_digest" not in values:
         values["provenance_digest"] = values.pop("passport")
-    return {**values, **_standing(values.pop("standing", None)), "trained_under": values.get("trained_under")}
+    prior = {name: values.get(name) for name in ("prior_price", "prior_price_until", "prior_price_cost")}
+    under = {**_standing(values.pop("standing", None)), "trained_under": values.get("trained_under")}
+    return {**values, **prior, **under}
 
 
 def _standing(document: Any) -> dict[str, Any]:
@@ -359,9 +374,10 @@ def _trained(document: Any) -> StandingInfo | None:
 
 def _menu(decision: dict[str, Any], currency: str, texts: Texts) -> list[Rung]:
     columns = (decision[name] for name in ("menu", "allowed", "probabilities", "rejections"))
+    schema = int(decision["schema"])
     rungs: list[Rung] = []
     for price, allowed, probability, bits in zip(*columns, strict=True):
-        rules = [rule.label for rule in Rule if bits & int(rule.bit)]
+        rules = [rule.label for rule in recorded_rules(bits, schema)]
         rungs.append(
             Rung(
                 price=Money.of(price, currency),

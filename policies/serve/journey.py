@@ -25,6 +25,7 @@ from pricing.evidence import Identification
 from pricing.guardrails import Guardrails, Rule, Status
 from pricing.menu import Menu
 from pricing.policy import Policy
+from pricing.prior_price import DAYS
 from pricing.recommendation import (
     LIMIT_SHARE,
     Assessment,
@@ -76,6 +77,11 @@ class Recommendation:
         The rule that kept the unconstrained choice from happening, None where none did.
     at_bound
         The decision sits on the edge of what is allowed because a rule ends it there.
+    prior_price, prior_price_until, prior_price_cost
+        From which a reduction announced right after the period is counted, this price included (None where
+        blocked); ISO date of the last day on which one is counted from this price or a lower one (None where
+        blocked); what the rule about prior prices costs in expected profit of the period, 0 where it does
+        not bind.
     reasons
         Codes, the most important first.
     status
@@ -105,6 +111,9 @@ class Recommendation:
     identified_by: Identification
     binding_guardrail: Rule | None
     at_bound: bool
+    prior_price: int | None
+    prior_price_until: str | None
+    prior_price_cost: int
     reasons: tuple[Reason, ...]
     status: Status
     release: str
@@ -213,6 +222,15 @@ class Recommended:
         return str(np.datetime64(self.shelf.catalogue.as_of, "D") + days)
 
     @cached_property
+    def prior_price_until(self) -> str:
+        """ISO date of the last day on which an announced reduction is counted from this period's prices.
+
+        The day after the period plus 30: a change of the clocks can make the window reach an hour further
+        back than 30 midnights (:func:`pricing.prior_price.window_start`), so that day still counts.
+        """
+        return str(np.datetime64(self.valid_to, "D") + np.timedelta64(DAYS, "D"))
+
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Decision identifiers of the N series."""
         digits = self.decisions.keys[0].astype(">u4").tobytes().hex()
@@ -272,6 +290,9 @@ class Recommended:
             identified_by=Identification(int(catalogue.identified_by[series])),
             binding_guardrail=None if binding < 0 else Rule(binding),
             at_bound=bool(a.at_bound[series]),
+            prior_price=None if rung < 0 else int(a.prior_price[series]),
+            prior_price_until=None if rung < 0 else self.prior_price_until,
+            prior_price_cost=_minor(a.prior_price_cost[series]),
             reasons=(*why, *self._model_reasons),
             status=Status(int(d.admission.status[0, series])),
             release=self.release,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pricing.errors import TooManyBadRows
+from simulators.contract.announced import AnnouncedReductions, announced_reductions
 from simulators.contract.engine import literal, quoted
 from simulators.contract.order_lines import APART, day_window, define_order_lines
 from simulators.contract.panel import build_panel
@@ -164,6 +165,8 @@ class CheckReport:
         Evidence on prices; None where there is no demand to look at.
     costs_assumed
         Share of the series whose cost rests on the shop file's assumption; None where nothing gives a cost.
+    announced
+        Announced reductions against their prior price; they are told, not set aside.
     unlocks, answers
         What the tables unlock, and what they can answer.
     """
@@ -183,6 +186,7 @@ class CheckReport:
     gaps: tuple[Gap, ...]
     prices: PriceEvidence | None
     costs_assumed: float | None
+    announced: AnnouncedReductions
     unlocks: tuple[Unlock, ...]
     answers: tuple[Answer, ...]
 
@@ -234,6 +238,7 @@ def check(source: Source) -> CheckReport:
         gaps=gaps,
         prices=prices,
         costs_assumed=None if too_many else _costs_assumed(source),
+        announced=AnnouncedReductions(0, 0, ()) if too_many else announced_reductions(source),
         unlocks=unlocks(source),
         answers=() if prices is None else _answers(source, prices, first, until),
     )

@@ -16,6 +16,7 @@ PRECEDENCE = (
     ("fixed_price", "legal"),
     ("max_price", "legal"),
     ("map_price", "legal"),
+    ("prior_price", "legal"),
     ("below_cost", "never_lose_money"),
     ("outside_support", "never_lose_money"),
     ("not_identified", "never_lose_money"),
@@ -74,6 +75,8 @@ class Item:
     since_change: int
     evidence: str
     paid_share: Fraction
+    tags: tuple[int, ...]
+    """Shelf prices of the last 30 days, the newest first."""
 
 
 @dataclass
@@ -107,11 +110,21 @@ def _not_identified(item: Item, corridor: Corridor) -> bool:
     return item.evidence == "not_identified"
 
 
+def _no_reduction(item: Item, price: int) -> bool:
+    """A planned reduction that is not below every tag of the last 30 days, unless it simply goes on."""
+    if item.paid_share == 1:
+        return False
+    tag = max(_paid(item, price), Fraction(1))
+    goes_on = price == item.price > item.tags[0] and abs(tag - item.tags[0]) <= Fraction(1, 2)
+    return tag >= min(item.tags) - Fraction(1, 2) and not goes_on
+
+
 BREAKS: Mapping[str, Callable[[Item, Corridor, int], bool]] = {
     "kill_switch": lambda _, c, __: c.kill_switch,
     "fixed_price": lambda i, _, p: i.fixed_price not in (0, p),
     "max_price": lambda i, _, p: p > i.max_price,
     "map_price": lambda i, _, p: _paid(i, p) < i.map_price,
+    "prior_price": lambda i, _, p: _no_reduction(i, p),
     "below_cost": lambda i, _, p: _profit(i, p) < 0,
     "outside_support": lambda i, _, p: not i.support[0] <= p <= i.support[1],
     "not_identified": lambda i, c, _: _not_identified(i, c),

@@ -126,6 +126,8 @@ def situation(rng: np.random.Generator, shop: Catalogue, menu: Menu, batch: int)
     home = rng.random((batch, n)) < 0.5
     price = np.where(home & (rng.random() < 0.7), shop.price, menu.price[np.arange(n), rung])
     recent = np.maximum(start.recent + rng.integers(-2, 3, start.recent.shape), 1)
+    reduced = np.maximum(np.rint(price * rng.choice([0.9, 0.5], price.shape)), 1).astype(np.int64)
+    recent[..., 0] = np.where(rng.random(price.shape) < 0.2, reduced, recent[..., 0])
     logs = np.log(recent.astype(np.float64))
     beliefs = demand(rng, shop)
     return Situation(
@@ -212,6 +214,7 @@ def items(here: Situation, run: int) -> list[Item]:
             since_change=int(state.since_change[run, i]),
             evidence=Identification(int(c.identified_by[i])).label,
             paid_share=exact(float(np.exp(here.conditions.depth[run, i]))),
+            tags=tuple(int(p) for p in state.recent[run, i]),
         )
         for i in range(len(c))
     ]

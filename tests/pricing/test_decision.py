@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from pricing.arrays import Bools
-from pricing.decision import Decisions, decide
+from pricing.decision import SCHEMA, Decisions, decide, recorded_rules
 from pricing.errors import ArtifactError, UsageError
 from pricing.guardrails import Guardrails, GuardrailSettings, Rule, Status
 from pricing.policy import Choice, Policy
@@ -32,6 +32,16 @@ def test_a_decision_by_hand() -> None:
     assert (record.group, record.zone, record.period, record.run) == ("p0", "z", 17_000, 0)
     assert record.decision_id[16:] == f"{17_000:08x}{0:08x}"
     assert (record.policy, record.model_fingerprint, record.personalised) == ("wants", "data", False)
+
+
+def test_bits_of_an_older_record_keep_their_meaning() -> None:
+    rules = (Rule.KILL_SWITCH, Rule.MAP_PRICE, Rule.PRIOR_PRICE, Rule.PRICE_ENDING)
+    assert recorded_rules(sum(int(rule.bit) for rule in rules), SCHEMA) == rules
+    # Without `prior_price`: below cost was bit 4, price endings were bit 13.
+    assert recorded_rules(1 | 1 << 3 | 1 << 4 | 1 << 13, 1) == (
+        Rule.KILL_SWITCH, Rule.MAP_PRICE, Rule.BELOW_COST, Rule.PRICE_ENDING,
+    )  # fmt: skip
+    assert recorded_rules(0, 1) == ()
 
 
 def test_nothing_binds_where_the_unconstrained_choice_is_made() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -25,6 +26,7 @@ _LADDER = (80, 90, 100, 110)
 _FACTS: dict[Rule, dict[str, Any]] = {
     Rule.FIXED_PRICE: {"fixed_price": 100},
     Rule.MAP_PRICE: {"map_price": 81},
+    Rule.PRIOR_PRICE: {"recent": [99, 50, 50, 50, 50]},
     Rule.BELOW_COST: {"unit_cost": 81},
     Rule.OUTSIDE_SUPPORT: {"support_low": 81},
     Rule.NOT_IDENTIFIED: {"identified_by": 4},
@@ -41,7 +43,7 @@ _CORRIDOR: dict[Rule, dict[str, Any]] = {
 }
 _ALL = tuple(rule for rule in Rule if rule is not Rule.MAX_PRICE)  # nothing is above 80 and below 100
 _ASKS = frozenset(
-    {Rule.KILL_SWITCH, Rule.FIXED_PRICE, Rule.NOT_IDENTIFIED, Rule.COOL_DOWN}
+    {Rule.KILL_SWITCH, Rule.FIXED_PRICE, Rule.PRIOR_PRICE, Rule.NOT_IDENTIFIED, Rule.COOL_DOWN}
 )  # only 100 is left: nobody asks to move, so no share is refused
 
 
@@ -59,6 +61,8 @@ def _eighty(rules: Iterable[Rule]) -> Decision:
         both |= {"variant_of": [0, 0], "map_price": [facts.get("map_price", 0), 81]}
     shop = catalogue((100, 100), **both)
     here = situation(shop, menu(2, _LADDER))
+    if Rule.PRIOR_PRICE in rules:  # one percent off: it goes on at 100, and 80 would be a new one above 50
+        here = replace(here, conditions=replace(here.conditions, depth=np.log([0.99, 1.0])))
     guardrails = Guardrails(shop, here.menu, GuardrailSettings(**corridor))
     made = decide(here, guardrails, Wants((80, 80)), seed=1, runs=np.arange(1), fingerprint="f")
     return made.record(0, 0)

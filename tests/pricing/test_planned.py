@@ -100,6 +100,54 @@ def test_the_minimum_advertised_price_is_the_reduced_one_and_legal_limits_are_no
         assert [name in broken for broken in plain] == [name in broken for broken in reduced]
 
 
+@pytest.mark.parametrize(
+    ("recent", "share", "fine"),
+    [
+        ((100,) * 5, 0.9, [80, 90, 95, 100, 105, 110]),  # 120 leaves 108
+        ((100, 100, 85, 100, 100), 0.9, [80, 90]),  # 95 leaves 85.5, on the tag 86
+        ((90, 100, 100, 100, 100), 0.9, [80, 90, 95, 100]),  # 100 goes on at 90; 105 leaves 94.5
+        ((90, 100, 100, 100, 100), 0.95, [80, 90]),  # less off is a new announcement: 95 leaves 90.25
+        ((90, 70, 100, 100, 100), 0.9, [100]),  # only what goes on; 80 leaves 72
+        ((100, 70, 100, 100, 100), 0.9, []),
+        ((1,) * 5, 0.5, []),
+    ],
+)
+def test_a_planned_reduction_has_to_be_below_the_lowest_price_of_thirty_days(
+    recent: tuple[int, ...], share: float, fine: list[int]
+) -> None:
+    shop = catalogue((100,), recent=[recent], unit_cost=0)
+    here = _planned(situation(shop, menu(1)), depth=np.log(share))
+    rules = guardrails(shop, max_change=1.0)
+    broken = [Rule.PRIOR_PRICE.label in names for names in _rejected(rules, here)]
+    assert [price for price, bad in zip(LADDER, broken, strict=True) if not bad] == fine
+    plain = _rejected(rules, situation(shop, menu(1)))
+    assert not any(Rule.PRIOR_PRICE.label in names for names in plain)
+    made = _made(here, wants=120, max_change=1.0)
+    if fine:
+        assert int(made.price[0, 0]) == fine[-1]
+        assert Rule(int(made.binding[0, 0])) == Rule.PRIOR_PRICE
+    else:
+        assert Status(int(made.admission.status[0, 0])) == Status.BLOCKED
+
+
+def test_what_a_prior_price_costs_and_what_a_lower_price_leaves_behind() -> None:
+    shop = catalogue((100,), recent=[(100, 85, 100, 100, 100)], unit_cost=0)
+    here = _planned(situation(shop, menu(1), elasticity=-0.5), depth=np.log(0.9))
+    made = _made(here, wants=120, max_change=1.0)
+    found = assess(made, _draws(here))
+    # The plan takes 10 % off. Below 85 only 80 and 90 are; with elasticity -.5 the dearest, 120, is the best:
+    # 10 (p / 100) ** -.5 (.9) ** -.5 units at .9 p.
+    profit = {p: 10.0 * (0.9 * p / 100) ** -0.5 * 0.9 * p for p in LADDER}
+    assert int(made.price[0, 0]) == 90
+    assert found.prior_price_cost[0] == pytest.approx(profit[120] - profit[90])
+    assert found.prior_price.tolist() == [81]  # 90 less 10 %, below the 85 of before
+    assert Reason.BECOMES_PRIOR_PRICE in reasons(made, found, 0)
+    plain = _made(situation(shop, menu(1), elasticity=-0.5), wants=110)
+    after = assess(plain, _draws(here))
+    assert (after.prior_price.tolist(), after.prior_price_cost.tolist()) == ([85], [0.0])
+    assert Reason.BECOMES_PRIOR_PRICE not in reasons(plain, after, 0)
+
+
 @pytest.mark.parametrize("batch", [1, 3, 2 * len(LADDER)])
 def test_a_plan_of_each_run_gives_the_rules_of_each_run(batch: int) -> None:
     """However many runs there are, and whether they share a plan, each is judged as if it were alone."""

@@ -143,7 +143,7 @@ def _reasons(
         ),
         (
             _reasons(80, [-4.0, -4.0], {"max_change": 0.2}),
-            {Reason.PRICE_LOWERED},
+            {Reason.PRICE_LOWERED, Reason.BECOMES_PRIOR_PRICE},
         ),
     ],
 )
@@ -160,7 +160,8 @@ def test_the_markup_with_tax_is_2904_gross_and_never_2400() -> None:
     assert np.exp(here.myopic[0]) == pytest.approx(2904.0, rel=1e-12)
     assert 2904 in here.menu.price[0]
     assert _best_rung(here) == 2904
-    below = Guardrails(shop, here.menu, GuardrailSettings()).admit(here.state).rejections[0, 0] & 16
+    below = Guardrails(shop, here.menu, GuardrailSettings()).admit(here.state).rejections[0, 0]
+    below = below & Rule.BELOW_COST.bit
     assert (here.menu.price[0][below > 0] < 1452).all()
     assert (here.menu.price[0][below == 0] >= 1452).all()
 

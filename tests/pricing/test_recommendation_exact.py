@@ -189,7 +189,7 @@ def test_reasons_agree_with_what_happened(seed: int) -> None:
         told = set(reasons(made, found, series))
         move = int(np.sign(made.price[0, series] - here.state.price[0, series]))
         assert (Reason.PRICE_RAISED in told) == (move > 0)
-        assert (Reason.PRICE_LOWERED in told) == (move < 0)
+        assert (Reason.PRICE_LOWERED in told) == (Reason.BECOMES_PRIOR_PRICE in told) == (move < 0)
         blocked = int(made.admission.status[0, series]) == Status.BLOCKED
         assert (Reason.NO_PRICE_ALLOWED in told) == blocked
         kept = told & {Reason.PRICE_KEPT, Reason.KEPT_NOT_IDENTIFIED}
