@@ -22,7 +22,9 @@ HORIZON = 13
 """Periods that planning policies look ahead: a quarter of weeks."""
 
 
-def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
+def build_shelf(
+    source: Source, run: Run, *, horizon: int = HORIZON, known_until: dt.date | None = None
+) -> Shelf:
     """Gather what a run knows of the shop, and what the shop plans, as its training ends.
 
     Series that were on sale in the last period of training are on the shelf, and so are newcomers that have
@@ -36,6 +38,8 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
         The run.
     horizon
         Periods that planning policies look ahead.
+    known_until
+        See :func:`simulators.contract.catalogue.build_catalogue`.
 
     Raises
     ------
@@ -51,7 +55,8 @@ def build_shelf(source: Source, run: Run, *, horizon: int = HORIZON) -> Shelf:
             todo="Check exit_at in products, or give an earlier --until.",
         )
     as_of = dt.date.fromisoformat(run.origin.until)
-    catalogue = build_catalogue(source, training.take(index), run.model.take(index), as_of=as_of)
+    model = run.model.take(index)
+    catalogue = build_catalogue(source, training.take(index), model, as_of=as_of, known_until=known_until)
     plans = build_plans(source, catalogue.series, as_of=as_of)
     section = source.shop.guardrails
     rules, reviewed = source.shop.corridor, source.shop.reviewed

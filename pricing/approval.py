@@ -205,9 +205,8 @@ def after(now: Reviewed, review: Review, proposal: Proposal, settings: ApprovalS
     if review.action is Action.WITHDRAW:
         if now.state not in (ReviewState.APPROVED, ReviewState.REJECTED, ReviewState.AWAITING_SECOND):
             raise _impossible(now, review)
-        waiting = Reviewed(ReviewState.PENDING)
         kept = proposal.price is None or proposal.price == proposal.current_price
-        return opening(proposal, settings) if kept else waiting
+        return opening(proposal, settings) if kept else Reviewed(ReviewState.PENDING)
     if review.action is Action.OVERRIDE:
         price = review.price
         if now.state is ReviewState.REJECTED:

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from api.storage import reviews
+from sqlalchemy import Connection
+
+from api.storage import publications, reviews
 from api.storage.chain import link
 from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
 from api.storage.store import Entry, Run, Store
@@ -20,7 +22,6 @@ from policies.serve.journey import PriceAsked
 from pricing.approval import (
     Action,
     ApprovalSettings,
-    Proposal,
     Review,
     Reviewed,
     after,
@@ -28,13 +29,8 @@ from pricing.approval import (
     require_rules,
 )
 from pricing.errors import ConditionMissing, RefusedError, StaleError, UnknownProduct, UsageError
-from pricing.evidence import Identification
-from pricing.standing import Verdict
 
 __all__ = ["Approvals", "Decided", "Draft", "Listed", "Preview", "Read"]
-
-_IDENTIFICATION = {kind.label: kind for kind in Identification}
-_VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +238,9 @@ class Approvals:
                 raise _unknown(decision_id)
             if row.round != now.number or row.etag != etag.strip('"') or self._superseded(now):
                 raise _stale()
+            _require_inside(connection, row, review)
             self._require_rules(row, review, now)
-            stands = after(row.reviewed, review, _proposal(row, now), now.settings)
+            stands = after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
             reviews.append(transaction.transaction, [(row, review, stands)])
         return self.read(decision_id)
 
@@ -251,7 +248,7 @@ class Approvals:
         """Say what a review of many proposals would do; nothing is recorded."""
         now = self._fresh()
         with self.decided.store.database.reading() as connection:
-            return _preview(now, reviews.every(connection, now.number, wanted), review)
+            return _preview(connection, now, reviews.every(connection, now.number, wanted), review)
 
     def carry_out(self, wanted: Wanted, review: Review, etag: str) -> Preview:
         """Do with many proposals what was previewed; all of it or nothing.
@@ -265,7 +262,7 @@ class Approvals:
         with self.decided.store.writing() as transaction:
             connection = transaction.transaction.connection
             rows = reviews.every(connection, now.number, wanted)
-            found = _preview(now, rows, review)
+            found = _preview(connection, now, rows, review)
             newest = reviews.current_round(connection)
             if found.etag != etag.strip('"') or newest is None or newest.number != now.number:
                 raise _stale()
@@ -330,41 +327,37 @@ def _row(
         overridden=False,
         review=0,
     )
-    stands = opening(_of(row, facts), settings)
+    stands = opening(reviews.proposed(row, facts), settings)
     return replace(row, state=stands.state.value, price=stands.price, approved_by=stands.by)
-
-
-def _of(row: ProposalRow, facts: Any) -> Proposal:
-    return Proposal(
-        row.current_price,
-        row.recommended_price,
-        row.probability_of_loss,
-        _IDENTIFICATION[row.identified_by],
-        _VERDICTS.get(facts["verdict"]),
-        bool(facts["driven_by_limits"]),
-    )
-
-
-def _proposal(row: ProposalRow, now: Round) -> Proposal:
-    return _of(row, now.facts)
 
 
 def _policy(now: Round) -> str:
     return str(now.facts["policy"])
 
 
-def _preview(now: Round, rows: Sequence[ProposalRow], review: Review) -> Preview:
+def _preview(connection: Connection, now: Round, rows: Sequence[ProposalRow], review: Review) -> Preview:
     if review.action is Action.OVERRIDE:
         raise UsageError("action: many proposals cannot get one price.", todo="Override them one by one.")
     changes: list[tuple[ProposalRow, Reviewed]] = []
     refused: list[tuple[ProposalRow, str]] = []
     for row in rows:
         try:
-            changes.append((row, after(row.reviewed, review, _proposal(row, now), now.settings)))
+            _require_inside(connection, row, review)
+            changes.append((row, after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)))
         except RefusedError as error:
             refused.append((row, error.what))
     seen = link(str(now.number), review.action.value, *(row.etag for row in rows))[:32]
     return Preview(now, tuple(changes), tuple(refused), seen)
+
+
+def _require_inside(connection: Connection, row: ProposalRow, review: Review) -> None:
+    """Refuse to take back a price that is out: it would stay out, and nobody would know why."""
+    if review.action in (Action.WITHDRAW, Action.REJECT) and publications.is_out(connection, row.decision_id):
+        raise RefusedError(
+            f"The price of {row.price_group} is published.",
+            why="To withdraw its approval would leave it out there.",
+            todo="Bring it back with `tarifa cycle HOME --undo`, or override it.",
+        )
 
 
 def _unknown(decision_id: str) -> UnknownProduct:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from api.forms_told import forms_told
 from api.planned import plans_told
 from api.texts import Texts
+from pricing.errors import UsageError
 
 if TYPE_CHECKING:
     from policies.serve.shelf import Shelf
@@ -21,7 +23,15 @@ if TYPE_CHECKING:
     from simulators.demand.instruments import FirstStage
     from simulators.run import Run
 
-__all__ = ["fit_data", "fit_folder", "run_document", "run_summary", "shelf_of"]
+__all__ = ["DecidedOn", "fit_data", "fit_folder", "known_until", "run_document", "run_summary", "shelf_of"]
+
+DecidedOn = Annotated[
+    str | None,
+    typer.Option(
+        help="Day on which prices are decided: posted prices, costs and stock known by its end count; "
+        "default: today without --until, else nothing from --until on."
+    ),
+]
 
 
 def fit_data(
@@ -31,6 +41,7 @@ def fit_data(
         str | None, typer.Option(help="First day that the fit must not see, like 2025-09-01; default: none.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Posterior draws follow from it.", min=0)] = 0,
+    decided_on: DecidedOn = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -44,15 +55,15 @@ def fit_data(
     """
 
     def work(session: Session) -> Outcome:
-        return fit_folder(session, data, out, until, seed)
+        return fit_folder(session, data, out, until, seed, decided_on)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed: int) -> Outcome:
+def fit_folder(
+    session: Session, data: Path, out: Path, until: str | None, seed: int, decided_on: str | None = None
+) -> Outcome:
     """Fit a data folder and write the run, what it knows of the shelf included."""
-    import datetime as dt
-
     from api.runs import RUN_KIND, RUN_VERSION
     from simulators.contract.tables import open_source
     from simulators.folders import claim
@@ -63,19 +74,45 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
-            shelf, note = shelf_of(session, source, run)
+            shelf, note = shelf_of(session, source, run, known_until(source, until, decided_on))
         for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
     return Outcome(run_document(run, shelf, out), (*run_summary(run, shelf, out, session.texts), *note))
 
 
-def shelf_of(session: Session, source: Source, run: Run) -> tuple[Shelf | None, tuple[str, ...]]:
+def known_until(source: Source, until: str | None, decided_on: str | None) -> dt.date | None:
+    """Return the first day on which posted prices, costs and stock are not known yet; None: as the sales.
+
+    They are known up to the day on which prices are decided: the one that is said, else today where a run is
+    to see all there is. A run that must not see everything knows none of it from later.
+
+    Raises
+    ------
+    UsageError
+        If what is said is no day, or lies before `until`.
+    """
+    if decided_on is None:
+        return source.today if until is None else None
+    try:
+        day = dt.date.fromisoformat(decided_on)
+    except ValueError as error:
+        raise UsageError(
+            f"--decided-on: {decided_on!r} is no day.", todo="Write it like 2025-09-01."
+        ) from error
+    if until is not None and day < dt.date.fromisoformat(until):
+        raise UsageError(f"--decided-on {decided_on} lies before --until {until}.", todo="Give a later day.")
+    return day + dt.timedelta(days=1)
+
+
+def shelf_of(
+    session: Session, source: Source, run: Run, known: dt.date | None
+) -> tuple[Shelf | None, tuple[str, ...]]:
     """Return what a run knows of the shelf, None without costs, and what there is to say of it."""
     from api.shelves import build_shelf
     from pricing.errors import MissingCost
 
     try:
-        shelf = build_shelf(source, run)
+        shelf = build_shelf(source, run, known_until=known)
     except MissingCost as error:
         # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
         said = session.texts.reworded

@@ -9,6 +9,7 @@ import typer
 
 from api.cli import (
     check,
+    cycle,
     elasticities,
     fit,
     import_command,
@@ -45,6 +46,7 @@ for _name, _command in (
     ("train", train.train_policy),
     ("recommend", recommend.recommend_prices),
     ("serve", serve.serve_run),
+    ("cycle", cycle.go_round),
     ("keys", keys.manage_keys),
 ):
     app.command(_name)(_command)

@@ -20,8 +20,10 @@ from pricing.errors import FingerprintError, UsageError
 
 if TYPE_CHECKING:
     from api.prices.service import Desk
+    from api.storage.store import Store
+    from policies.serve.shelf import Shelf
 
-__all__ = ["desk_of", "require_data", "serve_folder", "serve_run"]
+__all__ = ["desk_of", "desk_over", "require_data", "serve_folder", "serve_run"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -77,8 +79,6 @@ def desk_of(
     accepted: tuple[str, ...] = (),
 ) -> Desk:
     """Open everything that is served; fails before anything listens."""
-    from api.policies import open_policy, trained_under
-    from api.prices.service import Desk
     from api.runs import open_shelf
     from api.storage.sqlite import url_of
     from api.storage.store import Store
@@ -87,18 +87,26 @@ def desk_of(
         told("verifying the run", 0.1)
         shelf = open_shelf(run, accepted)
         require_data(run, shelf.model.fingerprint, data)
-        told("making policies", 0.5)
-        names = [name.strip() for name in policy.split(",") if name.strip()]
-        if not names:
-            raise UsageError("--policy names none.", todo="Give for example resolve.")
-        chosen = [open_policy(name, shelf) for name in names]
-        _require_distinct([made.name for made in chosen])
-        under = [trained_under(name) for name in names]
-        trained = {made.name: found for made, found in zip(chosen, under, strict=True) if found is not None}
-        told("opening the store", 0.9)
+        told("opening the store", 0.5)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(url_of(place), lambda: dt.datetime.now(dt.UTC))
-    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened, trained)
+        told("making policies", 0.6)
+        return desk_over(shelf, policy, opened)
+
+
+def desk_over(shelf: Shelf, policy: str, store: Store) -> Desk:
+    """Open the policies that are named, separated by commas, over a shelf; the first decides by default."""
+    from api.policies import open_policy, trained_under
+    from api.prices.service import Desk
+
+    names = [name.strip() for name in policy.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--policy names none.", todo="Give for example resolve.")
+    chosen = [open_policy(name, shelf) for name in names]
+    _require_distinct([made.name for made in chosen])
+    under = [trained_under(name) for name in names]
+    trained = {made.name: found for made, found in zip(chosen, under, strict=True) if found is not None}
+    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, store, trained)
 
 
 def _require_distinct(names: list[str]) -> None:

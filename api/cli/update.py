@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from api.cli.fit import run_document, run_summary, shelf_of
+from api.cli.fit import DecidedOn, known_until, run_document, run_summary, shelf_of
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from api.texts import Texts
 
@@ -26,6 +26,7 @@ def update_run_folder(
         str | None,
         typer.Option(help="First day that the run must not see; default: after the last whole period."),
     ] = None,
+    decided_on: DecidedOn = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -40,12 +41,14 @@ def update_run_folder(
     """
 
     def work(session: Session) -> Outcome:
-        return update_folder(session, run, data, out, until)
+        return update_folder(session, run, data, out, until, decided_on)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def update_folder(session: Session, run: Path, data: Path, out: Path, until: str | None) -> Outcome:
+def update_folder(
+    session: Session, run: Path, data: Path, out: Path, until: str | None, decided_on: str | None = None
+) -> Outcome:
     """Update the run of a folder and write the new one, what it knows of the shelf included."""
     import datetime as dt
     from dataclasses import asdict
@@ -63,7 +66,7 @@ def update_folder(session: Session, run: Path, data: Path, out: Path, until: str
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             made = update_run(before, source, until=until, progress=told)
             told("catalogue", 0.95)
-            shelf, note = shelf_of(session, source, made)
+            shelf, note = shelf_of(session, source, made, known_until(source, until, decided_on))
         for name, content in {**run_files(made), **(shelf.files() if shelf else {})}.items():
             (draft / name).write_bytes(content)
     lineage = made.lineage

@@ -16,8 +16,10 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select,
 from api.storage.chain import Chain, broken, canonical, link
 from api.storage.database import Transaction
 from api.storage.tables import GENESIS, PROPOSALS, REVIEW_CHAIN, REVIEWS, ROUNDS
-from pricing.approval import Action, ApprovalSettings, Review, Reviewed, ReviewState
+from pricing.approval import Action, ApprovalSettings, Proposal, Review, Reviewed, ReviewState
+from pricing.evidence import Identification
 from pricing.guardrails import Rule
+from pricing.standing import Verdict
 
 __all__ = [
     "SORTS",
@@ -33,6 +35,7 @@ __all__ = [
     "open_round",
     "page",
     "proposal",
+    "proposed",
     "verify",
 ]
 
@@ -43,6 +46,9 @@ _MOVING = ("state", "price", "starts_at", "approved_by", "overridden", "review")
 SORTS = ("price_group", "change", "profit_change", "probability_of_loss", "current_price")
 """What a list may be sorted by."""
 
+
+_IDENTIFICATION = {kind.label: kind for kind in Identification}
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 _STANDS = (
     update(PROPOSALS)
@@ -190,6 +196,18 @@ def open_round(
     if values:
         transaction.connection.execute(insert(PROPOSALS), values)
     return number
+
+
+def proposed(row: ProposalRow, facts: Mapping[str, Any]) -> Proposal:
+    """Return what a row proposes, given what is said of its whole round (:attr:`Round.facts`)."""
+    return Proposal(
+        row.current_price,
+        row.recommended_price,
+        row.probability_of_loss,
+        _IDENTIFICATION[row.identified_by],
+        _VERDICTS.get(facts["verdict"]),
+        bool(facts["driven_by_limits"]),
+    )
 
 
 def append(

@@ -23,8 +23,8 @@ from sqlalchemy import (
 from pricing.errors import ArtifactError
 
 __all__ = [
-    "ACCESS_KEYS", "CHAIN", "DECISIONS", "DECISION_CHAIN", "GENESIS", "PROPOSALS", "REQUESTS", "REVIEWS",
-    "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA", "SUBJECTS", "create",
+    "ACCESS_KEYS", "CHAIN", "CYCLE_STEPS", "DECISIONS", "DECISION_CHAIN", "GENESIS", "PROPOSALS",
+    "PUBLICATIONS", "REQUESTS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA", "SUBJECTS", "create",
 ]  # fmt: skip
 
 SCHEMA = 3
@@ -144,6 +144,34 @@ ACCESS_KEYS = Table(
     Column("made_at", String(40), nullable=False),
     Column("revoked_at", String(40)),
 )
+CYCLE_STEPS = Table(
+    "cycle_steps",
+    _TABLES,
+    Column("cycle", String(10), primary_key=True),
+    Column("step", String(16), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("done_at", String(40), nullable=False),
+)
+PUBLICATIONS = Table(
+    "publications",
+    _TABLES,
+    Column("batch", String(100), primary_key=True),
+    Column("product_id", Text, primary_key=True),
+    Column("zone", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("cycle", String(10), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("decision_id", String(32), ForeignKey("decisions.decision_id"), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("intended_at", String(40), nullable=False),
+    Column("settled_at", String(40)),
+    Column("confirmed_at", String(40)),
+    Index("publications_by_cycle", "cycle", "batch", "place"),
+    Index("publications_by_decision", "decision_id"),
+)
+"""One price change on its way out: intended before anything leaves, settled when its result is known."""
 
 
 def create(connection: Connection) -> None:

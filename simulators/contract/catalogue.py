@@ -35,8 +35,15 @@ class _Shelf:
     gross_share: Floats
 
 
-def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: dt.date) -> Catalogue:
-    """Gather what is known of every series before `as_of`.
+def build_catalogue(
+    source: Source,
+    panel: Panel,
+    model: DemandModel,
+    *,
+    as_of: dt.date,
+    known_until: dt.date | None = None,
+) -> Catalogue:
+    """Gather what is known of every series before `as_of`; what it costs and shows, as of the decision.
 
     The price in force is the one in the prices table, else the regular price nearest the price index of the
     last period with a sale: one that a shelf really showed. Costs are the
@@ -53,7 +60,10 @@ def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: 
     model
         Demand of the same N series in the same order.
     as_of
-        First day that is not known yet.
+        First day whose sales are not known yet.
+    known_until
+        First day on which posted prices, costs and stock are not known yet, where prices are decided later
+        than `as_of`; absent: the same day.
 
     Raises
     ------
@@ -64,14 +74,14 @@ def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: 
     SettingsError
         If zones disagree on whether shelf prices include tax.
     """
-    engine, shop = source.engine, source.shop
+    engine, shop, known = source.engine, source.shop, known_until or as_of
     stop = panel.position(np.datetime64(as_of))
     where = _positions(engine, panel.series)
     shelf = _shelf(shop, panel.series)
     regular, offered = _shown(source, panel, where, stop, as_of)
-    price = _whole(_in_force(source, where, regular[:, -1], as_of) / shelf.gross_share)
+    price = _whole(_in_force(source, where, regular[:, -1], known) / shelf.gross_share)
     _require_price(panel.series, price, as_of)
-    unit_cost, assumed = _costs(source, where, panel.series, price * shelf.net_share, as_of)
+    unit_cost, assumed = _costs(source, where, panel.series, price * shelf.net_share, known)
     lowest, highest, fixed = _limits(engine, where)
     floors, ceilings = _bounds(shop, panel.series)
     return Catalogue(
@@ -98,7 +108,7 @@ def build_catalogue(source: Source, panel: Panel, model: DemandModel, *, as_of: 
         variant_of=_variants(engine, where, enabled=shop.guardrails.variant_equality),
         periods_since_change=_since_change(_whole(regular / shelf.gross_share[:, None])),
         identified_by=model.identified_by[:, PriceKind.REGULAR],
-        stock=_stock(engine, where, as_of),
+        stock=_stock(engine, where, known),
         recent=_recent(_whole(offered / shelf.gross_share[:, None]), _RECENT[shop.period_days]),
     )
 

@@ -24,6 +24,7 @@ __all__ = [
     "SHOP_FILE",
     "Approvals",
     "CostAssumption",
+    "Cycle",
     "Fees",
     "GuardrailSection",
     "MonthlyTotals",
@@ -167,6 +168,32 @@ class Approvals:
 
 
 @dataclass(frozen=True, slots=True)
+class Cycle:
+    """How `tarifa cycle` goes round, period after period."""
+
+    policy: Annotated[str, Says("The policy that recommends.")] = "resolve"
+    accept_failed: Annotated[
+        tuple[str, ...], Says("Checks of the model's passport whose failure is accepted, each by its name.")
+    ] = ()
+    quick_validation: Annotated[
+        bool, Says("Validate with fewer refits, products and worlds; the passport says so.")
+    ] = False
+    refit_after: Annotated[
+        int, Says("Periods after which the model is fitted anew instead of updated with the newest ones.")
+    ] = 13
+    publisher: Annotated[
+        Literal["", "shopify_csv", "woocommerce_csv"],
+        Says("Where approved prices go: the platform's own product export comes back with them."),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        if not self.policy or self.refit_after < 1:
+            raise SettingsError(
+                "cycle.policy is empty, or cycle.refit_after is less than 1.", todo="Correct shop.toml."
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class MonthlyTotals:
     """What the shop's own books say of one month, to reconcile with."""
 
@@ -241,6 +268,7 @@ class ShopFile:
     returns: Annotated[Returns, Says("Goods that come back.")] = Returns()
     guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
     approvals: Annotated[Approvals, Says("What needs a person before it is published.")] = Approvals()
+    cycle: Annotated[Cycle, Says("How `tarifa cycle` goes round, period after period.")] = Cycle()
     attributes: Annotated[Mapping[str, tuple[str, ...]], Says("Further columns by table, read as text.")] = (
         field(default_factory=dict[str, tuple[str, ...]])
     )

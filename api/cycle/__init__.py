@@ -1,0 +1,1 @@
+"""The weekly loop: import, learn, recommend, wait for approval, publish, read back."""

@@ -1,0 +1,256 @@
+"""From approved proposals to prices that are out, read back, and brought back.
+
+Everything is intended on disk before it leaves. A process that is killed in between leaves an intended batch;
+the next one publishes that batch again under its own key, which changes nothing twice, and settles it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from api.cycle.outlets import Address
+from api.publishers.changes import Market, PriceChange, Publisher
+from api.storage import publications, reviews
+from api.storage.database import Database
+from api.storage.publications import Kind, Outgoing, State
+from api.storage.reviews import ProposalRow, Round, Wanted
+from pricing.approval import Action, Review, Reviewed, ReviewState, after
+from pricing.errors import DataError, UsageError
+
+__all__ = ["Gate", "Waiting", "due", "waiting"]
+
+_PUBLISHED = (State.PUBLISHED, State.CONFIRMED, State.DIFFERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What keeps a cycle open.
+
+    Attributes
+    ----------
+    pending, second
+        Proposals that wait for a person, or for a second one.
+    later
+        Approved ones whose start is still to come.
+    failed
+        Price changes whose latest try failed.
+    unconfirmed
+        Published, and not read back yet.
+    differing
+        Read back as something else.
+    """
+
+    pending: int
+    second: int
+    later: int
+    failed: int
+    unconfirmed: int
+    differing: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the cycle is at its end."""
+        return not any((self.pending, self.second, self.later, self.failed, self.unconfirmed, self.differing))
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where approved prices of one cycle leave the house, and come back.
+
+    Attributes
+    ----------
+    database
+        Of rounds, reviews and publications.
+    now
+        The clock, a time with its zone.
+    cycle
+        Its name: the first day of the period that is priced.
+    opened_at
+        From when on prices without a start of their own may be published: the period's first moment.
+    market
+        Which prices the platform holds.
+    addresses
+        Products of each price group.
+    open_way
+        Opens the publisher for a batch (its key), to write it; None: to read only.
+    """
+
+    database: Database
+    now: Callable[[], dt.datetime]
+    cycle: str
+    opened_at: dt.datetime
+    market: Market
+    addresses: Mapping[str, tuple[Address, ...]]
+    open_way: Callable[[str | None], Publisher]
+
+    def publish(self) -> tuple[Outgoing, ...]:
+        """Publish what was left intended, then what is due; return everything that was tried."""
+        done = self._finish()
+        with self.database.writing() as transaction:
+            connection = transaction.connection
+            rows = due(connection, reviews.current_round(connection), self.now(), self.opened_at)
+            leaving = [(row.decision_id, change) for row in rows for change in self._changes(row)]
+            publications.intend(transaction, self._batch(connection, Kind.PUBLISH, leaving))
+        return (*done, *self._finish())
+
+    def confirm(self) -> tuple[Outgoing, ...]:
+        """Read back what was published; what still says the former price has not arrived yet, and waits."""
+        with self.database.reading() as connection:
+            rows = [
+                row
+                for row in publications.latest(publications.of_cycle(connection, self.cycle))
+                if row.state in (State.PUBLISHED, State.DIFFERS)
+            ]
+        if not rows:
+            return ()
+        found = self.open_way(None).read_back([row.change for row in rows])
+        arrived = [
+            (row, reading)
+            for row, reading in zip(rows, found, strict=True)
+            if reading.found is None or reading.found.regular != row.change.regular_now or reading.equal
+        ]
+        with self.database.writing() as transaction:
+            publications.confirm(transaction, [row for row, _ in arrived], [each for _, each in arrived])
+        return tuple(row for row, _ in arrived)
+
+    def undo(self, by: str, reason: str) -> tuple[Outgoing, ...]:
+        """Bring back the former prices of everything that this cycle published, and withdraw its approvals.
+
+        Raises
+        ------
+        UsageError
+            If nothing is published that could be brought back.
+        """
+        self._finish()
+        with self.database.writing() as transaction:
+            connection = transaction.connection
+            out = [
+                row
+                for row in publications.latest(publications.of_cycle(connection, self.cycle))
+                if row.kind is Kind.PUBLISH and row.state in _PUBLISHED
+            ]
+            if not out:
+                raise UsageError(
+                    f"The cycle {self.cycle} has published nothing that could be brought back.",
+                    todo="See `tarifa cycle HOME --status`.",
+                )
+            back = [(row.decision_id, _back(row.change, reason)) for row in out]
+            publications.intend(transaction, self._batch(connection, Kind.UNDO, back))
+            up = reviews.current_round(connection)
+            ids = dict.fromkeys(row.decision_id for row in out)
+            found = [_withdrawn(reviews.proposal(connection, name), up, by, reason) for name in ids]
+            reviews.append(transaction, [each for each in found if each is not None])
+        return self._finish()
+
+    def _finish(self) -> tuple[Outgoing, ...]:
+        """Publish the batch that is intended, and settle it."""
+        with self.database.reading() as connection:
+            rows = publications.unsettled(connection)
+        if not rows:
+            return ()
+        published = self.open_way(rows[0].batch).publish([row.change for row in rows], key=rows[0].batch)
+        with self.database.writing() as transaction:
+            publications.settle(transaction, rows, published)
+        with self.database.reading() as connection:
+            return publications.of_batch(connection, rows[0].batch)
+
+    def _batch(
+        self, connection: Connection, kind: Kind, found: Sequence[tuple[str, PriceChange]]
+    ) -> tuple[Outgoing, ...]:
+        number = len(publications.batches(connection, self.cycle)) + 1
+        key = f"{self.cycle}-{number:03d}-{kind.value}"
+        return tuple(
+            Outgoing(key, place, self.cycle, kind, decision, change)
+            for place, (decision, change) in enumerate(found)
+        )
+
+    def _changes(self, row: ProposalRow) -> tuple[PriceChange, ...]:
+        found = self.addresses.get(row.price_group)
+        if not found:
+            raise DataError(
+                f"The price group {row.price_group} has no product in the data.",
+                todo="Import a product export that holds it.",
+            )
+        if row.price is None:
+            raise UsageError(f"The proposal {row.decision_id} has no price to publish.")
+        reason = f"{row.approved_by}: {row.decision_id}"
+        return tuple(
+            PriceChange(
+                product_id=one.product_id,
+                zone=row.zone,
+                currency=self.market.currency,
+                basis=self.market.basis,
+                regular_now=row.current_price,
+                regular_new=row.price,
+                reason=reason,
+                known_as=one.known_as,
+            )
+            for one in found
+        )
+
+
+def due(
+    connection: Connection, up: Round | None, now: dt.datetime, opened_at: dt.datetime
+) -> tuple[ProposalRow, ...]:
+    """Return approved proposals of a round whose start has come and whose price is not out yet."""
+    found: list[ProposalRow] = []
+    for row in _approved(connection, up):
+        starts = opened_at if row.starts_at is None else dt.datetime.fromisoformat(row.starts_at)
+        if starts <= now and not _out(connection, row):
+            found.append(row)
+    return tuple(found)
+
+
+def waiting(connection: Connection, cycle: str, now: dt.datetime, opened_at: dt.datetime) -> Waiting:
+    """Return what keeps a cycle open."""
+    up = reviews.current_round(connection)
+    states = {} if up is None else reviews.count(connection, up.number)
+    latest = publications.latest(publications.of_cycle(connection, cycle))
+    count = {state: sum(row.state is state for row in latest) for state in State}
+    later = [
+        row
+        for row in _approved(connection, up)
+        if now < (opened_at if row.starts_at is None else dt.datetime.fromisoformat(row.starts_at))
+    ]
+    return Waiting(
+        pending=states.get(ReviewState.PENDING.value, 0),
+        second=states.get(ReviewState.AWAITING_SECOND.value, 0),
+        later=len(later),
+        failed=count[State.FAILED],
+        unconfirmed=count[State.PUBLISHED] + count[State.INTENDED],
+        differing=count[State.DIFFERS],
+    )
+
+
+def _approved(connection: Connection, up: Round | None) -> tuple[ProposalRow, ...]:
+    if up is None:
+        return ()
+    return reviews.every(connection, up.number, Wanted(states=(ReviewState.APPROVED.value,)))
+
+
+def _out(connection: Connection, row: ProposalRow) -> bool:
+    """Return whether all of it is out at its price: of each product what happened last counts."""
+    latest = publications.latest(publications.of_decision(connection, row.decision_id))
+    return bool(latest) and all(
+        one.kind is Kind.PUBLISH and one.state.out and one.change.regular_new == row.price for one in latest
+    )
+
+
+def _back(change: PriceChange, reason: str) -> PriceChange:
+    return replace(
+        change, regular_now=change.regular_new, regular_new=change.regular_now, reason=f"undo: {reason}"
+    )
+
+
+def _withdrawn(
+    row: ProposalRow | None, up: Round | None, by: str, reason: str
+) -> tuple[ProposalRow, Review, Reviewed] | None:
+    """Return the review that withdraws an approval whose price was brought back; None in an older round."""
+    if row is None or up is None or row.round != up.number or row.state != ReviewState.APPROVED.value:
+        return None
+    review = Review(Action.WITHDRAW, by, f"undo: {reason}")
+    return row, review, after(row.reviewed, review, reviews.proposed(row, up.facts), up.settings)
