@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.markup import escape
 
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
-from pricing.errors import DataError, FingerprintError, UsageError
+from pricing.errors import DataError, FailedChecks, FingerprintError, UsageError
 
 if TYPE_CHECKING:
     from api.cycle.loop import Home
@@ -194,8 +195,15 @@ class _Round:
         from api.cli.serve import desk_over
         from api.runs import open_shelf
 
-        policy, accepted = self.shop.cycle.policy, self._accepted()
-        desk = desk_over(open_shelf(self.home.run(self.name), accepted), policy, self.store)
+        try:
+            shelf = open_shelf(self.home.run(self.name), self._accepted())
+        except FailedChecks as error:
+            raise FailedChecks(
+                error.what,
+                why=error.why,
+                todo="Name those that you accept in cycle.accept_failed of shop.toml, and go round again.",
+            ) from error
+        desk = desk_over(shelf, self.shop.cycle.policy, self.store)
         offered = approvals_of(desk).offer(None, _ACTOR)
         return {"round": offered.number, "run": offered.run, "policy": offered.facts["policy"]}
 
@@ -231,15 +239,12 @@ class _Round:
             gate = self._gate()
             gate.publish()
             gate.confirm()
-        from api.cycle.loop import begin
-
         with self.store.database.reading() as connection:
-            left = waiting(connection, self.name, self.now(), begin(self.shop, self.name))
+            left = waiting(connection, self.now(), zoneinfo.ZoneInfo(self.shop.time_zone))
             out = of_cycle(connection, self.name)
         return self._outcome(steps, left, out)
 
     def _gate(self) -> Gate:
-        from api.cycle.loop import begin
         from api.cycle.outlets import addresses, market_of
         from api.cycle.publishing import Gate
 
@@ -252,7 +257,7 @@ class _Round:
             self.store.database,
             self.now,
             self.name,
-            begin(self.shop, self.name),
+            zoneinfo.ZoneInfo(self.shop.time_zone),
             market_of(self.shop),
             addresses(data, self.now()),
             self._way,
@@ -263,7 +268,7 @@ class _Round:
         from simulators.importers.platforms import recognise
 
         exports = tuple(f.path for f in recognise(self.home.inbox) if f.holds == "products")
-        target = None if batch is None else self.home.cycle(self.name) / "published" / f"{batch}.csv"
+        target = None if batch is None else self.home.cycle(batch[:10]) / "published" / f"{batch}.csv"
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
         return open_publisher(self.shop, exports, target)
@@ -324,14 +329,14 @@ class _Round:
         if left.nothing:
             return texts.text("cycle", "finished")
         if left.pending or left.second:
-            policy = self.shop.cycle.policy
-            return texts.text("cycle", "approve", run=str(run), store=str(self.home.store), policy=policy)
+            accepted = self._accepted()
+            options = f"--store {self.home.store} --policy {self.shop.cycle.policy}"
+            options += f" --accept-failed {','.join(accepted)}" if accepted else ""
+            return texts.text("cycle", "approve", run=str(run), options=options)
         return texts.text("cycle", "again")
 
 
 def _day(said: str | None, shop: ShopFile, now: dt.datetime) -> dt.date:
-    import zoneinfo
-
     if said is None:
         return now.astimezone(zoneinfo.ZoneInfo(shop.time_zone)).date()
     try:

@@ -7,7 +7,7 @@ and is recorded in the store when it is done; a cycle that was killed goes on wh
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +21,7 @@ from pricing.errors import UsageError
 from simulators.contract.shop_file import SHOP_FILE, ShopFile
 from simulators.folders import lock
 
-__all__ = ["STEPS", "Home", "Step", "begin", "carry_on", "cycle_of"]
+__all__ = ["STEPS", "Home", "Step", "carry_on", "cycle_of"]
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -84,7 +84,7 @@ class Home:
         return self.cycle(name) / "run"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Generator[None]:
         """Hold the home; raises :class:`pricing.errors.BusyError` while another process goes round in it."""
         if not self.inbox.is_dir() or not self.shop_file.is_file():
             raise UsageError(
@@ -103,13 +103,6 @@ def cycle_of(shop: ShopFile, today: dt.date) -> str:
         return today.isoformat()
     back = (today.weekday() - _WEEKDAYS.index(shop.week_start)) % 7
     return (today - dt.timedelta(days=back)).isoformat()
-
-
-def begin(shop: ShopFile, cycle: str) -> dt.datetime:
-    """Return the first moment of a cycle's period in the shop's time zone."""
-    import zoneinfo
-
-    return dt.datetime.fromisoformat(cycle).replace(tzinfo=zoneinfo.ZoneInfo(shop.time_zone))
 
 
 def carry_on(

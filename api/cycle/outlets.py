@@ -66,13 +66,13 @@ def _identity(product: str, keys: list[str]) -> Identity:
 
 def market_of(shop: ShopFile) -> Market:
     """Return which prices the platform holds; raises :class:`UsageError` for a shop of several zones."""
-    if len(shop.zones) > 1:
+    zone, *others = shop.zones
+    if others:
         raise UsageError(
-            "cycle.zone is not said, and the shop has several zones.",
+            f"The shop has {1 + len(others)} zones.",
             why="A platform's product export holds the prices of one.",
-            todo="Publish by the XLSX, or keep one cycle for each zone.",
+            todo="Publish zone by zone from the recommendations file; a cycle does it for one zone.",
         )
-    zone = shop.zones[0]
     return Market(zone.id, shop.currency, "gross" if zone.prices_include_tax else "net")
 
 

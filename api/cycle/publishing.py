@@ -69,8 +69,9 @@ class Gate:
         The clock, a time with its zone.
     cycle
         Its name: the first day of the period that is priced.
-    opened_at
-        From when on prices without a start of their own may be published: the period's first moment.
+    zone
+        The shop's time zone: a price without a start of its own may be published from midnight there, on the
+        first day of the period that its round prices.
     market
         Which prices the platform holds.
     addresses
@@ -82,7 +83,7 @@ class Gate:
     database: Database
     now: Callable[[], dt.datetime]
     cycle: str
-    opened_at: dt.datetime
+    zone: dt.tzinfo
     market: Market
     addresses: Mapping[str, tuple[Address, ...]]
     open_way: Callable[[str | None], Publisher]
@@ -92,17 +93,20 @@ class Gate:
         done = self._finish()
         with self.database.writing() as transaction:
             connection = transaction.connection
-            rows = due(connection, reviews.current_round(connection), self.now(), self.opened_at)
+            rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
             leaving = [(row.decision_id, change) for row in rows for change in self._changes(row)]
             publications.intend(transaction, self._batch(connection, Kind.PUBLISH, leaving))
         return (*done, *self._finish())
 
     def confirm(self) -> tuple[Outgoing, ...]:
-        """Read back what was published; what still says the former price has not arrived yet, and waits."""
+        """Read back what was published, in earlier cycles too, and return what was found.
+
+        What still says the former price has not arrived yet, and waits.
+        """
         with self.database.reading() as connection:
             rows = [
                 row
-                for row in publications.latest(publications.of_cycle(connection, self.cycle))
+                for row in publications.latest(publications.every(connection))
                 if row.state in (State.PUBLISHED, State.DIFFERS)
             ]
         if not rows:
@@ -194,28 +198,21 @@ class Gate:
 
 
 def due(
-    connection: Connection, up: Round | None, now: dt.datetime, opened_at: dt.datetime
+    connection: Connection, up: Round | None, now: dt.datetime, zone: dt.tzinfo
 ) -> tuple[ProposalRow, ...]:
     """Return approved proposals of a round whose start has come and whose price is not out yet."""
-    found: list[ProposalRow] = []
-    for row in _approved(connection, up):
-        starts = opened_at if row.starts_at is None else dt.datetime.fromisoformat(row.starts_at)
-        if starts <= now and not _out(connection, row):
-            found.append(row)
-    return tuple(found)
+    return tuple(
+        row for row, starts in _approved(connection, up, zone) if starts <= now and not _out(connection, row)
+    )
 
 
-def waiting(connection: Connection, cycle: str, now: dt.datetime, opened_at: dt.datetime) -> Waiting:
-    """Return what keeps a cycle open."""
+def waiting(connection: Connection, now: dt.datetime, zone: dt.tzinfo) -> Waiting:
+    """Return what keeps the newest cycle open, and what of earlier ones has not arrived."""
     up = reviews.current_round(connection)
     states = {} if up is None else reviews.count(connection, up.number)
-    latest = publications.latest(publications.of_cycle(connection, cycle))
+    latest = publications.latest(publications.every(connection))
     count = {state: sum(row.state is state for row in latest) for state in State}
-    later = [
-        row
-        for row in _approved(connection, up)
-        if now < (opened_at if row.starts_at is None else dt.datetime.fromisoformat(row.starts_at))
-    ]
+    later = [row for row, starts in _approved(connection, up, zone) if now < starts]
     return Waiting(
         pending=states.get(ReviewState.PENDING.value, 0),
         second=states.get(ReviewState.AWAITING_SECOND.value, 0),
@@ -226,10 +223,17 @@ def waiting(connection: Connection, cycle: str, now: dt.datetime, opened_at: dt.
     )
 
 
-def _approved(connection: Connection, up: Round | None) -> tuple[ProposalRow, ...]:
+def _approved(
+    connection: Connection, up: Round | None, zone: dt.tzinfo
+) -> list[tuple[ProposalRow, dt.datetime]]:
+    """Return the approved proposals of a round, each with the moment from which it may be published."""
     if up is None:
-        return ()
-    return reviews.every(connection, up.number, Wanted(states=(ReviewState.APPROVED.value,)))
+        return []
+    first = dt.datetime.fromisoformat(str(up.facts["valid_from"])).replace(tzinfo=zone)
+    rows = reviews.every(connection, up.number, Wanted(states=(ReviewState.APPROVED.value,)))
+    return [
+        (row, first if row.starts_at is None else dt.datetime.fromisoformat(row.starts_at)) for row in rows
+    ]
 
 
 def _out(connection: Connection, row: ProposalRow) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "State",
     "batches",
     "confirm",
+    "every",
     "intend",
     "is_out",
     "latest",
@@ -149,6 +150,11 @@ def of_batch(connection: Connection, batch: str) -> tuple[Outgoing, ...]:
 def of_cycle(connection: Connection, cycle: str) -> tuple[Outgoing, ...]:
     """Return everything that went out in a cycle, batch by batch."""
     return _rows(connection, select(PUBLICATIONS).where(PUBLICATIONS.c.cycle == cycle))
+
+
+def every(connection: Connection) -> tuple[Outgoing, ...]:
+    """Return everything that ever went out, batch by batch."""
+    return _rows(connection, select(PUBLICATIONS))
 
 
 def of_decision(connection: Connection, decision_id: str) -> tuple[Outgoing, ...]:
