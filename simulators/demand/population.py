@@ -16,12 +16,15 @@ from pricing.model import BEND_COLUMNS, COEFFICIENTS
 from pricing.response import BENDS
 
 __all__ = [
-    "HELD", "Freed", "Population", "by_category", "distance", "first_population", "freed", "means", "shifted",
-    "update_level", "update_population",
+    "ELASTICITY_SD", "HELD", "Freed", "Population", "by_category", "distance", "first_population", "freed",
+    "means", "shifted", "update_level", "update_population",
 ]  # fmt: skip
 
 _PRIOR_MEAN = np.array([0.0, -1.5, -2.0, 0.3, 0.3, 0.0, 0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-_PRIOR_SD = np.array([10.0, 1.5, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 1.0, 2.0, 1.0])
+ELASTICITY_SD = 1.5
+"""Standard deviation of what is known of a shop's mean own-price elasticity before any of its data."""
+
+_PRIOR_SD = np.array([10.0, ELASTICITY_SD, 1.5, 1.0, 1.0, 0.5, 1.0, 0.5, 1.0, 0.5, 1.0, 1.0, 2.0, 1.0])
 """Own-price elasticities average -2.62 with a wide spread (Bijmolt, van Heerde and Pieters, Journal of
 Marketing Research 2005, 1,851 estimates), less once promotion is held apart; the rest is vague. It decides
 only where a shop's own data say nothing. A bend of the response is the difference between two slopes; those
