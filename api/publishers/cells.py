@@ -23,7 +23,7 @@ SEPARATORS = (",", ";", "\t", "|")
 _MARK = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _END = re.compile(rb"\r\n|\n|\r")
-_QUOTED = rb'"[^"]*(?:""[^"]*)*"'
+_QUOTED = rb'"[^"]*(?:""[^"]*)*"(?!")'
 
 
 @dataclass(frozen=True, slots=True)

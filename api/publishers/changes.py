@@ -83,7 +83,7 @@ class Identity:
     handle, options
         Shopify: the product's handle and the values of its options, in order.
     platform_id
-        WooCommerce: number of the product or variation.
+        WooCommerce: number of the product, or of product and variation (``12/34``).
     """
 
     sku: str = ""

@@ -69,7 +69,7 @@ class WooCommerceShape:
 
     def rows(self, change: PriceChange) -> Sequence[int]:
         """Return the rows with the change's SKU; without any, those with its number."""
-        known = change.known_as.platform_id
+        known = change.known_as.platform_id.rpartition("/")[2]
         return self.by_sku.get(change.sku, ()) or (self.by_id.get(known, ()) if known else ())
 
     def tag(self, row: int) -> Tag | Refusal:
