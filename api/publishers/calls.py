@@ -18,9 +18,11 @@ import httpx
 
 from api.publishers.changes import Refusal
 
-__all__ = ["Answer", "Calls", "Lost", "objects", "one_line"]
+__all__ = ["BUSY", "Answer", "Calls", "Lost", "objects", "one_line"]
 
-_AGAIN = {429, 502, 503, 504}
+BUSY = frozenset({429, 502, 503, 504})
+"""Statuses that say that nobody looked at the call."""
+
 _ATTEMPTS = 4
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _DETAIL = 200
@@ -72,11 +74,14 @@ class Calls:
         Waits so many seconds.
     now
         The clock, for a wait that is named as a date.
+    again
+        Statuses after which a call is made again.
     """
 
     client: httpx.Client
     sleep: Callable[[float], None]
     now: Callable[[], dt.datetime]
+    again: frozenset[int] = BUSY
 
     def send(
         self,
@@ -85,17 +90,21 @@ class Calls:
         *,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Callable[[], Mapping[str, str]] | None = None,
     ) -> Answer | Lost:
-        """Make a call, again where that is of use, and return the last answer or why there is none."""
+        """Make a call, again where that is of use, and return the last answer or why there is none.
+
+        `headers` is asked for every attempt anew: a signature holds the time of its attempt.
+        """
         lost = Lost(Refusal.UNREACHABLE, "")
         for attempt in range(_ATTEMPTS):
             try:
-                got = self.client.request(method, path, params=params, content=content, headers=headers)
+                sent = None if headers is None else headers()
+                got = self.client.request(method, path, params=params, content=content, headers=sent)
             except httpx.HTTPError as error:
                 lost, wait = Lost(Refusal.UNREACHABLE, type(error).__name__), _FIRST_WAIT * 2.0**attempt
             else:
-                if got.status_code not in _AGAIN:
+                if got.status_code not in self.again:
                     return Answer(got.status_code, _parsed(got))
                 lost = Lost(Refusal.UNREACHABLE, f"HTTP {got.status_code}")
                 wait = self._wait(got.headers.get("Retry-After", ""), attempt)

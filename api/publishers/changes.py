@@ -31,6 +31,7 @@ __all__ = [
     "asked_twice",
     "checked_key",
     "judged",
+    "judged_blind",
     "read",
     "refused",
     "undone",
@@ -300,6 +301,12 @@ def judged(change: PriceChange, market: Market, found: Tag, where: str) -> Line:
     if why is None:
         return line
     return Line(change.product_id, change.zone, LineState.FAILED, why, "", where, found, tag)
+
+
+def judged_blind(change: PriceChange) -> Line:
+    """As :func:`judged` where nobody can be asked: the tag is taken to say the price decided on."""
+    market = Market(change.zone, change.currency, change.basis)
+    return judged(change, market, Tag(change.regular_now, change.regular_now), "")
 
 
 def _elsewhere(change: PriceChange, market: Market) -> Refusal | None:

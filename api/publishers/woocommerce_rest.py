@@ -335,7 +335,7 @@ class WooCommerceRest:
             return [self._set_one(wanted[0])]
         update = [{"id": entry.number, **_body(line)} for line, entry in wanted]
         path = f"{_list(parent)}/batch"
-        got = self.calls.send("POST", path, content=_json({"update": update}), headers=_JSON)
+        got = self.calls.send("POST", path, content=_json({"update": update}), headers=_json_headers)
         if isinstance(got, Lost):
             return self._after_loss(wanted, got)
         answered = objects(got.mapping.get("update")) if got.fine else None
@@ -346,7 +346,7 @@ class WooCommerceRest:
 
     def _set_one(self, wanted: _Wanted) -> Line:
         line, entry = wanted
-        got = self.calls.send("PUT", entry.path, content=_json(_body(line)), headers=_JSON)
+        got = self.calls.send("PUT", entry.path, content=_json(_body(line)), headers=_json_headers)
         if isinstance(got, Lost):
             return self._after_loss([wanted], got)[0]
         if not got.fine:
@@ -387,7 +387,8 @@ class WooCommerceRest:
         return lines
 
 
-_JSON = {"Content-Type": "application/json"}
+def _json_headers() -> Mapping[str, str]:
+    return {"Content-Type": "application/json"}
 
 
 def _json(body: object) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.publishers.changes import Refusal
 from api.texts import LANGUAGES, negotiate, texts
 from pricing.errors import TarifaError, UsageError
 from pricing.evidence import Identification, PriceKind
@@ -33,6 +34,7 @@ CODES = {
     "note": {reason.value for reason in Reason},
     "price_kind": {kind.label for kind in PriceKind},
     "apart": set(APART),
+    "publish_why": {why.value for why in Refusal},
     "unlock": {table.name for table in TABLES if not table.required},
 }
 

@@ -97,14 +97,15 @@ def test_lines_that_cannot_be_published_stop_nobody(shop: Shop) -> None:
     shop.server.refuses = {12}
     asked = [
         change("A", 2904, 3000), change("B", 1000, 1050), change("C", 850, 900), change("TWIN", 500, 600),
-        change("V", 1000, 1100), change("nobody", 1, 2), change("V-1", 1300, 1350), change("D, big", 500, 550),
+        change("V", 1000, 1100), change("nobody", 1, 2), change("V-1", 1300, 1350),
+        change("D, big", 500, 550),
         change("gone", 1, 2, known_as=Identity(platform_id="999")),
         change("odd", 1, 2, known_as=Identity(platform_id="11/../12")),
     ]  # fmt: skip
     lines = shop.publisher().publish(asked, key="k").lines
     assert [line.why for line in lines] == [
-        None, Refusal.REJECTED, Refusal.REDUCTION_RUNNING, Refusal.DUPLICATE, Refusal.NO_PRICE, Refusal.MISSING,
-        Refusal.CHANGED_SINCE, None, Refusal.MISSING, Refusal.MISSING,
+        None, Refusal.REJECTED, Refusal.REDUCTION_RUNNING, Refusal.DUPLICATE, Refusal.NO_PRICE,
+        Refusal.MISSING, Refusal.CHANGED_SINCE, None, Refusal.MISSING, Refusal.MISSING,
     ]  # fmt: skip
     assert lines[1].detail == "Invalid price [31m."
     assert (shop.price(11), shop.price(12), shop.price(14)) == ("30.00", "10", "5.50")
@@ -141,12 +142,16 @@ def test_a_call_without_a_usable_answer_is_made_again_or_read_back(shop: Shop, w
 
 
 @pytest.mark.parametrize(("wrong", "why"), [("drop", Refusal.UNREACHABLE), ("cut", None)])
-def test_a_shop_that_dies_in_the_middle_leaves_every_line_told(shop: Shop, wrong: str, why: Refusal | None) -> None:
-    """The batch of plain products never gets an answer; what is known of each line comes from reading it again."""
+def test_a_shop_that_dies_in_the_middle_leaves_every_line_told(
+    shop: Shop, wrong: str, why: Refusal | None
+) -> None:
+    """The batch of plain products never gets an answer; what is known of each line is read again."""
     shop.server.trouble = {"POST products/batch": [wrong] * 4}
     done = shop.publisher().publish(ASKED, key="k")
     assert [line.why for line in done.lines] == [why, why, None, None, why]
-    assert [line.state is LineState.PUBLISHED for line in done.lines] == [r.equal for r in shop.publisher().read_back(ASKED)]
+    assert [line.state is LineState.PUBLISHED for line in done.lines] == [
+        r.equal for r in shop.publisher().read_back(ASKED)
+    ]
     assert shop.publisher().publish(ASKED, key="k").count(LineState.FAILED) == 0
     assert [shop.price(n) for n in (11, 12, 21, 22, 14)] == ["30.00", "10.50", "13.50", "13.50", "5.50"]
 
@@ -183,7 +188,10 @@ def test_a_batch_that_is_refused_goes_line_by_line(shop: Shop, status: int) -> N
 
 
 def test_another_currency_basis_or_key_sends_nothing(shop: Shop) -> None:
-    for market, said in ((replace(MARKET, currency="USD"), "currency"), (replace(MARKET, basis="net"), "include_tax")):
+    for market, said in (
+        (replace(MARKET, currency="USD"), "currency"),
+        (replace(MARKET, basis="net"), "include_tax"),
+    ):
         with pytest.raises(RefusedError, match=said):
             shop.publisher(market).publish(ASKED, key="k")
     with pytest.raises(RefusedError, match="401"):

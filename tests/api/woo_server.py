@@ -1,4 +1,4 @@
-"""A server that behaves like WooCommerce's REST API where prices are concerned, and misbehaves when told to."""
+"""A server that behaves like WooCommerce's REST API, as far as prices go, and misbehaves when told to."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = trouble.pop(0) if trouble else None
         wanted = "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
         if self.headers.get("Authorization") != wanted:
-            return self._answer(401, {"code": "woocommerce_rest_cannot_view", "message": "Sorry, you cannot."})
+            return self._answer(
+                401, {"code": "woocommerce_rest_cannot_view", "message": "Sorry, you cannot."}
+            )
         if wrong == "drop":
             return self._hang_up()
         if isinstance(wrong, int):
@@ -108,8 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
             found = self._set(int(parts[-1]), body, wrong)
             return (400, found["error"]) if "error" in found else (200, found)
         if number is not None:
-            found = self.server.products.get(number)
-            return (200, found) if found else (404, {"message": "Invalid ID."})
+            known = self.server.products.get(number)
+            return (200, known) if known else (404, {"message": "Invalid ID."})
         return 200, self._listed(parts, asked)
 
     def _listed(self, parts: list[str], asked: dict[str, str]) -> list[dict[str, Any]]:
