@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from pricing.errors import UsageError
+from pricing.errors import DataError, UsageError
+from pricing.money import Currency
 
 __all__ = [
     "Cell",
@@ -305,6 +306,10 @@ def judged(change: PriceChange, market: Market, found: Tag, where: str) -> Line:
 
 def judged_blind(change: PriceChange) -> Line:
     """As :func:`judged` where nobody can be asked: the tag is taken to say the price decided on."""
+    try:
+        Currency.of(change.currency)
+    except DataError:
+        return refused(change, Refusal.OTHER_CURRENCY)
     market = Market(change.zone, change.currency, change.basis)
     return judged(change, market, Tag(change.regular_now, change.regular_now), "")
 

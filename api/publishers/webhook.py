@@ -160,7 +160,7 @@ class WebhookPublisher:
     def _sent(self, change: PriceChange, line: Line, key: str) -> Line:
         message, data = _identifier(change, key), _data(change)
         at = self.calls.now().astimezone(dt.UTC)
-        text = json.dumps({"type": MESSAGE, "timestamp": at.isoformat(), "data": data}, ensure_ascii=False)
+        text = json.dumps({"type": MESSAGE, "timestamp": at.isoformat(), "data": data})
 
         def headers() -> Mapping[str, str]:
             attempt = self.calls.now().astimezone(dt.UTC)

@@ -90,8 +90,6 @@ class WooCommerceShape:
         dates = (
             self.cells.text(row, self.place[name]) for name in ("sale_from", "sale_to") if name in self.place
         )
-        if not all(self.cells.has(row, self.place[name]) for name in ("regular", "sale")):
-            return Refusal.UNREADABLE
         edits = {self.place["regular"]: self.numerals.write(tag.regular, regular)}
         if tag.reduced:
             if any(date.strip() for date in dates):

@@ -50,6 +50,9 @@ __all__ = ["WooCommerceKeys", "WooCommerceRest", "woocommerce_client"]
 _ROOT = "/wp-json/wc/v3"
 _FIELDS = "id,parent_id,type,sku,regular_price,sale_price,date_on_sale_from,date_on_sale_to"
 _LOOKED_UP, _BATCH, _PAGE = 40, 50, 100
+_PAGES = 20
+"""More pages than any question has; a server that repeats itself is left."""
+
 _PATIENCE = 2
 """After so many calls in a row without any answer the rest is not sent: each would wait for its time-out."""
 _HERE = {"localhost", "127.0.0.1", "::1"}
@@ -303,8 +306,7 @@ class WooCommerceRest:
 
     def _every(self, asked: Mapping[str, str]) -> list[_Entry] | Refusal:
         entries: list[_Entry] = []
-        page = 1
-        while True:
+        for page in range(1, _PAGES + 1):
             params = {**asked, "per_page": str(_PAGE), "page": str(page), "_fields": _FIELDS}
             got = self.calls.send("GET", "products", params=params)
             part = _entries(got)
@@ -313,7 +315,7 @@ class WooCommerceRest:
             entries += part
             if len(part) < _PAGE:
                 return entries
-            page += 1
+        return Refusal.CANNOT_READ
 
     def _by_number(self, known: str) -> _Entry | Refusal:
         numbers = known.split("/")

@@ -108,7 +108,8 @@ def test_what_may_be_read_two_ways_is_not_read(cells: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "free", "1.2.3", "12.345", "1,29.00", ",5", "1e3", "٢", "$5", "5 EUR", "1,,000"]
+    "text",
+    ["", "free", "1.2.3", "12.345", "1,29.00", ",5", "1e3", "٢", "$5", "5 EUR", "1,,000", "2 9.04", "29. 04"],
 )
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(DataError):

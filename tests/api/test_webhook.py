@@ -93,6 +93,7 @@ def change(product: str, now: int, new: int, **more: Any) -> PriceChange:
 
 
 ASKED = [change("A", 2904, 3000), change("ñ 🏺", 1000, 1050), change("C", 500, 500), change("D", 500, -1)]
+NO_MONEY = PriceChange("A", "es", "XXX", "gross", 1, 2)
 
 
 def test_messages_are_signed_and_a_second_time_changes_nothing(
@@ -161,6 +162,10 @@ def test_secrets_and_addresses_are_held_to_the_standard(tmp_path: Path, publishe
         WebhookSecret.of({}, tmp_path / "none")
     with pytest.raises(SettingsError, match="address"):
         webhook_publisher("http://shop.example", publisher.secret, sleep=_at_once, now=publisher.calls.now)
+
+
+def test_a_currency_that_nobody_knows_is_a_failed_line(publisher: WebhookPublisher) -> None:
+    assert [line.why for line in publisher.publish([NO_MONEY], key="k").lines] == [Refusal.OTHER_CURRENCY]
 
 
 def test_an_id_follows_from_the_key_and_what_is_said(receiver: Receiver, publisher: WebhookPublisher) -> None:
