@@ -167,6 +167,8 @@ class GuardrailSettings:
     act_on_prior
         Move prices also where only the population of similar products, not the product's own history,
         tells its response.
+    prior_price
+        A planned reduction counts as an announced one and has to be below the lowest price of 30 days.
     """
 
     margin_floor: float = 0.0
@@ -176,6 +178,7 @@ class GuardrailSettings:
     endings: Endings = field(default_factory=Endings)
     kill_switch: bool = False
     act_on_prior: bool = False
+    prior_price: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -239,8 +242,7 @@ class Guardrails:
         The shop's corridor.
     depth
         Planned log(shelf / regular price) <= 0 that the rules about money count in, float64 [N] or
-        [B, N]; None where nothing is reduced. :meth:`admit` sets it by the conditions of a period. A planned
-        reduction counts as an announced one.
+        [B, N]; None where nothing is reduced. :meth:`admit` sets it by the conditions of a period.
     """
 
     def __init__(
@@ -252,7 +254,9 @@ class Guardrails:
         paid = menu.price.astype(np.float64)
         if depth is not None:
             paid = paid * np.exp(np.asarray(depth)[..., None])
-        self._reduction = None if depth is None else _Reduction(paid, np.less(depth, 0.0)[..., None])
+        self._reduction = None
+        if depth is not None and settings.prior_price:
+            self._reduction = _Reduction(paid, np.less(depth, 0.0)[..., None])
         self._fixed_rules = _state_free(catalogue, menu, settings, paid)
         self._reduced: dict[bytes, Guardrails] = {}
         self._variants = catalogue.variants
@@ -361,7 +365,7 @@ class Guardrails:
 
 @dataclass(frozen=True, slots=True)
 class _Reduction:
-    """What planned reductions leave to pay, float64 [..., N, K], and where there are any, bool [..., N, 1]."""
+    """What planned reductions leave to pay, float64 [..., N, K], and where there is one, bool [..., N, 1]."""
 
     paid: Floats
     planned: Bools

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from pricing.errors import DataError
 
@@ -23,7 +24,7 @@ SEPARATORS = (",", ";", "\t", "|")
 _MARK = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _END = re.compile(rb"\r\n|\n|\r")
-_QUOTED = rb'"[^"]*(?:""[^"]*)*"'
+_QUOTED = rb'"[^"]*(?:""[^"]*)*"(?!")'
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,16 @@ class Cells:
     encoding
         What cells are read as: "utf-8", or "cp1252" where the file is not that.
     spans
-        First and last-but-one byte of every cell, quotes included, row by row; row 0 is the header.
+        First byte of every cell and the one after its last, quotes included, row by row; row 0 is the header.
+    header
+        Names of the columns, without space around them.
     """
 
     content: bytes
     separator: str
     encoding: str
     spans: tuple[tuple[tuple[int, int], ...], ...]
+    header: tuple[str, ...]
 
     @staticmethod
     def of(content: bytes, wanted: Sequence[str]) -> Cells:
@@ -69,12 +73,9 @@ class Cells:
             encoding = "cp1252"
         header = {one: _header(content, one, encoding) for one in SEPARATORS}
         separator = max(SEPARATORS, key=lambda one: len(header[one] & set(wanted)))
-        return Cells(content, separator, encoding, _rows(content, separator))
-
-    @property
-    def header(self) -> tuple[str, ...]:
-        """Names of the columns, without space around them."""
-        return tuple(self.text(0, column).strip() for column in range(len(self.spans[0])))
+        spans = _rows(content, separator)
+        names = tuple(_said(content[start:end], encoding).strip() for start, end in spans[0])
+        return Cells(content, separator, encoding, spans, names)
 
     def __len__(self) -> int:
         """Return the number of rows, the header included."""
@@ -86,9 +87,9 @@ class Cells:
             return ""
         return _said(self.content[slice(*self.spans[row][column])], self.encoding)
 
-    def has(self, row: int, column: int) -> bool:
-        """Return whether a row reaches as far as a column."""
-        return column < len(self.spans[row])
+    def whole(self, row: int) -> bool:
+        """Return whether a row has as many cells as the header; one that has not may have shifted."""
+        return len(self.spans[row]) == len(self.header)
 
     def replaced(self, edits: Mapping[tuple[int, int], str]) -> bytes:
         """Return the bytes with some cells changed, by (row, column); everything else is as it was.
@@ -142,8 +143,7 @@ def _rows(content: bytes, separator: str) -> tuple[tuple[tuple[int, int], ...], 
 
 def _row(content: bytes, place: int, separator: str, number: int) -> tuple[tuple[tuple[int, int], ...], int]:
     """Return the spans of the row that starts at `place`, and where the next one starts."""
-    sign = separator.encode()
-    cell = re.compile(_QUOTED + rb'|(?!")[^\r\n' + re.escape(sign) + rb"]*")
+    sign, cell = separator.encode(), _cell(separator)
     spans: list[tuple[int, int]] = []
     while True:
         found = cell.match(content, place)
@@ -160,6 +160,11 @@ def _row(content: bytes, place: int, separator: str, number: int) -> tuple[tuple
         if place == len(content):
             return tuple(spans), place
         raise _broken(number, "a quoted cell goes on after its closing quote")
+
+
+@cache
+def _cell(separator: str) -> re.Pattern[bytes]:
+    return re.compile(_QUOTED + rb'|(?!")[^\r\n' + re.escape(separator.encode()) + rb"]*")
 
 
 def _broken(number: int, what: str) -> DataError:

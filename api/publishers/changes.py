@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from pricing.errors import UsageError
+from pricing.errors import DataError, UsageError
+from pricing.money import Currency
 
 __all__ = [
     "Cell",
@@ -31,6 +32,7 @@ __all__ = [
     "asked_twice",
     "checked_key",
     "judged",
+    "judged_blind",
     "read",
     "refused",
     "undone",
@@ -83,7 +85,7 @@ class Identity:
     handle, options
         Shopify: the product's handle and the values of its options, in order.
     platform_id
-        WooCommerce: number of the product or variation.
+        WooCommerce: number of the product, or of product and variation (``12/34``).
     """
 
     sku: str = ""
@@ -300,6 +302,16 @@ def judged(change: PriceChange, market: Market, found: Tag, where: str) -> Line:
     if why is None:
         return line
     return Line(change.product_id, change.zone, LineState.FAILED, why, "", where, found, tag)
+
+
+def judged_blind(change: PriceChange) -> Line:
+    """As :func:`judged` where nobody can be asked: the tag is taken to say the price decided on."""
+    try:
+        Currency.of(change.currency)
+    except DataError:
+        return refused(change, Refusal.OTHER_CURRENCY)
+    market = Market(change.zone, change.currency, change.basis)
+    return judged(change, market, Tag(change.regular_now, change.regular_now), "")
 
 
 def _elsewhere(change: PriceChange, market: Market) -> Refusal | None:

@@ -81,11 +81,11 @@ class Numerals:
 
     def read(self, cell: str) -> int:
         """Return an amount in minor units; raises :class:`DataError` for what is none or too fine."""
-        text = "".join(sign for sign in cell.strip() if sign not in _SPACES)
-        thousands = "," if self.decimal == "." else "."
-        whole, mark, rest = text.partition(self.decimal)
-        groups = whole.split(thousands)
-        if len(groups) > 1 and (not 0 < len(groups[0]) < 4 or any(len(group) != 3 for group in groups[1:])):
+        whole, mark, rest = cell.strip().partition(self.decimal)
+        signs = {sign for sign in whole if sign in _SPACES or sign in ".,"}
+        groups = whole.split(min(signs)) if signs else [whole]
+        apart = 0 < len(groups[0]) < 4 and all(len(group) == 3 for group in groups[1:])
+        if len(signs) > 1 or (signs and not apart):
             raise DataError(f"{cell!r} is not an amount.")
         return self.currency.parse("".join(groups) + ("." + rest if mark else ""))
 

@@ -153,7 +153,8 @@ class ProductFile:
         rows = self.shape.rows(change)
         if len(rows) != 1:
             return -1, Refusal.DUPLICATE if rows else Refusal.MISSING
-        return rows[0], self.shape.tag(rows[0])
+        whole = self.shape.cells.whole(rows[0])
+        return rows[0], self.shape.tag(rows[0]) if whole else Refusal.UNREADABLE
 
     def _planned(self, changes: Sequence[PriceChange]) -> list[tuple[Line, Mapping[tuple[int, int], str]]]:
         twice = asked_twice(changes)

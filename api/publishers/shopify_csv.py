@@ -82,8 +82,6 @@ class ShopifyShape:
     def edits(self, row: int, tag: Tag) -> Mapping[int, str] | Refusal:
         """Return price and compare-at price; one that would turn the price into a reduction is emptied."""
         price, compare = (self.cells.text(row, self.place[name]) for name in ("price", "compare"))
-        if not self.cells.has(row, self.place["compare"]):
-            return Refusal.UNREADABLE
         edits = {self.place["price"]: self.numerals.write(tag.offered, price)}
         was = self.numerals.read(compare) if compare.strip() else 0
         if tag.reduced:

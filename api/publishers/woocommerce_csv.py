@@ -69,7 +69,7 @@ class WooCommerceShape:
 
     def rows(self, change: PriceChange) -> Sequence[int]:
         """Return the rows with the change's SKU; without any, those with its number."""
-        known = change.known_as.platform_id
+        known = change.known_as.platform_id.rpartition("/")[2]
         return self.by_sku.get(change.sku, ()) or (self.by_id.get(known, ()) if known else ())
 
     def tag(self, row: int) -> Tag | Refusal:
@@ -90,8 +90,6 @@ class WooCommerceShape:
         dates = (
             self.cells.text(row, self.place[name]) for name in ("sale_from", "sale_to") if name in self.place
         )
-        if not all(self.cells.has(row, self.place[name]) for name in ("regular", "sale")):
-            return Refusal.UNREADABLE
         edits = {self.place["regular"]: self.numerals.write(tag.regular, regular)}
         if tag.reduced:
             if any(date.strip() for date in dates):

@@ -28,7 +28,8 @@ def local_time(name: str) -> LocalTime:
     """
     zone = zoneinfo.ZoneInfo(name)
     day = dt.datetime(_FIRST, 1, 1, tzinfo=dt.UTC)
-    since, offset = [], [_offset(day, zone)]
+    since: list[int] = []
+    offset = [_offset(day, zone)]
     while day.year < _LAST:
         if _offset(day + _DAY, zone) != offset[-1]:
             since.append((_change(day, zone) - _EPOCH) // _MICROSECOND)

@@ -44,6 +44,13 @@ SHOP_FILE = "shop.toml"
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
+_PRIOR_PRICE_LAW = (
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",
+    "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
+)  # fmt: skip
+"""Countries of Directive 98/6/EC: the European Union, and Iceland, Liechtenstein and Norway."""
+
+
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SettingsError(f"{name} = {value} is outside {low} to {high}.", todo="Correct shop.toml.")
@@ -140,6 +147,13 @@ class GuardrailSection:
             "Move prices also where only similar products, not the product's own history, tell the response."
         ),
     ] = False
+    prior_price: Annotated[
+        bool | None,
+        Says(
+            "Planned reductions have to be below the lowest price of the 30 days before; absent: where a "
+            "zone lies in the European Union or the European Economic Area."
+        ),
+    ] = None
     variant_equality: Annotated[bool, Says("Variants of one parent product carry one price.")] = True
     ladder_size: Annotated[int, Says("Most candidate prices of one product (at least 3).")] = 15
     ladder_reach: Annotated[float, Says("Relative half-width of the ladder around the price in force.")] = 0.3
@@ -344,6 +358,9 @@ class ShopFile:
             endings=self.endings,
             kill_switch=g.kill_switch,
             act_on_prior=g.act_on_prior,
+            prior_price=any(zone.country in _PRIOR_PRICE_LAW for zone in self.zones)
+            if g.prior_price is None
+            else g.prior_price,
         )
 
     @property

@@ -115,6 +115,14 @@ def test_what_cannot_be_published_is_a_line_with_a_reason_and_stops_nobody(name:
     assert _only(SHOPIFY, file.edited([refused, good]), **{'"1299.00"': '"1350.50"'})
 
 
+def test_a_row_whose_cells_have_shifted_is_not_touched() -> None:
+    """A comma that nobody quoted: what stands under the price is something else."""
+    shifted = SHOPIFY.replace(b"MUG-L,410", b"MUG-L,4,10")
+    file = shopify_csv(shifted, MARKET)
+    lines = file.preview([change("MUG-L", 2490, 2695), change("00123", 129900, 135050)]).lines
+    assert [line.why for line in lines] == [Refusal.UNREADABLE, None]
+
+
 def test_two_changes_of_one_row_are_both_refused() -> None:
     alias = change("other", 2490, 2600, known_as=Identity(sku="MUG-L"))
     for pair in (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.publishers.changes import Refusal
 from api.texts import LANGUAGES, negotiate, texts
 from pricing.errors import TarifaError, UsageError
 from pricing.evidence import Identification, PriceKind
@@ -38,6 +39,7 @@ CODES = {
     "compared": set(MEASURES),
     "difference": set(KINDS),
     "resolution": {how.value for how in Resolution},
+    "publish_why": {why.value for why in Refusal},
     "unlock": {table.name for table in TABLES if not table.required},
 }
 

@@ -130,6 +130,13 @@ def test_a_planned_reduction_has_to_be_below_the_lowest_price_of_thirty_days(
         assert Status(int(made.admission.status[0, 0])) == Status.BLOCKED
 
 
+def test_where_the_rule_is_off_a_reduction_may_be_none() -> None:
+    shop = catalogue((100,), recent=[(100, 70, 100, 100, 100)], unit_cost=0)
+    here = _planned(situation(shop, menu(1)), depth=np.log(0.9))
+    rules = guardrails(shop, max_change=1.0, prior_price=False)
+    assert allowed(rules.admit(here.state, here.conditions)) == list(LADDER)
+
+
 def test_what_a_prior_price_costs_and_what_a_lower_price_leaves_behind() -> None:
     shop = catalogue((100,), recent=[(100, 85, 100, 100, 100)], unit_cost=0)
     here = _planned(situation(shop, menu(1), elasticity=-0.5), depth=np.log(0.9))

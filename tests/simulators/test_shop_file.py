@@ -64,6 +64,18 @@ def test_settings_are_read_with_money_in_minor_units() -> None:
     assert shop.period_days == 1
 
 
+@pytest.mark.parametrize(
+    ("country", "said", "held"),
+    [("ES", "", True), ("NO", "", True), ("US", "", False), ("GB", "", False),
+     ("US", "prior_price = true", True), ("ES", "prior_price = false", False)],
+)  # fmt: skip
+def test_prior_prices_are_held_where_the_law_is_or_as_the_shop_says(
+    country: str, said: str, held: bool
+) -> None:
+    text = MINIMAL.replace('"ES"', f'"{country}"') + f"[guardrails]\n{said}\n"
+    assert parse_shop_file(text).corridor.prior_price is held
+
+
 @pytest.mark.parametrize("text", [MINIMAL, FULL])
 def test_a_rendered_file_reads_back_as_it_was(text: str) -> None:
     shop = parse_shop_file(text)
