@@ -11,6 +11,7 @@ from api.cli import (
     check,
     elasticities,
     fit,
+    impact,
     import_command,
     predict,
     recommend,
@@ -46,6 +47,7 @@ for _name, _command in (
     ("serve", serve.serve_run),
 ):
     app.command(_name)(_command)
+app.add_typer(impact.impact, name="impact")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.cli.session import AcceptFailed, AsJson, Debug, HeldBy, Language, Outcome, Session, carry_out, named
 from api.standing_texts import standing_shown
 from pricing.errors import FingerprintError, UsageError
 
@@ -45,6 +45,7 @@ def serve_run(
         typer.Option(help="Data folder the run must have been fitted on; default: the one beside the run."),
     ] = None,
     accept_failed: AcceptFailed = "",
+    plan: HeldBy = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -61,7 +62,7 @@ def serve_run(
     """
 
     def work(session: Session) -> Outcome:
-        desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed))
+        desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed), plan=plan)
         return serve_folder(session, desk, host, port)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
@@ -75,6 +76,7 @@ def desk_of(
     data: Path | None,
     *,
     accepted: tuple[str, ...] = (),
+    plan: Path | None = None,
 ) -> Desk:
     """Open everything that is served; fails before anything listens."""
     from api.policies import open_policy, trained_under
@@ -85,7 +87,7 @@ def desk_of(
 
     with session.progress("serve") as told:
         told("verifying the run", 0.1)
-        shelf = open_shelf(run, accepted)
+        shelf = open_shelf(run, accepted, plan)
         require_data(run, shelf.model.fingerprint, data)
         told("making policies", 0.5)
         names = [name.strip() for name in policy.split(",") if name.strip()]
