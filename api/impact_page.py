@@ -47,8 +47,7 @@ def _made_by(found: Impact, texts: Texts) -> str:
     return texts.text(
         "impact",
         "made_by",
-        start=texts.day(trial.start),
-        end=texts.day(trial.end),
+        span=texts.span(trial.start, trial.end),
         seed=str(trial.seed),
         made_on=texts.day(trial.made_on),
         digest=trial.digest[:12],
@@ -88,7 +87,9 @@ def _checks(found: Impact, texts: Texts) -> list[tuple[str, str, str]]:
 def _interval(found: Estimate | None, code: str, texts: Texts) -> str:
     if found is None:
         return texts.text("impact", "untold")
-    values = {name: texts.percent(getattr(found, name), 1, signed=True) for name in ("value", "lower", "upper")}
+    values = {
+        name: texts.percent(getattr(found, name), 1, signed=True) for name in ("value", "lower", "upper")
+    }
     if math.isfinite(found.p):
         values["p"] = texts.number(found.p, 3)
     return texts.text("impact", code, **values)

@@ -46,7 +46,9 @@ def plan_told(trial: Trial, place: str, texts: Texts) -> tuple[str, ...]:
     outside = sum(unit.cluster == OUTSIDE for unit in trial.units)
     counts = {"clusters": number(len(trial.clusters)), "seed": str(trial.seed)}
     drawn = (
-        word("impact", "plan_parallel", held=number(held), treated=number(len(trial.clusters) - held), **counts)
+        word(
+            "impact", "plan_parallel", held=number(held), treated=number(len(trial.clusters) - held), **counts
+        )
         if trial.design is Design.PARALLEL
         else word(
             "impact", "plan_switchback", blocks=number(trial.blocks), block=number(trial.block),
@@ -55,14 +57,18 @@ def plan_told(trial: Trial, place: str, texts: Texts) -> tuple[str, ...]:
     )  # fmt: skip
     seen = trial.precision
     return (
-        word("impact", "plan_title", start=start, end=end),
+        word("impact", "plan_title", span=texts.span(trial.start, trial.end)),
         drawn,
         *([word("impact", "plan_outside", outside=number(outside))] if outside else []),
-        word("impact", "plan_measured", periods=number(trial.periods), start=start, end=end, since=texts.day(trial.since)),
+        word(
+            "impact", "plan_measured", periods=number(trial.periods), start=start, end=end,
+            since=texts.day(trial.since),
+        ),
         word(
             "impact", "plan_detectable", detectable=texts.money(seen.detectable, money),
             share=texts.percent(seen.detectable / max(seen.treated, 1), 1),
-            treated=texts.money(seen.treated, money), windows=number(seen.windows), length=number(seen.periods),
+            treated=texts.money(seen.treated, money), windows=number(seen.windows),
+            length=number(seen.periods),
         ),
         word(
             "impact", "plan_rule", level=texts.percent(LEVEL), worth=texts.money(trial.worth, money),

@@ -28,6 +28,9 @@ _Cell = str | int | float | None
 _UNWRITTEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 """What a cell of a workbook cannot hold."""
 
+_STAMP = re.compile(rb"(<dcterms:\w+[^>]*>)[^<]*(</dcterms:\w+>)")
+"""When a workbook says it was written."""
+
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -39,14 +42,32 @@ def workbook_bytes(found: Impact, texts: Texts) -> bytes:
     book: Any = openpyxl.Workbook()
     book.remove(book.active)
     word, money = partial(texts.text, "impact_sheet"), Currency.of(found.trial.currency)
-    _sheet(book, word("summary"), [word("what"), word("value"), word("note")], _summary(found, texts), (44, 24, 70))
-    names = ("month", "side", "days", *AMOUNTS, "profit", "effect", "lower", "upper")
+    _sheet(
+        book,
+        word("summary"),
+        [word("what"), word("value"), word("note")],
+        _summary(found, texts),
+        (44, 24, 70),
+    )
+    names: tuple[str, ...] = ("month", "side", "days", *AMOUNTS, "profit", "effect", "lower", "upper")
     months = [row for month in found.months for row in _month(month, money, texts)]
     _sheet(book, word("months"), [word(name) for name in names], months, (16, 16, *(18,) * 10))
     names = ("category", "side", "count", "before", "after")
-    _sheet(book, word("categories"), [word(n) for n in names], _categories(found, money, texts), (30, 16, 14, 24, 24))
+    _sheet(
+        book,
+        word("categories"),
+        [word(n) for n in names],
+        _categories(found, money, texts),
+        (30, 16, 14, 24, 24),
+    )
     names = ("zone", "group", "category", "cluster", "side", "before", "price", "moved")
-    _sheet(book, word("units"), [word(n) for n in names], _units(found, money, texts), (14, 26, 26, 36, 16, 22, 18, 14))
+    _sheet(
+        book,
+        word("units"),
+        [word(n) for n in names],
+        _units(found, money, texts),
+        (14, 26, 26, 36, 16, 22, 18, 14),
+    )
     told = [[word(code, **({"currency": money.code} if code == "how_amounts" else {}))] for code in _METHOD]
     _sheet(book, word("method"), [word("method")], told, (120,))
     return _bytes(book)
@@ -83,7 +104,7 @@ def _bytes(book: Any) -> bytes:
         for name in held.namelist():
             content = held.read(name)
             if name == "docProps/core.xml":
-                content = re.sub(rb"(<dcterms:\w+[^>]*>)[^<]*(</dcterms:\w+>)", rb"\g<1>1980-01-01T00:00:00Z\g<2>", content)
+                content = _STAMP.sub(rb"\g<1>1980-01-01T00:00:00Z\g<2>", content)
             plain.writestr(zipfile.ZipInfo(name, _LONG_AGO), content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
@@ -98,20 +119,22 @@ def _summary(found: Impact, texts: Texts) -> list[list[_Cell]]:
     for code, three in (("effect_month", found.month), ("effect_total", found.total)):
         for name, value in zip((code, "lower", "upper"), three, strict=True):
             rows.append([word(name), _amount(value, money), word(code) if name != code else ""])
-    rows += [
+    facts: list[list[_Cell]] = [
         [word("treated_before"), _amount(found.treated_before, money), ""],
         [word("periods"), found.measured, texts.span(found.trial.start, found.trial.end)],
         [word("currency"), money.code, ""],
         [word("plan"), found.trial.digest, ""],
         [word("data"), found.data, ""],
     ]
-    return rows + [[word("caveat"), "", told] for _, told in caveats_told(found, texts)]
+    notes: list[list[_Cell]] = [[word("caveat"), "", told] for _, told in caveats_told(found, texts)]
+    return [*rows, *facts, *notes]
 
 
 def _month(month: MonthImpact, money: Currency, texts: Texts) -> list[list[_Cell]]:
     word = partial(texts.text, "impact_sheet")
     effect: list[_Cell] = [_amount(value, money) for value in (month.effect, month.lower, month.upper)]
-    sides = (("treated", month.amounts_treated, effect), ("held", month.amounts_held, []))
+    nothing: list[_Cell] = []
+    sides = (("treated", month.amounts_treated, effect), ("held", month.amounts_held, nothing))
     return [
         [
             month.month,

@@ -1,9 +1,9 @@
-"""Roll-outs with a known effect: do the intervals of ``tarifa impact`` hold, and does it cry "it paid" falsely?
+"""Roll-outs with a known effect: how often intervals of ``tarifa impact`` hold, and "it paid" is false.
 
     python -m bench.impact [--seeds 100-103] [--copies 25] [--json FILE]
 
-Every roll-out is planned by :func:`policies.impact.register.plan_trial` from its first 39 weeks, sold on with new
-prices where the plan says so (12 weeks; :mod:`bench.impact_worlds`), and judged by
+Every roll-out is planned by :func:`policies.impact.register.plan_trial` from its first 39 weeks, sold on with
+new prices where the plan says so (12 weeks; :mod:`bench.impact_worlds`), and judged by
 :func:`policies.impact.report.measure`. The truth is the same shop sold under the same chance with its old
 prices. Beside it: statsmodels' difference of means of clusters with unequal variances (Welch), and its
 regression on profit before with HC2 errors. Methods were chosen on seeds 1-9.
@@ -157,7 +157,9 @@ def _judge(trial: Trial, found: Impact, outcomes: Outcomes, sold: Floats, copy: 
 _NONE = (float("nan"), float("nan"))
 
 
-def _peers(trial: Trial, outcomes: Outcomes, sold: Floats, copy: int) -> tuple[tuple[float, float], tuple[float, float]]:
+def _peers(
+    trial: Trial, outcomes: Outcomes, sold: Floats, copy: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return the intervals of statsmodels: difference of means, and regression on the profit before (HC2)."""
     rows = rows_of(trial, _realised(outcomes, outcomes.old[:_PAST], copy))
     y = by_cluster(trial, sold[_PAST:, copy].T, rows).mean(axis=1)
@@ -200,14 +202,17 @@ def _mean(values: list[float] | list[bool]) -> float:
 
 def _held(some: list[tuple[_Judged, tuple[float, float]]]) -> float:
     """Return how often the truth lies in an interval; NaN where there are none."""
-    told = [(one, ends) for one, ends in some if ends[0] == ends[0]]  # noqa: PLR0124 - NaN is no interval
+    told = [(one, ends) for one, ends in some if ends[0] == ends[0]]
     return _mean([low <= one.truth <= high for one, (low, high) in told])
 
 
 def _print(row: Row, *, first: bool) -> None:
     if first:
-        print("| design | shop | new prices | runs | true effect | 95 % interval holds | \"it paid\" | \"it did not\" | "
-              "flagged | placebo | width | detectable | t check | Welch holds, paid, width | OLS HC2 |")  # fmt: skip
+        print(
+            '| design | shop | new prices | runs | true effect | 95 % interval holds | "it paid" | '
+            '"it did not" | flagged | placebo | width | detectable | t check | Welch holds, paid, width | '
+            "OLS HC2 |"
+        )
         print("|" + "---|" * 15)
     print(
         f"| {row.design} | {row.shape} | {row.effect} | {row.runs} | {row.truth:+.3f} | {row.covered:.3f} | "
@@ -227,7 +232,7 @@ def _summary(rows: list[Row]) -> int:
         held = sum(row.covered * row.runs for row in mine) / runs
         nothing = [row for row in mine if row.effect == "none"]
         paid = sum(row.paid * row.runs for row in nothing) / sum(row.runs for row in nothing)
-        print(f"{design.value}: {runs} roll-outs, interval holds {held:.3f}, false \"it paid\" {paid:.3f}")
+        print(f'{design.value}: {runs} roll-outs, interval holds {held:.3f}, false "it paid" {paid:.3f}')
         failed += not (0.92 <= held <= 0.98) or paid > 0.05
     return int(failed > 0)
 

@@ -1,9 +1,9 @@
 """Roll-outs whose effect is known: invented shops sold twice under the same chance, old prices and new.
 
-Each shop is a toy of :mod:`simulators.worlds` sold by :class:`simulators.market.Market`: shared shocks of shop
-and category that last, negative binomial counts, substitutes inside a subcategory. On top come a trend and a
-season, and levels that wander product by product, which the toys lack and shops have. A unit sold with old
-prices throughout and with new ones from the start of the window gives both potential outcomes.
+Each shop is a toy of :mod:`simulators.worlds` sold by :class:`simulators.market.Market`: shared shocks of
+shop and category that last, negative binomial counts, substitutes inside a subcategory. On top come a trend
+and a season, and levels that wander product by product, which the toys lack and shops have. A unit sold
+with old prices throughout and with new ones from the start of the window gives both potential outcomes.
 """
 
 from __future__ import annotations

@@ -230,7 +230,7 @@ def _shared(low: Floats, high: Floats, variants: Variants) -> tuple[Floats, Floa
 
 
 def _forced(catalogue: Catalogue, held: Ints | None) -> list[tuple[Ints, Ints]]:
-    """Return rungs that ladders must hold: prices in force, fixed by law and held by a trial, of all variants.
+    """Return rungs that ladders must hold: prices in force, fixed by law or held by a trial, of all variants.
 
     Each pair is the series with M such prices, int64 [n], and those prices, int64 [n, M]. Nothing but its
     own variants shapes a ladder, so that a series has the same one in every selection of the catalogue.
@@ -241,15 +241,15 @@ def _forced(catalogue: Catalogue, held: Ints | None) -> list[tuple[Ints, Ints]]:
     variants = catalogue.variants
     several = np.flatnonzero((variants.size > 1) | (pair[:, 0] != pair[:, 1]))
     simple = np.flatnonzero((variants.size == 1) & (pair[:, 0] == pair[:, 1]))
-    held: dict[int, set[int]] = {}
+    together: dict[int, set[int]] = {}
     for row in several:
-        held.setdefault(int(variants.group[row]), set()).update(int(p) for p in pair[row])
+        together.setdefault(int(variants.group[row]), set()).update(int(p) for p in pair[row])
     by_count: dict[int, list[int]] = {}
     for row in several:
-        by_count.setdefault(len(held[int(variants.group[row])]), []).append(int(row))
+        by_count.setdefault(len(together[int(variants.group[row])]), []).append(int(row))
     forced = [(simple, pair[simple, :1])] if simple.size else []
     for _, rows in sorted(by_count.items()):
-        prices = [sorted(held[int(variants.group[row])]) for row in rows]
+        prices = [sorted(together[int(variants.group[row])]) for row in rows]
         forced.append((np.array(rows, dtype=np.int64), np.array(prices, dtype=np.int64)))
     return forced
 

@@ -2,9 +2,9 @@
 
 A trial is the registered plan of a roll-out. Its digest is the SHA-256 of all it says, so whoever keeps those
 64 letters finds out a plan that was changed later. Units are price groups in a zone, never people. Units of
-one cluster (substitutes, variants) are always treated or held together, so that what a price takes from its
-neighbours stays inside the cluster. A cluster is decided block by block: a parallel trial has one block, which
-is the whole time; a switchback alternates.
+one cluster (substitutes, variants) are always treated or held together, so that what a price takes from
+its neighbours stays inside the cluster. A cluster is decided block by block: a parallel trial has one block,
+which is the whole time; a switchback alternates.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Trial:
 
     @cached_property
     def treated(self) -> Bools:
-        """bool [C, K]; which clusters get new prices in which block."""
+        """Bool [C, K]; which clusters get new prices in which block."""
         return np.array([cluster.treated for cluster in self.clusters], dtype=np.bool_)
 
     @cached_property
@@ -255,25 +255,22 @@ def _body(trial: Trial) -> dict[str, Any]:  # JSON edge of this noun
     body = asdict(trial)
     body["design"] = trial.design.value
     body["units"] = [list(asdict(unit).values()) for unit in trial.units]
-    body["clusters"] = [[c.name, "".join("01"[on] for on in c.treated), list(c.stratum)] for c in trial.clusters]
+    body["clusters"] = [
+        [c.name, "".join("01"[on] for on in c.treated), list(c.stratum)] for c in trial.clusters
+    ]
     return {"schema": _SCHEMA, **body}
 
 
 def _read(body: Mapping[str, Any]) -> Trial:
-    facts = dict(body)
-    facts.pop("schema")
-    return Trial(
-        **{
-            **facts,
-            "design": Design(facts["design"]),
-            "precision": Precision(**facts["precision"]),
-            "units": tuple(Unit(*unit) for unit in facts["units"]),
-            "clusters": tuple(
-                Cluster(name, tuple(letter == "1" for letter in treated), tuple(stratum))
-                for name, treated, stratum in facts["clusters"]
-            ),
-        }
+    facts: dict[str, Any] = {name: value for name, value in body.items() if name != "schema"}
+    facts["design"] = Design(facts["design"])
+    facts["precision"] = Precision(**facts["precision"])
+    facts["units"] = tuple(Unit(*unit) for unit in facts["units"])
+    facts["clusters"] = tuple(
+        Cluster(str(name), tuple(letter == "1" for letter in treated), tuple(map(int, stratum)))
+        for name, treated, stratum in facts["clusters"]
     )
+    return Trial(**facts)
 
 
 def _digest(body: Mapping[str, Any]) -> str:
@@ -284,18 +281,20 @@ def _fault(trial: Trial) -> str:
     """Return what contradicts itself, empty where nothing does."""
     if min(trial.periods, trial.block, trial.period_days) < 1 or trial.periods % trial.block:
         return f"{trial.periods} periods are not whole blocks of {trial.block}."
-    if not 0 <= trial.washout < trial.block:
-        return f"A washout of {trial.washout} leaves nothing of blocks of {trial.block}."
-    if not trial.clusters or not trial.units:
-        return "It has no units."
-    if any({len(c.treated), len(c.stratum)} != {trial.blocks} for c in trial.clusters):
-        return f"A cluster is not decided for each of {trial.blocks} blocks."
     found = {unit.cluster for unit in trial.units} - {OUTSIDE}
-    if found != set(range(len(trial.clusters))):
-        return "Units and clusters do not match."
     names = [(unit.group, unit.zone) for unit in trial.units]
-    if names != sorted(set(names)):
-        return "A unit is named twice, or units are not in order."
-    if np.datetime64(trial.since, "D") >= np.datetime64(trial.start, "D"):
-        return "It begins before its past does."
-    return ""
+    faults = (
+        (not 0 <= trial.washout < trial.block, f"A washout of {trial.washout} leaves nothing of a block."),
+        (not trial.clusters or not trial.units, "It has no units."),
+        (
+            any({len(c.treated), len(c.stratum)} != {trial.blocks} for c in trial.clusters),
+            f"A cluster is not decided for each of {trial.blocks} blocks.",
+        ),
+        (found != set(range(len(trial.clusters))), "Units and clusters do not match."),
+        (names != sorted(set(names)), "A unit is named twice, or units are not in order."),
+        (
+            bool(np.datetime64(trial.since, "D") >= np.datetime64(trial.start, "D")),
+            "It begins before its past does.",
+        ),
+    )
+    return next((fault for holds, fault in faults if holds), "")

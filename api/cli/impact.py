@@ -34,23 +34,34 @@ impact = typer.Typer(
 
 @impact.command("plan")
 def plan(
-    source: Annotated[Path, typer.Argument(help="Data folder, or a run: then only what it may move is tried.")],
+    source: Annotated[
+        Path, typer.Argument(help="Data folder, or a run: then only what it may move is tried.")
+    ],
     out: Annotated[Path, typer.Option(help="Plan file to write.")],
     start: Annotated[
-        str | None, typer.Option(help="First day, like 2026-02-02; default: the first period not in the data.")
+        str | None,
+        typer.Option(help="First day, like 2026-02-02; default: the first period not in the data."),
     ] = None,
     periods: Annotated[int, typer.Option(help="How many periods it lasts.", min=1)] = 12,
     holdout: Annotated[float, typer.Option(help="Share of clusters that is held out.")] = 0.2,
-    design: Annotated[Design, typer.Option(help="A standing holdout, or on and off in turn.")] = Design.PARALLEL,
+    design: Annotated[
+        Design, typer.Option(help="A standing holdout, or on and off in turn.")
+    ] = Design.PARALLEL,
     block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 4,
     washout: Annotated[int, typer.Option(help="First periods of a block that are not measured.", min=0)] = 1,
-    by: Annotated[str, typer.Option(help="What a switchback alternates: category (in a zone) or zone.")] = "category",
-    zones: Annotated[str, typer.Option(help="Zones of the roll-out, separated by commas; default: all.")] = "",
+    by: Annotated[
+        str, typer.Option(help="What a switchback alternates: category (in a zone) or zone.")
+    ] = "category",
+    zones: Annotated[
+        str, typer.Option(help="Zones of the roll-out, separated by commas; default: all.")
+    ] = "",
     worth: Annotated[
         str, typer.Option(help="Least effect a month, in the shop's currency, that counts as having paid.")
     ] = "0",
     seed: Annotated[int, typer.Option(help="The draw follows from it.", min=0)] = 0,
-    data: Annotated[Path | None, typer.Option(help="Data folder of a run; default: the one beside it.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder of a run; default: the one beside it.")
+    ] = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -72,7 +83,9 @@ def plan(
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def plan_file(session: Session, source: Path, out: Path, wish: Wish, worth: str, data: Path | None) -> Outcome:
+def plan_file(
+    session: Session, source: Path, out: Path, wish: Wish, worth: str, data: Path | None
+) -> Outcome:
     """Plan a trial from a data folder or a run, and write it."""
     import datetime as dt
 
@@ -95,7 +108,9 @@ def plan_file(session: Session, source: Path, out: Path, wish: Wish, worth: str,
         trial = plan_trial(realised, asked, movable)
     _refuse_begun(out, trial, today.isoformat())
     write_file(out, trial.to_bytes())
-    return Outcome(plan_document(trial, str(out)), tuple(map(escape, plan_told(trial, str(out), session.texts))))
+    return Outcome(
+        plan_document(trial, str(out)), tuple(map(escape, plan_told(trial, str(out), session.texts)))
+    )
 
 
 def _source(source: Path, data: Path | None) -> tuple[Path, frozenset[tuple[str, str]] | None]:
@@ -109,9 +124,9 @@ def _source(source: Path, data: Path | None) -> tuple[Path, frozenset[tuple[str,
             raise UsageError(f"{source} is no run, so --data has nothing to say.", todo="Leave --data out.")
         return source, None
     shelf = read_shelf(source)
-    series, movable = shelf.catalogue.series, shelf.movable().tolist()
+    series, movable = shelf.catalogue.series, shelf.movable()
     folder = data or source.resolve().parent / data_name(source)
-    return folder, frozenset((series.group[n], series.zone[n]) for n in movable)
+    return folder, frozenset((series.group[n], series.zone[n]) for n in map(int, movable))
 
 
 def _day(text: str) -> dt.date:
@@ -197,8 +212,12 @@ def report_folder(session: Session, plan: Path, data: Path, out: Path) -> Outcom
         facts = {name: value for name, value in document.items() if name != "report"}
         (draft / _FACTS).write_text(written(facts), encoding="utf-8")
     texts = session.texts
-    shown = [headline(found, texts), *told_effect(found, texts), *(line for _, line in caveats_told(found, texts))]
-    shown.append(texts.text("impact", "written", place=str(out), files=", ".join((_PAGE, _WORKBOOK, _FACTS))))
+    shown = [
+        headline(found, texts),
+        *told_effect(found, texts),
+        *(line for _, line in caveats_told(found, texts)),
+    ]
+    shown.append(texts.text("impact", "written", place=str(out), files=f"{_PAGE}, {_WORKBOOK}, {_FACTS}"))
     return Outcome(document, tuple(map(escape, shown)))
 
 

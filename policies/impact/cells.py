@@ -15,7 +15,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 
-__all__ = ["Cells", "contrasts", "growth_removed"]
+__all__ = ["Cells", "contrasts", "growth_removed", "membership"]
 
 _HALF = 3.0
 """Cells of a class at which half of its own growth is believed, half that of all."""
@@ -47,7 +47,7 @@ class Cells:
 
     @cached_property
     def scale(self) -> Floats:
-        """float64 [J]; size of a cell, in proportion to which new prices are taken to work: its profit before."""
+        """float64 [J]; size of a cell, to which effects are taken to be in proportion: its profit before."""
         return np.abs(self.before)
 
     @property
@@ -78,6 +78,12 @@ class Cells:
         return replace(self, treated=self.drawn(1, rng)[0])
 
 
+def membership(numbers: Ints) -> Floats:
+    """Return who is of which number, float64 [J, highest + 1] of 0 and 1, from int64 [J]."""
+    every: Ints = np.arange(int(numbers.max(initial=0)) + 1, dtype=np.int64)
+    return np.equal(numbers[:, None], every).astype(np.float64)
+
+
 def contrasts(treated: Bools, stratum: Ints) -> Floats:
     """Return the weights of cells in each contrast of treated with held cells.
 
@@ -90,25 +96,25 @@ def contrasts(treated: Bools, stratum: Ints) -> Floats:
 
     Returns
     -------
-    float64 [M, J]; 1 where treated; where held, minus the treated cells of its stratum over its held ones. So
-    the weighted sum is what treated cells have more than held ones of their stratum would have in their place.
-    A stratum without both kinds has weight 0.
+    float64 [M, J]; 1 where treated; where held, minus the treated cells of its stratum over its held ones.
+    So the weighted sum is what treated cells have more than held ones of their stratum would have in their
+    place. A stratum without both kinds has weight 0.
     """
-    _, place = np.unique(stratum, return_inverse=True)
-    member = np.equal(place[:, None], np.arange(place.max(initial=0) + 1)).astype(np.float64)
+    where: Ints = np.asarray(np.unique(stratum, return_inverse=True)[1], dtype=np.int64)
+    member = membership(where)
     on = treated.astype(np.float64) @ member
     off = member.sum(axis=0) - on
     both = (on > 0) & (off > 0)
     held = np.where(both, on / np.where(off > 0, off, 1.0), 0.0)
-    return np.asarray(np.where(treated, both[:, place], -held[:, place]), dtype=np.float64)
+    return np.asarray(np.where(treated, both[:, where], -held[:, where]), dtype=np.float64)
 
 
 def growth_removed(values: Floats, cells: Cells) -> Floats:
-    """Return values [..., J] less what is expected of them by their past: its growth times their profit before.
+    """Return values [..., J] less what their past makes expect: growth times their profit before.
 
     Growth is that of all cells, plus what those of one kind share, shrunken by how few they are. It takes no
-    notice of the assignment, so contrasts under the null hypothesis keep their distribution whatever it is;
-    what it does is make them smaller (covariate adjustment: Deng, Xu, Kohavi, Walker, WSDM 2013; within
+    notice of the assignment, so contrasts under the null hypothesis keep their distribution whatever it
+    is; what it does is make them smaller (covariate adjustment: Deng, Xu, Kohavi, Walker, WSDM 2013; within
     randomisation tests: Rosenbaum, Statistical Science 2002).
     """
     before, kind = cells.before, cells.kind
@@ -116,7 +122,7 @@ def growth_removed(values: Floats, cells: Cells) -> Floats:
     if total <= 0.0:
         return values
     left = values - values.sum(axis=-1, keepdims=True) / total * before
-    member = np.equal(kind[:, None], np.arange(kind.max(initial=0) + 1)).astype(np.float64)
+    member = membership(kind)
     size, past = member.sum(axis=0), before @ member
     fine = past > 0.0
     share = np.where(fine, size / (size + _HALF) / np.where(fine, past, 1.0), 0.0)

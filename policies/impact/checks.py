@@ -1,4 +1,4 @@
-"""What would make an estimate worthless: a difference before anything happened, and effects that cross borders."""
+"""What would make an estimate worthless: a difference before anything happened, effects across borders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from policies.impact.cells import Cells, growth_removed
+from policies.impact.cells import Cells, growth_removed, membership
 from policies.impact.detect import placebo_blocks
 from policies.impact.measured import Window, by_cluster, cells_of
 from policies.impact.randomised import DRAWS, LEAST_ASSIGNMENTS, Estimate, estimate, tail
@@ -21,7 +21,7 @@ _MOVED = 0.01
 
 
 _FAR = 3.7
-"""Median deviations from the median beyond which growth is clipped: 2.5 standard deviations of a normal one."""
+"""Median deviations from the median beyond which growth is clipped: 2.5 standard deviations if normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Crossing:
     ----------
     slope
         Spillover: change of profit, as a share of what it was, of a cluster whose neighbours are all treated
-        against one whose neighbours are all held. Carryover: effect in the second half of a block's measured
-        periods less that in the first, as a share.
+        against one whose neighbours are all held. Carryover: effect in the second half of a block's
+        measured periods less that in the first, as a share.
     p
         Chance of one at least as large without any.
     """
@@ -118,7 +118,7 @@ def exposure(near: Ints, scale: Floats, treated: Bools) -> Floats:
     -------
     float64 [M, C]; NaN for a cluster without neighbours.
     """
-    member = np.equal(near[:, None], np.arange(near.max(initial=0) + 1)).astype(np.float64)
+    member = membership(near)
     on, all_ = (treated * scale) @ member, scale @ member
     rest = all_[near] - scale
     fine = rest > 1e-9 * np.maximum(all_[near], 1.0)
@@ -133,8 +133,8 @@ def spillover(
 
     What each would have earned untouched is known under the estimated effect; how it goes with the share of
     treated neighbours is compared with drawn assignments (Athey, Eckles and Imbens, JASA 2018, test
-    interference so). Growth is clipped where it is far out, and clusters weigh by the fourth root of their size:
-    a border is looked for, not money counted, and both keep the test exact.
+    interference so). Growth is clipped where it is far out, and clusters weigh by the fourth root of their
+    size: a border is looked for, not money counted, and both keep the test exact.
 
     Parameters
     ----------
@@ -213,7 +213,8 @@ def contamination(trial: Trial, realised: Realised, rows: Ints, window: Window) 
     moved = (away[:, None, :] & window.counted.T[None]).any(axis=2)
     bad, stirred = (moved & held).any(axis=1), (moved & ~held).any(axis=1)
     size = np.abs(np.array([unit.before for unit in trial.units], dtype=np.float64))
-    ever_held, ever_treated = held.any(axis=1), (~held).any(axis=1)
+    ever_held: Bools = np.asarray(held.any(axis=1))
+    ever_treated: Bools = np.asarray((~held).any(axis=1))
     still = ever_treated & ~stirred & known
     return Contamination(
         held_moved=int(bad.sum()),

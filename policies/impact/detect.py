@@ -1,4 +1,4 @@
-"""How small an effect a trial can be expected to see: the same estimate on past periods, where nothing was done."""
+"""How small an effect a trial can be expected to see: the same estimate on periods where nothing was done."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def noise(past: Floats, cells: Cells, periods: int, rng: np.random.Generator) ->
     if length:
         for stop in range(past.shape[1], 2 * length - 1, -length):
             before = past[:, : stop - length].mean(axis=1)
-            found = estimates_of_nothing(past[:, stop - length : stop].mean(axis=1), replace(cells, before=before), rng)
+            found = estimates_of_nothing(
+                past[:, stop - length : stop].mean(axis=1), replace(cells, before=before), rng
+            )
             squares += (found**2).tolist()
             windows += 1
     return Noise(float(np.sqrt(np.mean(squares))) if squares else float("nan"), windows, length)
@@ -83,8 +85,8 @@ def placebo_blocks(past: Floats, block: int, washout: int, blocks: int) -> tuple
 
     Returns
     -------
-    float64 [C, k], mean of each block's measured periods, and int64 [k], the trial's blocks whose draw they take:
-    an even number, at most `blocks`.
+    float64 [C, k], mean of each block's measured periods, and int64 [k], the trial's blocks whose draw they
+    take: an even number, at most `blocks`.
     """
     count = min(past.shape[1] // block, blocks) // 2 * 2
     tail = past[:, past.shape[1] - count * block :]

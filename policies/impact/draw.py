@@ -34,8 +34,8 @@ class Drawn:
 def gathered(series: Series, parent: tuple[str, ...]) -> Ints:
     """Return the cluster of each of N units, int64 [N], numbered in the order of their first unit.
 
-    Units of one zone share a cluster if they are of one subcategory, where substitutes are, or have one parent
-    product, whose variants may have to carry one price; and so do those that are linked through others.
+    Units of one zone share a cluster if they are of one subcategory, where substitutes are, or have one
+    parent product, whose variants may have to carry one price; and so do those linked through others.
     """
     root = list(range(len(series)))
     first: dict[tuple[str, ...], int] = {}
@@ -92,7 +92,7 @@ def draw_parallel(before: Floats, held: float, rng: np.random.Generator) -> Draw
     if count < 2 or _assignments(count, size, out) < LEAST_ASSIGNMENTS:
         raise RefusedError(
             f"{count} clusters of price groups are too few for a holdout of {held:g}.",
-            why=f"Chance could draw fewer than {LEAST_ASSIGNMENTS} different holdouts, so it would explain anything.",
+            why=f"Chance could draw fewer than {LEAST_ASSIGNMENTS} holdouts, so it would explain anything.",
             todo="Hold out a larger share, or plan with --design switchback.",
         )
     order = np.argsort(-before, kind="stable")
@@ -110,7 +110,8 @@ def _assignments(count: int, size: int, out: int) -> int:
         return 1
     last = count % size + size
     rest = max(round(out * last / size), 1)
-    return min(comb(size, out) ** min(count // size - 1, 64) * comb(last, rest), 10**30)
+    found: int = comb(size, out) ** min(count // size - 1, 64) * comb(last, rest)
+    return min(found, 10**30)
 
 
 def draw_switchback(count: int, blocks: int, rng: np.random.Generator) -> Drawn:
@@ -134,7 +135,7 @@ def draw_switchback(count: int, blocks: int, rng: np.random.Generator) -> Drawn:
     if 2 ** (count * pairs) < LEAST_ASSIGNMENTS:
         raise RefusedError(
             f"{count} clusters in {pairs} pairs of blocks are too few.",
-            why=f"Chance could draw fewer than {LEAST_ASSIGNMENTS} different schedules, so it would explain anything.",
+            why=f"Chance could draw fewer than {LEAST_ASSIGNMENTS} schedules, so it would explain anything.",
             todo="Plan for longer, shorten --block, or alternate by category.",
         )
     first = rng.random((count, pairs)) < 0.5

@@ -45,14 +45,18 @@ def window_of(trial: Trial, realised: Realised) -> Window:
     DataError
         If the data do not hold the trial's past, or are cut into other periods.
     """
-    first, since = (int(np.searchsorted(realised.periods, np.datetime64(day))) for day in (trial.start, trial.since))
+    first, since = (
+        int(np.searchsorted(realised.periods, np.datetime64(day))) for day in (trial.start, trial.since)
+    )
     lengths = np.diff(realised.periods).astype(np.int64)
     begins = np.datetime64(trial.start, "D") - np.datetime64(trial.since, "D")
-    same = (lengths == trial.period_days).all() and first - since == begins.astype(np.int64) // trial.period_days
+    same = (lengths == trial.period_days).all() and first - since == begins.astype(
+        np.int64
+    ) // trial.period_days
     if not same or realised.periods[0] > np.datetime64(trial.since):
         raise DataError(
             f"The data do not hold the periods from {trial.since} on as the plan counts them.",
-            why=f"They begin on {realised.periods[0]}, in periods of {int(lengths[0]) if len(lengths) else 0} days.",
+            why=f"They begin on {realised.periods[0]}; the plan counts periods of {trial.period_days} days.",
             todo="Give the data folder that the plan was made from, grown longer.",
         )
     t = np.arange(len(realised.periods)) - first

@@ -59,8 +59,9 @@ def estimate(outcome: Floats, cells: Cells, rng: np.random.Generator, draws: int
     """Estimate the effect on treated cells, with its randomisation interval.
 
     The contrast of an assignment z* under the hypothesis of a share s is linear in s, so each z* says from
-    which s on its contrast is the larger one, and the ends of the interval are quantiles of those (as Garthwaite, Biometrics
-    1996, searches for step by step). The drawn assignment itself counts among them (Phipson and Smyth 2010).
+    which s on its contrast is the larger one, and the ends of the interval are quantiles of those (what
+    Garthwaite, Biometrics 1996, searches for step by step). The drawn assignment itself counts among them
+    (Phipson and Smyth, 2010).
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def estimate(outcome: Floats, cells: Cells, rng: np.random.Generator, draws: int
     others = contrasts(cells.drawn(draws, rng), cells.stratum)
     at, doses = others @ left, others @ dose
     lower, upper = _ends(a - at, b - doses, b)
-    return Estimate(a / b, lower, upper, (1.0 + float((np.abs(at) >= abs(a) - _SMALL).sum())) / (draws + 1))
+    far = np.abs(at) >= abs(a) * (1.0 - _SMALL)
+    return Estimate(a / b, lower, upper, (1.0 + float(far.sum())) / (draws + 1.0))
 
 
 def _ends(more: Floats, dose: Floats, whole: float) -> tuple[float, float]:
@@ -109,7 +111,7 @@ def _ends(more: Floats, dose: Floats, whole: float) -> tuple[float, float]:
 
 
 def tail(statistic: float, others: Floats) -> float:
-    """Return the two-sided chance of a statistic at least as far from the mean of `others` [M] as this one."""
+    """Return the chance of a statistic at least as far from the mean of `others` [M] as this one."""
     centre = float(others.mean())
     far = np.abs(others - centre) >= abs(statistic - centre) - _SMALL * (1.0 + abs(statistic))
     return (1.0 + float(far.sum())) / (len(others) + 1.0)

@@ -141,9 +141,10 @@ def _refuse(wish: Wish, realised: Realised) -> None:
             f"Nothing was sold in the zone {unknown[0]}.", todo=f"Name some of {', '.join(sorted(known))}."
         )
     if wish.periods < 1 or (wish.design is Design.SWITCHBACK and wish.periods % max(2 * wish.block, 1)):
+        pair = 2 * max(wish.block, 1)
         raise UsageError(
             f"{wish.periods} periods are not an even number of blocks of {wish.block}.",
-            todo=f"Give --periods {max(wish.periods // (2 * max(wish.block, 1)), 1) * 2 * max(wish.block, 1)}.",
+            todo=f"Give --periods {max(wish.periods // pair, 1) * pair}.",
         )
     if wish.design is Design.SWITCHBACK and not 0 <= wish.washout < wish.block:
         raise UsageError(
@@ -173,7 +174,7 @@ def _start(realised: Realised, wish: Wish, step: int) -> tuple[int, str]:
 
 
 def _units(realised: Realised, first: int, movable: Collection[tuple[str, str]] | None) -> Ints:
-    """Return the units that are on sale as the trial begins and belong to clusters that may move, int64 [n]."""
+    """Return the units on sale as the trial begins whose clusters may move, int64 [n]."""
     index = np.flatnonzero(realised.on_sale[:, first - 1]).astype(np.int64)
     if movable is not None:
         groups = gathered(realised.series, realised.parent)
@@ -196,14 +197,18 @@ def _units(realised: Realised, first: int, movable: Collection[tuple[str, str]] 
 
 
 def _clusters(realised: Realised, index: Ints, wish: Wish) -> Ints:
-    """Return the cluster of each of the units, int64 [n]; :data:`OUTSIDE` in zones that are not rolled out."""
+    """Return the cluster of each unit, int64 [n]; :data:`OUTSIDE` in zones that are not rolled out."""
     series = realised.series.take(index)
     if wish.design is Design.PARALLEL:
         found = gathered(series, tuple(realised.parent[int(i)] for i in index))
     else:
         if wish.by not in ("category", "zone"):
             raise UsageError(f"Nothing alternates by {wish.by}.", todo="Give --by category or --by zone.")
-        what = series.zone if wish.by == "zone" else map("\x1f".join, zip(series.category, series.zone, strict=True))
+        what = (
+            series.zone
+            if wish.by == "zone"
+            else map("\x1f".join, zip(series.category, series.zone, strict=True))
+        )
         found = np.unique(list(what), return_inverse=True)[1].astype(np.int64)
     outside = np.array([bool(wish.zones) and zone not in wish.zones for zone in series.zone], dtype=np.bool_)
     found = np.where(outside, OUTSIDE, found)
@@ -217,29 +222,27 @@ def _draw(cluster: Ints, profit: Floats, wish: Wish) -> tuple[Drawn, Ints]:
     if wish.design is Design.SWITCHBACK:
         return draw_switchback(count, wish.periods // wish.block, rng), cluster
     inside = cluster != OUTSIDE
-    before = np.bincount(cluster[inside], profit[inside].mean(axis=1), count)
+    before = np.bincount(cluster[inside], profit[inside].mean(axis=1), count).astype(np.float64)
     return draw_parallel(before, wish.held, rng), cluster
 
 
 def _described(realised: Realised, index: Ints, cluster: Ints, mean: Floats, first: int) -> tuple[Unit, ...]:
-    series = realised.series
-    return tuple(
-        Unit(
-            series.group[n],
-            series.zone[n],
-            series.category[n],
-            int(c),
-            round(float(mean[n])),
-            max(round(float(realised.regular[n, first - 1])), 1),
-        )
-        for n, c in zip(index.tolist(), cluster, strict=True)
-    )
+    series, out = realised.series, list[Unit]()
+    for n, c in zip(map(int, index), map(int, cluster), strict=True):
+        price = max(round(float(realised.regular[n, first - 1])), 1)
+        who = series.group[n], series.zone[n], series.category[n]
+        out.append(Unit(*who, c, round(float(mean[n])), price))
+    return tuple(out)
 
 
 def _named(units: tuple[Unit, ...], drawn: Drawn, wish: Wish) -> tuple[Cluster, ...]:
     names: dict[int, str] = {}
     for unit in units:
-        alone = f"{unit.zone} / {unit.category}" if wish.by != "zone" or wish.design is Design.PARALLEL else unit.zone
+        alone = (
+            f"{unit.zone} / {unit.category}"
+            if wish.by != "zone" or wish.design is Design.PARALLEL
+            else unit.zone
+        )
         names.setdefault(unit.cluster, alone + (f" / {unit.group}" if wish.design is Design.PARALLEL else ""))
     return tuple(
         Cluster(names[c], tuple(map(bool, drawn.treated[c])), tuple(map(int, drawn.stratum[c])))
@@ -262,7 +265,8 @@ def _with_precision(trial: Trial, profit: Floats) -> Trial:
     found = _noise(trial, cells, past, rng)
     if not np.isfinite(found.sd):
         raise DataError(
-            "The past is too short to say what the trial could see.", todo="Begin later, or plan shorter blocks."
+            "The past is too short to say what the trial could see.",
+            todo="Begin later, or plan shorter blocks.",
         )
     month = MONTH_DAYS / trial.period_days
     treated = cells.weight / trial.blocks * month

@@ -20,20 +20,29 @@ from policies.impact.checks import (
 from policies.impact.measured import Window, by_cluster, cells_of, rows_of, window_of
 from policies.impact.randomised import DRAWS, LEAST_ASSIGNMENTS, Estimate, estimate, sandwich
 from policies.impact.register import MONTH_DAYS
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import FingerprintError
 from pricing.trial import OUTSIDE, Design, Trial
 from simulators.contract.realised import AMOUNTS, Realised
 
 __all__ = [
-    "CROSSED", "MIXED", "PLACEBO", "RESTATED", "Caveat", "CategoryImpact", "Impact", "MonthImpact", "Verdict", "measure",
+    "CROSSED",
+    "MIXED",
+    "PLACEBO",
+    "RESTATED",
+    "CategoryImpact",
+    "Caveat",
+    "Impact",
+    "MonthImpact",
+    "Verdict",
+    "measure",
 ]  # fmt: skip
 
 PLACEBO, CROSSED = 0.01, 0.05
-"""Chance below which a difference before the trial, or an effect that crosses borders, is not put down to chance."""
+"""Chance below which a difference before the trial, or an effect that crosses borders, is taken for real."""
 
 MIXED = 0.1
-"""Share of what was held whose price moved, or of what was treated whose price did not, that is worth a word."""
+"""Share of the held whose price moved, or of the treated whose price did not, that is worth a word."""
 
 RESTATED = 0.02
 """Relative change of profit before the trial since the plan that is worth a word."""
@@ -240,10 +249,11 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
     crossing = _crossing(seen, effect)
     found = placebo(trial, past, seen.rng(1), draws)
     prices = contamination(trial, realised, rows, window)
-    measured = window.counted.any(axis=1)
+    measured = _measured(window)
     before = seen.cells.weight / max(len(seen.blocks), 1)
     month = MONTH_DAYS / trial.period_days
-    nothing = (float("nan"),) * 3
+    nan = float("nan")
+    nothing = nan, nan, nan
     facts = _Facts(_restated(trial, past), _to_come(seen), bool(realised.assumed[rows[rows >= 0]].any()))
     caveats = _caveats(trial, window, effect, found, crossing, prices, facts)
     return Impact(
@@ -265,7 +275,7 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
         outside=_outside(seen),
         restated=facts.restated,
         to_come=facts.to_come,
-        newcomers=int(realised.on_sale[:, measured].any(axis=1).sum() - _still_sold(seen, measured)),
+        newcomers=_newcomers(seen),
         months=_months(seen, effect),
         categories=_categories(seen),
     )
@@ -279,7 +289,7 @@ class _Facts:
 
 
 def _seen(trial: Trial, realised: Realised, rows: Ints, window: Window, draws: int) -> _Seen:
-    counted = window.counted.any(axis=0)
+    counted: Bools = np.asarray(window.counted.any(axis=0), dtype=np.bool_)
     if trial.design is Design.SWITCHBACK:  # a block counts with the other one of its pair, or not at all
         counted = np.repeat(counted[0::2] & counted[1::2], 2)
         counted &= np.repeat(
@@ -354,28 +364,36 @@ def _restated(trial: Trial, past: Floats) -> float:
 
 
 def _to_come(seen: _Seen) -> float:
-    inside = seen.window.counted.any(axis=1)[seen.realised.period]
+    inside = _measured(seen.window)[seen.realised.period]
     whole = float(seen.realised.net[inside].sum())
     later = float(seen.realised.amounts[inside, AMOUNTS.index("to_come")].sum())
     return later / abs(whole) if whole else 0.0
 
 
-def _still_sold(seen: _Seen, measured: Floats | Ints) -> int:
-    known = seen.rows[seen.rows >= 0]
-    return int(seen.realised.on_sale[known][:, measured].any(axis=1).sum())
+def _newcomers(seen: _Seen) -> int:
+    """Return how many units were on sale in the measured periods that the plan does not know."""
+    sold = np.asarray(seen.realised.on_sale[:, _measured(seen.window)].any(axis=1), dtype=np.bool_)
+    sold[seen.rows[seen.rows >= 0]] = False
+    return int(sold.sum())
+
+
+def _measured(window: Window) -> Bools:
+    """Return which periods of the data count, bool [T]."""
+    return np.asarray(window.counted.any(axis=1), dtype=np.bool_)
 
 
 def _outside(seen: _Seen) -> tuple[float, float] | None:
     trial, rows = seen.trial, seen.rows
     far = trial.cluster_of == OUTSIDE
-    counted = seen.window.counted.any(axis=1)
+    counted = _measured(seen.window)
     if not far.any() or not counted.any() or trial.design is Design.SWITCHBACK:
         return None
     near = ~far & ~trial.treated[np.maximum(trial.cluster_of, 0), 0]
     before = np.array([unit.before for unit in trial.units], dtype=np.float64)
     now = seen.realised.profit[:, counted].mean(axis=1)
     grown = [
-        float(now[rows[side & (rows >= 0)]].sum() / max(float(before[side].sum()), 1.0)) for side in (far, near)
+        float(now[rows[side & (rows >= 0)]].sum() / max(float(before[side].sum()), 1.0))
+        for side in (far, near)
     ]
     return grown[0], grown[1]
 
@@ -393,13 +411,14 @@ def _months(seen: _Seen, effect: Estimate | None) -> tuple[MonthImpact, ...]:
         if not days:
             continue
         sums = [realised.amounts[here & side].sum(axis=0) for side in (on, ~on)]
-        money = (float("nan"),) * 3
+        money = float("nan"), float("nan"), float("nan")
         if effect is not None and trial.design is Design.PARALLEL:
             earned = np.bincount(cluster[here], realised.net[here], len(trial.clusters))
             share = days / trial.period_days
             found = estimate(earned / share, seen.cells, seen.rng(0), seen.draws)
             money = found.times(seen.cells.weight * share)
-        out.append(MonthImpact(month, *(tuple(float(v) for v in s) for s in sums), days, *money))
+        treated, held = (tuple(float(v) for v in amounts) for amounts in sums)
+        out.append(MonthImpact(month, treated, held, days, *money))
     return tuple(out)
 
 
@@ -425,15 +444,26 @@ def _days(seen: _Seen, month: str) -> int:
 
 def _categories(seen: _Seen) -> tuple[CategoryImpact, ...]:
     trial, rows, month = seen.trial, seen.rows, MONTH_DAYS / seen.trial.period_days
-    counted = seen.window.counted.any(axis=1)
-    now = seen.realised.profit[:, counted].mean(axis=1) if counted.any() else np.zeros(len(seen.realised.series))
+    counted = _measured(seen.window)
+    ever = np.asarray(trial.treated.any(axis=1), dtype=np.bool_)
+    now = (
+        seen.realised.profit[:, counted].mean(axis=1)
+        if counted.any()
+        else np.zeros(len(seen.realised.series))
+    )
+    before = np.array([unit.before for unit in trial.units], dtype=np.float64)
     out: list[CategoryImpact] = []
     for category in sorted({unit.category for unit in trial.units}):
-        here = np.array([u.category == category and u.cluster != OUTSIDE for u in trial.units], dtype=np.bool_)
-        on = here & trial.treated.any(axis=1)[np.maximum(trial.cluster_of, 0)]
+        here = np.array(
+            [u.category == category and u.cluster != OUTSIDE for u in trial.units], dtype=np.bool_
+        )
+        on: Bools = here & ever[np.maximum(trial.cluster_of, 0)]
+        off: Bools = here & ~on
         figures: list[float] = []
-        for side in (on, here & ~on):
-            before = sum(unit.before for unit, mine in zip(trial.units, side, strict=True) if mine)
-            figures += [before * month, float(now[rows[side & (rows >= 0)]].sum()) * month]
-        out.append(CategoryImpact(category, int(on.sum()), int((here & ~on).sum()), *figures))
+        for side in (on, off):
+            figures += [
+                float(before[side].sum()) * month,
+                float(now[rows[side & (rows >= 0)]].sum()) * month,
+            ]
+        out.append(CategoryImpact(category, int(on.sum()), int(off.sum()), *figures))
     return tuple(out)

@@ -141,7 +141,7 @@ class Shelf:
         back = any(said) and self.corridor.settings.max_share_moved < 1.0
         if back:
             raise SettingsError(
-                f"A switchback cannot run where max_share_moved is {self.corridor.settings.max_share_moved:g}.",
+                f"A switchback cannot run with max_share_moved = {self.corridor.settings.max_share_moved:g}.",
                 why="When a block ends, all its prices have to go back at once.",
                 todo="Set max_share_moved = 1.0 under [guardrails] and fit again, or plan a parallel trial.",
             )

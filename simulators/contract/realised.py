@@ -1,4 +1,4 @@
-"""Realised net profit: what each price group really earned, period by period, aggregated where the orders lie.
+"""Realised net profit: what each price group really earned in each period, added up where the orders lie.
 
 The definition is pricing's own (:meth:`pricing.catalogue.Catalogue.unit_profit`), taken of what happened: net
 price after all discounts that the shop funded, less cost and fees, of units that stayed sold. Recent sales have
@@ -88,12 +88,12 @@ class Realised:
 def build_realised(source: Source, frozen: dt.date) -> Realised:
     """Add up the net profit of every price group and zone.
 
-    Net sales are what was paid, plus what a maker paid of the discounts, less tax. A unit that came back takes
-    its refund, its cost (unless it could not be sold again) and its fees with it. Of what was sold within the return window the
-    share that is still to be expected back is taken off too: the category's, by how long returns have
-    taken so far. A cost is the one in force on the day, the first known before that. Where the shop file
-    assumes costs as a share of the price, that is the price before `frozen`: a cost that rose with the
-    price would hide what the price does.
+    Net sales are what was paid, plus what a maker paid of discounts, less tax. A unit that came back takes
+    its refund, its cost (unless it could not be sold again) and its fees with it. Of what was sold within the
+    return window the share that is still to be expected back is taken off too: the category's, by how long
+    returns have taken so far. A cost is the one in force on the day, the first known before that. Where the
+    shop file assumes costs as a share of the price, that is the price before `frozen`: a cost that rose with
+    the price would hide what the price does.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def build_realised(source: Source, frozen: dt.date) -> Realised:
         If a product has no cost and the shop file assumes none.
     """
     panel = build_panel(source)
-    engine, count = source.engine, len(panel.series)
+    engine = source.engine
     define_order_discounts(engine)
     engine.run(_FUNDED)
     last = engine.row("SELECT max(covered_to)::VARCHAR FROM periods")[0]
@@ -134,7 +134,7 @@ def build_realised(source: Source, frozen: dt.date) -> Realised:
         unit=found["n"].astype(np.int64),
         period=found["t"].astype(np.int64),
         month=month.astype(np.int64),
-        amounts=np.stack([found[name].astype(np.float64) for name in AMOUNTS], axis=1).reshape(-1, len(AMOUNTS)),
+        amounts=np.stack([found[name].astype(np.float64) for name in AMOUNTS], axis=1),
         currency=panel.currency,
         fingerprint=source.fingerprint,
         until=last,
@@ -160,11 +160,9 @@ order's discounts that the shop funded; in the line's price basis."""
 
 
 def _define_costs(source: Source, series: Series, frozen: dt.date) -> Bools:
-    """Create ``line_costs`` (_row, cost), net cost of a unit of each line; return whose is assumed, bool [N]."""
+    """Create ``line_costs`` (_row, cost), the net unit cost of a line; return whose is assumed, bool [N]."""
     engine, count = source.engine, len(series)
-    lacking = engine.rows(
-        "SELECT DISTINCT n FROM members ANTI JOIN costs USING (product_id) ORDER BY n"
-    )
+    lacking = engine.rows("SELECT DISTINCT n FROM members ANTI JOIN costs USING (product_id) ORDER BY n")
     assumed = np.zeros(count, dtype=np.bool_)
     assumed[[int(row[0]) for row in lacking]] = True
     share = cost_shares(source, np.arange(count, dtype=np.int64), series, assumed)
@@ -187,7 +185,8 @@ def _define_costs(source: Source, series: Series, frozen: dt.date) -> Bools:
             SELECT product_id, valid_from::DATE AS since, max_by(unit_cost, _row) AS unit_cost
             FROM costs GROUP BY ALL
         ), earliest AS (SELECT product_id, arg_min(unit_cost, since) AS unit_cost FROM dated GROUP BY ALL)
-        SELECT l._row, CASE WHEN assumed THEN share * f.price ELSE coalesce(d.unit_cost, e.unit_cost) END AS cost
+        SELECT l._row,
+            CASE WHEN assumed THEN share * f.price ELSE coalesce(d.unit_cost, e.unit_cost) END AS cost
         FROM lines AS l JOIN assumptions USING (n) JOIN frozen AS f USING (product_id, zone)
             LEFT JOIN earliest AS e USING (product_id)
             ASOF LEFT JOIN dated AS d ON l.product_id = d.product_id AND l.day >= d.since
@@ -197,7 +196,7 @@ def _define_costs(source: Source, series: Series, frozen: dt.date) -> Bools:
 
 
 def _define_returns(source: Source, series: Series, last: dt.date) -> None:
-    """Create ``came_back`` by line, and ``to_expect`` (n, age, share): of what was kept so far, still to return."""
+    """Create ``came_back`` by line, and ``to_expect`` (n, age, share): how much is still to return."""
     engine, window = source.engine, source.shop.returns.window_days
     engine.run(
         "CREATE OR REPLACE TABLE came_back AS SELECT order_id, line_id, sum(quantity) AS back, "
@@ -235,13 +234,14 @@ def _delays(source: Source, window: int, last: dt.date) -> Floats:
     came = np.zeros(window + 1)
     for age, back in rows:
         came[int(age)] = float(back)
-    return np.cumsum(came) / came.sum()
+    return np.asarray(np.cumsum(came) / came.sum(), dtype=np.float64)
 
 
 _LEDGER = """
 WITH lines AS (
     SELECT n, t, strftime(day, '%Y-%m') AS month, quantity, cost, rate,
-        (paid + coalesce(f.amount, 0)) * gross / (1 + rate) AS sales, (paid + coalesce(f.amount, 0)) * gross AS taken,
+        (paid + coalesce(f.amount, 0)) * gross / (1 + rate) AS sales,
+        (paid + coalesce(f.amount, 0)) * gross AS taken,
         coalesce(refund, 0) * gross / (1 + rate) AS refund, least(coalesce(back, 0), quantity) AS back,
         least(coalesce(lost, 0), quantity) AS lost,
         least(greatest(date_diff('day', day, DATE '{last}'), 0), (SELECT max(age) FROM to_expect)) AS age
@@ -252,11 +252,13 @@ WITH lines AS (
 ), kept AS (
     SELECT n, t, month, sales, refund, cost * (quantity - back + lost) AS costs,
         ({share} * taken + {unit} * quantity) * (1 - back / quantity) AS fees,
-        share * (1 - back / quantity) AS still, cost * quantity AS whole, {share} * taken + {unit} * quantity AS fee
+        share * (1 - back / quantity) AS still, cost * quantity AS whole,
+        {share} * taken + {unit} * quantity AS fee
     FROM lines JOIN to_expect USING (n, age)
 )
 SELECT n, t, month, {{sums}} FROM (
-    SELECT n, t, month, sales, refund AS refunds, costs, fees, still * (sales - whole - fee) AS to_come FROM kept
+    SELECT n, t, month, sales, refund AS refunds, costs, fees, still * (sales - whole - fee) AS to_come
+    FROM kept
 ) GROUP BY n, t, month ORDER BY n, t, month
 """.replace(
     "{{sums}}", ", ".join(f"sum(round({name} * 10000)::HUGEINT) / 10000.0 AS {name}" for name in AMOUNTS)
