@@ -1,8 +1,8 @@
 """Realised net profit: what each price group really earned in each period, added up where the orders lie.
 
 The definition is pricing's own (:meth:`pricing.catalogue.Catalogue.unit_profit`), taken of what happened: net
-price after all discounts that the shop funded, less cost and fees, of units that stayed sold. Recent sales have
-returns to come, and those are taken off as expected.
+price after all discounts that the shop funded, less cost and fees, of units that stayed sold. Recent sales
+have returns to come, and those are taken off as expected.
 """
 
 from __future__ import annotations
