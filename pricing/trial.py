@@ -251,7 +251,7 @@ def _unreadable(place: str, error: Exception) -> ArtifactError:
     )
 
 
-def _body(trial: Trial) -> dict[str, Any]:  # JSON edge of this noun
+def _body(trial: Trial) -> Mapping[str, Any]:
     body = asdict(trial)
     body["design"] = trial.design.value
     body["units"] = [list(asdict(unit).values()) for unit in trial.units]

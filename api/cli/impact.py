@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from policies.impact.register import Wish
 
-__all__ = ["IMPACT_KIND", "impact", "plan_file", "report_folder"]
+__all__ = ["IMPACT_KIND", "impact", "plan", "plan_file", "report", "report_folder"]
 
 IMPACT_KIND = "impact"
 """Kind of the folder that a report lies in."""
@@ -47,7 +47,7 @@ def plan(
     design: Annotated[
         Design, typer.Option(help="A standing holdout, or on and off in turn.")
     ] = Design.PARALLEL,
-    block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 4,
+    block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 3,
     washout: Annotated[int, typer.Option(help="First periods of a block that are not measured.", min=0)] = 1,
     by: Annotated[
         str, typer.Option(help="What a switchback alternates: category (in a zone) or zone.")

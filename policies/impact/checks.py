@@ -14,7 +14,16 @@ from pricing.arrays import Bools, Floats, Ints
 from pricing.trial import OUTSIDE, Design, Trial
 from simulators.contract.realised import Realised
 
-__all__ = ["Contamination", "Crossing", "carryover", "contamination", "exposure", "placebo", "spillover"]
+__all__ = [
+    "Contamination",
+    "Crossing",
+    "carryover",
+    "contamination",
+    "exposure",
+    "past_of",
+    "placebo",
+    "spillover",
+]
 
 _MOVED = 0.01
 """Relative change of a regular price that counts as one."""

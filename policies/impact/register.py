@@ -57,7 +57,7 @@ class Wish:
     periods: int = 12
     held: float = 0.2
     design: Design = Design.PARALLEL
-    block: int = 4
+    block: int = 3
     washout: int = 1
     by: str = "category"
     zones: tuple[str, ...] = ()

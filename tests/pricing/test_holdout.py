@@ -11,7 +11,9 @@ from tests.pricing.comparison import labels
 from tests.pricing.small_shop import LADDER, Wants, catalogue, menu, situation
 
 
-def _decided(price: int, held: int, wants: int, settings: GuardrailSettings | None = None, **facts: int) -> Decision:
+def _decided(
+    price: int, held: int, wants: int, settings: GuardrailSettings | None = None, **facts: int
+) -> Decision:
     shop = catalogue((price,), **facts)
     here = situation(shop, menu(1))
     rules = Guardrails(shop, here.menu, settings or GuardrailSettings(), held=np.array([held]))
