@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from api.texts import Texts
 from policies.impact.randomised import LEVEL, Estimate
-from policies.impact.report import CROSSED, PLACEBO, Caveat, Impact
+from policies.impact.report import CROSSED, PLACEBO, Caveat, Impact, Verdict
 from pricing.money import Currency
 from pricing.trial import OUTSIDE, Design, Trial
 
@@ -81,9 +81,10 @@ def plan_told(trial: Trial, place: str, texts: Texts) -> tuple[str, ...]:
 
 def headline(found: Impact, texts: Texts) -> str:
     """Return the verdict as a sentence."""
+    if found.verdict is Verdict.CANNOT_TELL:
+        return texts.text("impact", "head_cannot_tell")
     value = texts.money(_minor(found.month[0]), Currency.of(found.trial.currency), signed=True)
-    filled = {} if found.verdict.value == "cannot_tell" else {"value": value}
-    return texts.text("impact", f"head_{found.verdict.value}", **filled)
+    return texts.text("impact", f"head_{found.verdict.value}", value=value)
 
 
 def told_effect(found: Impact, texts: Texts) -> tuple[str, ...]:

@@ -191,8 +191,8 @@ def reasons_each(
     evidence, binding = catalogue.identified_by[series], decisions.binding[at]
     blocked = np.equal(admission.status[at], Status.BLOCKED)
     move = np.sign(decisions.price[at] - decisions.situation.state.price[at])
-    untold, moves = _untold(decisions, run, series), move != 0
-    held = _held(decisions, run, series) & ~blocked
+    held, moves = _held(decisions, run, series) & ~blocked, move != 0
+    untold = _untold(decisions, run, series) & ~held
     found = (
         (Reason.NO_PRICE_ALLOWED, blocked),
         (Reason.KEPT_NOT_IDENTIFIED, untold),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,8 @@ def _json(*words: object) -> dict[str, Any]:
     return found
 
 
-def _shop(folder: Path, weeks: int, higher: set[str] = frozenset()) -> Path:  # type: ignore[assignment] # empty
-    """Write a shop whose products cost 6.00; those in `higher` are 11.00 instead of 10.00 from the start on."""
+def _shop(folder: Path, weeks: int, higher: Collection[str] = ()) -> Path:
+    """Write a shop whose products cost 6.00 and sell at 10.00; those in `higher` at 11.00 from the start on."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "shop.toml").write_text(SETTINGS)
     rng = np.random.default_rng(3)
@@ -127,6 +128,17 @@ def _books(folder: Path) -> float:
     lines = [row.split(",") for row in (folder / "orders.csv").read_text().splitlines()[1:]]
     late = [row for row in lines if row[2] >= START]
     return sum(float(row[8]) / 1.21 - 6.0 * float(row[5]) for row in late)
+
+
+def test_before_anything_happened_there_is_a_report_that_tells_nothing(
+    trial: tuple[Path, Path], tmp_path: Path
+) -> None:
+    found = _json("impact", "report", trial[0], trial[1].with_name("early"), "--out", tmp_path / "report")
+    assert (found["verdict"], found["effect_share"], found["months"]) == ("cannot_tell", None, [])
+    assert found["caveats"][:2] == ["too_early", "nothing_measured"]
+    assert "Nothing could be estimated" in (tmp_path / "report" / "impact.html").read_text()
+    summary = openpyxl.load_workbook(tmp_path / "report" / "impact.xlsx")["Summary"]
+    assert (summary["B2"].value, summary["B3"].value) == ("cannot tell yet", None)
 
 
 def test_what_a_shop_calls_its_categories_is_never_a_formula(

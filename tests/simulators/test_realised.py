@@ -1,4 +1,4 @@
-"""Realised net profit by hand: tax, discounts and who paid them, costs by day, fees, returns that came or will."""
+"""Realised net profit by hand: tax, discounts and who paid them, costs by day, fees, returns."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_goods_that_cannot_be_sold_again_cost_what_they_cost(tmp_path: Path) -> 
 
 
 def test_returns_to_come_fade_with_age(tmp_path: Path) -> None:
-    """Half of 20 old units came back, 5 after two days and 5 after six; of a sale four days old, r / (1 - r / 2)."""
+    """Half of 20 old units came back, 5 after two days and 5 after six."""
     lines = [f"o{i},1,2025-03-03,paid,,A,1,10,10,10,gross" for i in range(20)]
     back = [f"o{i},1,2025-03-{5 if i < 5 else '09'},1,10" for i in range(10)]
     young = "y,1,2025-03-28,paid,,A,1,10,10,10,gross"
