@@ -1,6 +1,6 @@
 """Roll-outs with a known effect: how often intervals of ``tarifa impact`` hold, and "it paid" is false.
 
-    python -m bench.impact [--seeds 100-103] [--copies 25] [--json FILE]
+    python -m bench.impact [--seeds 100-101] [--copies 25] [--json FILE]
 
 Every roll-out is planned by :func:`policies.impact.register.plan_trial` from its first 39 weeks, sold on with
 new prices where the plan says so (12 weeks; :mod:`bench.impact_worlds`), and judged by
@@ -239,7 +239,7 @@ def _summary(rows: list[Row]) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default="100-103")
+    parser.add_argument("--seeds", default="100-101")
     parser.add_argument("--copies", type=int, default=25)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

@@ -45,7 +45,7 @@ def _json(*words: object) -> dict[str, Any]:
 
 
 def _shop(folder: Path, weeks: int, higher: Collection[str] = ()) -> Path:
-    """Write a shop whose products cost 6.00 and sell at 10.00; those in `higher` at 11.00 from the start on."""
+    """Write a shop whose products cost 6.00 and sell at 10.00; those in `higher` at 11.00 in the trial."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "shop.toml").write_text(SETTINGS)
     rng = np.random.default_rng(3)

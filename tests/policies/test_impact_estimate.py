@@ -48,12 +48,11 @@ def test_contrasts_by_hand() -> None:
 
 
 def test_growth_is_that_of_all_and_what_a_kind_shares() -> None:
-    cells = Cells(
-        np.array([100.0, 100.0, 200.0]), np.zeros(3, dtype=np.int64), np.array([0, 0, 1]), np.ones(3, bool)
-    )
+    one = np.zeros(3, dtype=np.int64)
+    cells = Cells(np.array([100.0, 100.0, 200.0]), one, np.array([0, 0, 1]), one == 0)
     left = growth_removed(np.array([110.0, 130.0, 160.0]), cells)
-    # Growth of all is 1: (10, 30, -40) is left. The first kind grew .2 more, of which 2 / (2 + 3) is believed:
-    # .08 of 100 each; the second .2 less, of which a quarter is.
+    # Growth of all is 1, so (10, 30, -40) is left. The first kind grew .2 more, of which 2 / (2 + 3) is
+    # believed: .08 of 100 each. The second grew .2 less, of which a quarter is believed.
     np.testing.assert_allclose(left, [10 - 8, 30 - 8, -40 + 10])
 
 

@@ -137,19 +137,18 @@ def test_exposure_by_hand() -> None:
 def test_effects_that_cross_borders_silence_the_verdict() -> None:
     """Clusters of a category share 40 % of what their neighbours' new prices bring."""
     profit = weeks_of(3, products=240, noise=0.05)
-    many = {"categories": 40}
-    trial = plan_trial(realised(profit[:, :PAST], **many), Wish("2025-05-01", None, WEEKS, 0.5))
+    trial = plan_trial(realised(profit[:, :PAST], categories=40), Wish("2025-05-01", None, WEEKS, 0.5))
     cells = {unit.cluster: unit.category for unit in trial.units}
     near = np.array([sorted(set(cells.values())).index(cells[c]) for c in range(len(cells))])
-    size = np.bincount(trial.cluster_of, [u.before for u in trial.units])
+    size = np.bincount(trial.cluster_of, [u.before for u in trial.units]).astype(np.float64)
     touched = exposure(near, size, trial.treated[:, 0][None])[0][trial.cluster_of]
     crossed = raised(profit, trial, 0.2)
     crossed[:, PAST:] += (0.4 * touched * np.array([u.before for u in trial.units]))[:, None]
-    found = measure(trial, realised(crossed, **many), 999)
+    found = measure(trial, realised(crossed, categories=40), 999)
     assert found.crossing is not None
     assert found.crossing.slope == pytest.approx(0.4, abs=0.1)
     assert (found.verdict, Caveat.SPILLS_OVER in found.caveats) == (Verdict.CANNOT_TELL, True)
-    closed = measure(trial, realised(raised(profit, trial, 0.2), **many), 999)
+    closed = measure(trial, realised(raised(profit, trial, 0.2), categories=40), 999)
     assert closed.verdict is Verdict.PAID
 
 

@@ -44,7 +44,8 @@ def weeks_of(seed: int, products: int = 80, weeks: int = PAST + WEEKS, noise: fl
     """Profit [N, T]: sizes far apart, weeks that differ by `noise`."""
     rng = np.random.default_rng(seed)
     size = 10_000 * np.exp(rng.normal(0.0, 1.0, (products, 1)))
-    return np.rint(size * np.exp(rng.normal(0.0, noise, (products, weeks))))
+    found: Floats = np.rint(size * np.exp(rng.normal(0.0, noise, (products, weeks))))
+    return found
 
 
 def planned(profit: Floats, **wish: object) -> Trial:
