@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import json
@@ -16,11 +17,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli.main import app
+from api.cli.serve import desk_of
+from api.cli.session import Session
 from api.impact_page import render_impact
 from api.impact_workbook import workbook_bytes
 from api.texts import texts
 from policies.impact.report import Impact, measure
-from pricing.trial import Trial
+from pricing.errors import SettingsError
+from pricing.trial import Design, Trial
 from simulators.contract.realised import AMOUNTS
 from tests.api.shop import SHOP
 from tests.policies.trials import planned, raised, realised, weeks_of
@@ -257,6 +261,46 @@ def test_what_is_held_out_keeps_its_price_in_recommend(run_folder: Path, tmp_pat
     assert moved > 0
     result = _call("recommend", run_folder, "--policy", "resolve", "--out", out, "--plan", plan)
     assert "Held out by the trial" in result.stdout
+
+
+def test_serve_holds_the_same_prices(run_folder: Path, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    words = ("--start", "2024-09-02", "--holdout", "0.5", "--periods", 8)
+    said = _json("impact", "plan", run_folder, "--out", plan, *words)
+    session = Session(texts("en"), as_json=True)
+    desk = desk_of(session, run_folder, "resolve", str(tmp_path / "s.sqlite3"), None, plan=plan)
+    with contextlib.closing(desk.store):
+        assert desk.shelf.trial is not None
+        assert desk.shelf.trial.digest == said["digest"]
+        assert desk.shelf.guardrails.held is not None
+        assert (desk.shelf.guardrails.held > 0).sum() == 6
+
+
+def test_a_switchback_cannot_run_where_only_some_prices_may_move(run_folder: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from api.runs import open_shelf
+
+    profit = weeks_of(1)
+    shelf = open_shelf(run_folder)
+    plan = planned(profit, design=Design.SWITCHBACK, block=2)
+    series = shelf.catalogue.series
+    pairs = zip(plan.units, series.group, series.zone, strict=False)
+    units = sorted((replace(u, group=g, zone=z) for u, g, z in pairs), key=lambda u: (u.group, u.zone))
+    names = sorted({unit.cluster for unit in units})
+    plan = replace(
+        plan, start=shelf.catalogue.as_of, since="2024-01-01",
+        units=tuple(replace(unit, cluster=names.index(unit.cluster)) for unit in units),
+        clusters=tuple(plan.clusters[name] for name in names),
+    )  # fmt: skip
+    few = replace(shelf.corridor.settings, max_share_moved=0.5)
+    tight = replace(shelf, trial=plan, corridor=replace(shelf.corridor, settings=few))
+    with pytest.raises(SettingsError, match="switchback cannot run"):
+        _ = tight.guardrails
+    held = replace(shelf, trial=plan).held
+    assert held is not None
+    assert set(held.tolist()) <= {0, 1000}  # back to the price of before the trial, not today's
+    assert (held == 1000).any()
 
 
 def test_another_shops_plan_holds_nothing_here(
