@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, PLANS_FILE, Shelf
-from pricing.errors import ArtifactError, BusyError
+from pricing.errors import ArtifactError, BusyError, FingerprintError
 from pricing.marker import MARKER, Marker, aside
 from pricing.standing import UNVALIDATED, Judgement, Standing, refuse_acceptance
+from pricing.trial import Trial
 
 __all__ = [
     "ORIGIN_FILE",
@@ -29,6 +30,7 @@ __all__ = [
     "data_name",
     "judgement_of",
     "open_shelf",
+    "open_trial",
     "passport_place",
     "read_shelf",
     "run_id",
@@ -78,8 +80,25 @@ def verified(path: Path, kind: str, version: int) -> Marker:
     return marker
 
 
-def open_shelf(path: Path, accepted: Sequence[str] = ()) -> Shelf:
-    """Open a run to decide by it, under its passport.
+def open_trial(path: Path) -> Trial:
+    """Read the plan of a trial.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing, no plan, or was changed after it was written.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ArtifactError(
+            f"There is no plan {path}.", todo="Check the path, or make one with `tarifa impact plan`."
+        ) from error
+    return Trial.from_bytes(content, str(path))
+
+
+def open_shelf(path: Path, accepted: Sequence[str] = (), plan: Path | None = None) -> Shelf:
+    """Open a run to decide by it, under its passport and, if there is one, the plan of a trial.
 
     Parameters
     ----------
@@ -87,11 +106,15 @@ def open_shelf(path: Path, accepted: Sequence[str] = ()) -> Shelf:
         The run folder.
     accepted
         Codes of the failed checks of its passport that are accepted: each of them, or none where none failed.
+    plan
+        Plan of a trial, which holds some prices; None for none.
 
     Raises
     ------
     ArtifactError
-        As :func:`read_shelf` and :func:`judgement_of`.
+        As :func:`read_shelf`, :func:`judgement_of` and :func:`open_trial`.
+    FingerprintError
+        If the plan is about none of the run's price groups.
     FailedChecks
         If a check failed and is not accepted.
     UsageError
@@ -99,8 +122,18 @@ def open_shelf(path: Path, accepted: Sequence[str] = ()) -> Shelf:
     BusyError
         If the passport is being replaced all the time.
     """
-    shelf = read_shelf(path)
-    return replace(shelf, standing=standing_of(path, accepted))
+    shelf = replace(read_shelf(path), standing=standing_of(path, accepted))
+    if plan is None:
+        return shelf
+    trial = open_trial(plan)
+    series = shelf.catalogue.series
+    if not {(u.group, u.zone) for u in trial.units} & set(zip(series.group, series.zone, strict=True)):
+        raise FingerprintError(
+            f"{plan} is about none of the price groups of {path}.",
+            why="It was made for another shop.",
+            todo="Give the plan of this shop.",
+        )
+    return replace(shelf, trial=trial)
 
 
 def standing_of(path: Path, accepted: Sequence[str] = ()) -> Standing:

@@ -176,10 +176,12 @@ class Decisions:
 
 def recorded_rules(bits: int, schema: int) -> tuple[Rule, ...]:
     """Return the rules that recorded bits stand for, the strongest first, in a record of that schema."""
-    if schema == 1:
-        below = int(Rule.PRIOR_PRICE.bit) - 1
-        bits = bits & below | (bits & ~below) << 1
-    return tuple(rule for rule in Rule if bits & int(rule.bit))
+    known = [rule for rule in Rule if schema > 1 or rule not in _SINCE_2]
+    return tuple(rule for place, rule in enumerate(known) if bits >> place & 1)
+
+
+_SINCE_2 = (Rule.PRIOR_PRICE, Rule.HOLDOUT)
+"""Rules that records of schema 1 did not know; the bits of the others stood closer together there."""
 
 
 def decide(

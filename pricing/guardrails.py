@@ -62,9 +62,10 @@ class Rule(IntEnum):
     MAX_CHANGE = 9
     COOL_DOWN = 10
     SHARE_MOVED = 11
-    PRICE_BOUNDS = 12
-    MARGIN_FLOOR = 13
-    PRICE_ENDING = 14
+    HOLDOUT = 12
+    PRICE_BOUNDS = 13
+    MARGIN_FLOOR = 14
+    PRICE_ENDING = 15
 
     @property
     def kind(self) -> RuleClass:
@@ -100,6 +101,7 @@ _CLASS = {
     Rule.MAX_CHANGE: RuleClass.STABILITY,
     Rule.COOL_DOWN: RuleClass.STABILITY,
     Rule.SHARE_MOVED: RuleClass.STABILITY,
+    Rule.HOLDOUT: RuleClass.STABILITY,
     Rule.PRICE_BOUNDS: RuleClass.COMMERCIAL,
     Rule.MARGIN_FLOOR: RuleClass.COMMERCIAL,
     Rule.PRICE_ENDING: RuleClass.ROUNDING,
@@ -121,6 +123,9 @@ _ABOUT_MOVING = _bits(
     Rule.PRICE_ENDING,
 )
 """Rules that forbid a move; to keep the price in force breaks none of them."""
+
+_ABOUT_STEPS = _bits(Rule.MAX_CHANGE, Rule.COOL_DOWN, Rule.PRICE_ENDING)
+"""Those of them that a return to the price of a holdout does not break: nobody finds it new."""
 
 _GIVEN_UP = (RuleClass.ROUNDING, RuleClass.COMMERCIAL, RuleClass.STABILITY, RuleClass.RELATIONS)
 """Classes of soft rules in the order in which they are relaxed."""
@@ -243,14 +248,23 @@ class Guardrails:
     depth
         Planned log(shelf / regular price) <= 0 that the rules about money count in, float64 [N] or
         [B, N]; None where nothing is reduced. :meth:`admit` sets it by the conditions of a period.
+    held
+        int64 [N]; price that a trial holds each series at, minor units, 0 where it holds none; None for
+        no trial (:meth:`pricing.trial.Trial.held`).
     """
 
     def __init__(
-        self, catalogue: Catalogue, menu: Menu, settings: GuardrailSettings, depth: Floats | None = None
+        self,
+        catalogue: Catalogue,
+        menu: Menu,
+        settings: GuardrailSettings,
+        depth: Floats | None = None,
+        held: Ints | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.menu = menu
         self.settings = settings
+        self.held = held
         paid = menu.price.astype(np.float64)
         if depth is not None:
             paid = paid * np.exp(np.asarray(depth)[..., None])
@@ -258,6 +272,11 @@ class Guardrails:
         if depth is not None and settings.prior_price:
             self._reduction = _Reduction(paid, np.less(depth, 0.0)[..., None])
         self._fixed_rules = _state_free(catalogue, menu, settings, paid)
+        self._back: Bools | None = None
+        if held is not None and held.any():
+            self._back = np.asarray(np.equal(menu.price, held[:, None]), dtype=np.bool_)
+            kept = (held == 0)[:, None] | self._back
+            self._fixed_rules = self._fixed_rules | np.where(kept, np.uint32(0), Rule.HOLDOUT.bit)
         self._reduced: dict[bytes, Guardrails] = {}
         self._variants = catalogue.variants
         shared = menu.price[self._variants.order[self._variants.starts]][self._variants.group]
@@ -303,7 +322,7 @@ class Guardrails:
         shared, key = np.ndim(depth) < 2, np.ascontiguousarray(depth).tobytes()
         if shared and key in self._reduced:
             return self._reduced[key]
-        rules = Guardrails(self.catalogue, self.menu, self.settings, depth)
+        rules = Guardrails(self.catalogue, self.menu, self.settings, depth, self.held)
         if shared:
             self._reduced[key] = rules
         return rules
@@ -358,6 +377,8 @@ class Guardrails:
         bits |= self._fixed_rules
         if self._reduction is not None:
             bits |= np.where(self._reduction.none(state, keep), Rule.PRIOR_PRICE.bit, np.uint32(0))
+        if self._back is not None:
+            bits &= np.where(self._back, ~_ABOUT_STEPS, ~np.uint32(0))
         bits &= np.where(keep, ~_ABOUT_MOVING, ~np.uint32(0))
         bits[..., ~self.menu.valid] = 0
         return bits

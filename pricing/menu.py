@@ -111,13 +111,15 @@ class Menu:
         return np.arange(0, self.price.size, self.price.shape[-1], dtype=np.int64)
 
 
-def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> Menu:
+def candidates(
+    catalogue: Catalogue, endings: Endings, size: int, reach: float, held: Ints | None = None
+) -> Menu:
     """Lay a ladder for every series: sellable prices, evenly spaced in log price.
 
     It reaches from `reach` below to `reach` above the price in force and over everything ever seen, on
     purpose further than the guardrails allow: what a rule costs is only visible beyond it. The price in
-    force and a price fixed by law are always rungs, whatever their ending. Series of one
-    `variant_of` get one ladder.
+    force and a price fixed by law are always rungs, whatever their ending, and so is the price that a trial
+    holds a series at. Series of one `variant_of` get one ladder.
 
     Parameters
     ----------
@@ -129,6 +131,8 @@ def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) 
         K, at least 3.
     reach
         Relative half-width, for instance 0.3.
+    held
+        int64 [N]; prices that a trial holds series at, 0 for none; None for no trial.
     """
     if size < 3:
         raise SettingsError(
@@ -138,7 +142,7 @@ def candidates(catalogue: Catalogue, endings: Endings, size: int, reach: float) 
     high = np.maximum(catalogue.support_high, catalogue.price * (1.0 + reach))
     low, high = _shared(np.maximum(low, 1.0), high, catalogue.variants)
     rungs = np.empty((len(catalogue), size), dtype=np.int64)
-    for rows, forced in _forced(catalogue):
+    for rows, forced in _forced(catalogue, held):
         free = size - forced.shape[1]
         if free < 2:
             raise SettingsError(
@@ -225,26 +229,27 @@ def _shared(low: Floats, high: Floats, variants: Variants) -> tuple[Floats, Floa
     return np.minimum.reduceat(low[order], starts)[group], np.maximum.reduceat(high[order], starts)[group]
 
 
-def _forced(catalogue: Catalogue) -> list[tuple[Ints, Ints]]:
-    """Return rungs that ladders must hold: prices in force and prices fixed by law of all variants.
+def _forced(catalogue: Catalogue, held: Ints | None) -> list[tuple[Ints, Ints]]:
+    """Return rungs that ladders must hold: prices in force, fixed by law or held by a trial, of all variants.
 
     Each pair is the series with M such prices, int64 [n], and those prices, int64 [n, M]. Nothing but its
     own variants shapes a ladder, so that a series has the same one in every selection of the catalogue.
     """
-    own = np.where(catalogue.fixed_price > 0, catalogue.fixed_price, catalogue.price)
+    kept = catalogue.price if held is None else np.where(held > 0, held, catalogue.price)
+    own = np.where(catalogue.fixed_price > 0, catalogue.fixed_price, kept)
     pair = np.sort(np.stack([catalogue.price, own], axis=1), axis=1)
     variants = catalogue.variants
     several = np.flatnonzero((variants.size > 1) | (pair[:, 0] != pair[:, 1]))
     simple = np.flatnonzero((variants.size == 1) & (pair[:, 0] == pair[:, 1]))
-    held: dict[int, set[int]] = {}
+    together: dict[int, set[int]] = {}
     for row in several:
-        held.setdefault(int(variants.group[row]), set()).update(int(p) for p in pair[row])
+        together.setdefault(int(variants.group[row]), set()).update(int(p) for p in pair[row])
     by_count: dict[int, list[int]] = {}
     for row in several:
-        by_count.setdefault(len(held[int(variants.group[row])]), []).append(int(row))
+        by_count.setdefault(len(together[int(variants.group[row])]), []).append(int(row))
     forced = [(simple, pair[simple, :1])] if simple.size else []
     for _, rows in sorted(by_count.items()):
-        prices = [sorted(held[int(variants.group[row])]) for row in rows]
+        prices = [sorted(together[int(variants.group[row])]) for row in rows]
         forced.append((np.array(rows, dtype=np.int64), np.array(prices, dtype=np.int64)))
     return forced
 

@@ -42,6 +42,7 @@ class Reason(Enum):
     PRICE_TEST_PROPOSED = "price_test_proposed"
     ACTED_ON_PRIOR = "acted_on_prior"
     STEP_TOWARDS_OPTIMUM = "step_towards_optimum"
+    HELD_OUT = "held_out"
     LIMITED_BY_RULE = "limited_by_rule"
     BECOMES_PRIOR_PRICE = "becomes_prior_price"
     PROMOTION_PLANNED = "promotion_planned"
@@ -201,15 +202,17 @@ def reasons_each(
     evidence, binding = catalogue.identified_by[series], decisions.binding[at]
     blocked = np.equal(admission.status[at], Status.BLOCKED)
     move = np.sign(decisions.price[at] - decisions.situation.state.price[at])
-    untold, moves = _untold(decisions, run, series), move != 0
+    held, moves = _held(decisions, run, series) & ~blocked, move != 0
+    untold = _untold(decisions, run, series) & ~held
     found = (
         (Reason.NO_PRICE_ALLOWED, blocked),
         (Reason.KEPT_NOT_IDENTIFIED, untold),
         (Reason.PRICE_TEST_PROPOSED, untold),
         (Reason.PRICE_RAISED, move > 0),
         (Reason.PRICE_LOWERED, move < 0),
-        (Reason.PRICE_KEPT, ~moves & ~untold & ~blocked),
-        (Reason.LIMITED_BY_RULE, (binding >= 0) & ~untold),
+        (Reason.PRICE_KEPT, ~moves & ~untold & ~blocked & ~held),
+        (Reason.HELD_OUT, held),
+        (Reason.LIMITED_BY_RULE, (binding >= 0) & ~untold & ~held),
         (Reason.BECOMES_PRIOR_PRICE, move < 0),
         (Reason.PROMOTION_PLANNED, _promoted(decisions, run, series)),
         (Reason.STEP_TOWARDS_OPTIMUM, moves & (assessment.probability_outside[series] >= _LOWER)),
@@ -283,8 +286,17 @@ def _at_bound(decisions: Decisions, run: int) -> Bools:
     last = allowed.shape[-1] - 1 - np.argmax(allowed[:, ::-1], axis=-1)
     low = np.equal(index, first) & np.less(wanted, index)
     high = np.equal(index, last) & np.greater(wanted, index)
-    ended = (decisions.binding[run] >= 0) & ~_untold(decisions, run, np.arange(len(index)))
+    every = np.arange(len(index))
+    ended = (decisions.binding[run] >= 0) & ~_untold(decisions, run, every) & ~_held(decisions, run, every)
     return np.asarray((low | high) & ended & (index >= 0), dtype=np.bool_)
+
+
+def _held(decisions: Decisions, run: int, series: Ints) -> Bools:
+    """Return where a trial holds the price and that was honoured, bool [n]: another thing than a limit."""
+    bits, index = decisions.admission.rejections[run, series], decisions.index[run, series]
+    some = np.asarray(((bits & Rule.HOLDOUT.bit) != 0).any(axis=-1), dtype=np.bool_)
+    chosen = bits[np.arange(len(series)), np.maximum(index, 0)] & Rule.HOLDOUT.bit
+    return np.asarray(some & (chosen == 0) & (index >= 0), dtype=np.bool_)
 
 
 def _untold(decisions: Decisions, run: int, series: Ints) -> Bools:

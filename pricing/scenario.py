@@ -185,7 +185,12 @@ class Scenario:
         menu = Menu(*(getattr(whole.menu, f.name)[index] for f in fields(Menu)))
         return replace(
             self,
-            guardrails=Guardrails(whole.catalogue.take(index), menu, whole.settings),
+            guardrails=Guardrails(
+                whole.catalogue.take(index),
+                menu,
+                whole.settings,
+                held=None if whole.held is None else whole.held[index],
+            ),
             beliefs=DemandParameters(
                 *(getattr(self.beliefs, f.name)[..., index] for f in fields(self.beliefs))
             ),

@@ -219,9 +219,9 @@ def _clipped(situation: Situation, index: Ints) -> Ints:
     )
 
 
-def _narrow(catalogue: Catalogue, endings: Endings, size: int, reach: float) -> Menu:
+def _narrow(catalogue: Catalogue, endings: Endings, size: int, reach: float, held: Ints | None) -> Menu:
     """A second ladder of the same size, a little narrower."""
-    return candidates(catalogue, endings, size, reach * 0.7)
+    return candidates(catalogue, endings, size, reach * 0.7, held)
 
 
 def _forgotten(plans: Plans, horizon: int) -> tuple[Conditions, ...]:

@@ -12,6 +12,7 @@ from api.cli import (
     cycle,
     elasticities,
     fit,
+    impact,
     import_command,
     keys,
     predict,
@@ -50,6 +51,7 @@ for _name, _command in (
     ("keys", keys.manage_keys),
 ):
     app.command(_name)(_command)
+app.add_typer(impact.impact, name="impact")
 
 
 def main() -> None:

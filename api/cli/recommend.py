@@ -9,7 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from api.cli.grid import grid
-from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.cli.session import AcceptFailed, AsJson, Debug, HeldBy, Language, Outcome, Session, carry_out, named
 from api.planned import plans_told
 from api.standing_texts import standing_shown
 from api.texts import Texts
@@ -29,6 +29,7 @@ def recommend_prices(
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     rows: Annotated[int, typer.Option(help="Most rows to show; the file holds all.", min=0)] = 20,
     accept_failed: AcceptFailed = "",
+    plan: HeldBy = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -43,13 +44,20 @@ def recommend_prices(
     """
 
     def work(session: Session) -> Outcome:
-        return recommend_folder(session, run, policy, out, rows, accepted=named(accept_failed))[0]
+        return recommend_folder(session, run, policy, out, rows, accepted=named(accept_failed), plan=plan)[0]
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
 def recommend_folder(
-    session: Session, run: Path, policy: str, out: Path, rows: int, *, accepted: tuple[str, ...] = ()
+    session: Session,
+    run: Path,
+    policy: str,
+    out: Path,
+    rows: int,
+    *,
+    accepted: tuple[str, ...] = (),
+    plan: Path | None = None,
 ) -> tuple[Outcome, Recommended]:
     """Recommend by a run folder and write the table."""
     from api.policies import open_policy, trained_under
@@ -61,7 +69,7 @@ def recommend_folder(
 
     with session.progress("recommend") as told:
         told("reading the run", 0.05)
-        shelf = open_shelf(run, accepted)
+        shelf = open_shelf(run, accepted, plan)
         told("making the policy", 0.15)
         chosen = open_policy(policy, shelf)
         told("deciding", 0.4)
@@ -92,6 +100,8 @@ def _document(made: Recommended) -> dict[str, object]:
         "shadow_price": float(made.decisions.admission.shadow_price[0]),
         "promoted": int(made.shelf.plans.promoted().sum()),
         "plans_left_out": made.shelf.plans.left_out,
+        "trial": None if made.shelf.trial is None else made.shelf.trial.digest,
+        "held": 0 if made.shelf.held is None else int((made.shelf.held > 0).sum()),
         "standing": made.shelf.standing.document(),
         "trained_under": None if made.trained_under is None else made.trained_under.document(),
     }
@@ -128,6 +138,9 @@ def recommendations_shown(
         ),
     ]
     plans = made.shelf.plans
+    if made.shelf.trial is not None and made.shelf.held is not None:
+        held = texts.number(int((made.shelf.held > 0).sum()))
+        told.append(word("word", "held_out", count=held, digest=made.shelf.trial.digest[:12]))
     told += plans_told(int(plans.promoted().sum()), plans.left_out, texts)
     if made.driven_by_limits:
         from pricing.recommendation import LIMIT_SHARE

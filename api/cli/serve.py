@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.cli.session import AcceptFailed, AsJson, Debug, HeldBy, Language, Outcome, Session, carry_out, named
 from api.standing_texts import standing_shown
 from pricing.errors import FingerprintError, UsageError
 
@@ -47,6 +47,7 @@ def serve_run(
         typer.Option(help="Data folder the run must have been fitted on; default: the one beside the run."),
     ] = None,
     accept_failed: AcceptFailed = "",
+    plan: HeldBy = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -63,7 +64,7 @@ def serve_run(
     """
 
     def work(session: Session) -> Outcome:
-        desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed))
+        desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed), plan=plan)
         return serve_folder(session, desk, host, port)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
@@ -77,6 +78,7 @@ def desk_of(
     data: Path | None,
     *,
     accepted: tuple[str, ...] = (),
+    plan: Path | None = None,
 ) -> Desk:
     """Open everything that is served; fails before anything listens."""
     from api.runs import open_shelf
@@ -85,7 +87,7 @@ def desk_of(
 
     with session.progress("serve") as told:
         told("verifying the run", 0.1)
-        shelf = open_shelf(run, accepted)
+        shelf = open_shelf(run, accepted, plan)
         require_data(run, shelf.model.fingerprint, data)
         told("opening the store", 0.5)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))

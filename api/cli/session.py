@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -32,12 +33,14 @@ __all__ = [
     "AcceptFailed",
     "AsJson",
     "Debug",
+    "HeldBy",
     "Language",
     "Outcome",
     "Session",
     "Told",
     "carry_out",
     "named",
+    "written",
 ]
 
 INTERNAL, INTERRUPTED = 70, 130
@@ -65,6 +68,11 @@ AcceptFailed = Annotated[
         metavar="CHECK[,CHECK...]",
         help="Failed checks of the run's passport that you accept, each by its name.",
     ),
+]
+
+HeldBy = Annotated[
+    Path | None,
+    typer.Option("--plan", help="Plan of a trial (`tarifa impact plan`): what it holds out keeps its price."),
 ]
 
 Told = Callable[[str, float], None]
@@ -214,6 +222,11 @@ def _show(session: Session, outcome: Outcome) -> None:
         return
     for part in outcome.shown:
         session.out.print(part)
+
+
+def written(document: Mapping[str, object]) -> str:
+    """Return a document as JSON text: NaN and infinity, which JSON has not, are null."""
+    return json.dumps(_finite(document), ensure_ascii=False, indent=2) + "\n"
 
 
 def _write_json(document: Mapping[str, object]) -> None:

@@ -417,6 +417,7 @@ def _provenance(shelf: Shelf, policy: Policy, trained: Standing | None, draws: i
         "seed": shelf.model.seed,
         "standing": shelf.standing.document(),
         "trained_under": None if trained is None else trained.document(),
+        **({} if shelf.trial is None else {"trial": shelf.trial.digest}),
     }
 
 

@@ -23,6 +23,7 @@ from pricing.model import DemandModel
 from pricing.plans import Plans
 from pricing.scenario import Scenario
 from pricing.standing import UNVALIDATED, Standing
+from pricing.trial import Trial
 
 __all__ = ["CATALOGUE_FILE", "CORRIDOR_FILE", "MODEL_FILE", "PLANS_FILE", "Corridor", "Shelf"]
 
@@ -106,6 +107,8 @@ class Shelf:
         SHA-256 of the run that all this was read from.
     standing
         Of the model: under which passport the run was opened.
+    trial
+        Plan of a roll-out, which holds some prices; None where there is none.
     taken
         The shelf that this is a part of, and which of its series; None for a whole one. What is planned and
         charged for the others still matters to their rivals here.
@@ -117,6 +120,7 @@ class Shelf:
     plans: Plans
     digest: str
     standing: Standing = UNVALIDATED
+    trial: Trial | None = None
     taken: tuple[Shelf, Ints] | None = None
 
     def __post_init__(self) -> None:
@@ -125,6 +129,29 @@ class Shelf:
                 f"The plans are about {len(self.plans)} series, the catalogue about {len(self.catalogue)}.",
                 todo="Fit again with `tarifa fit`.",
             )
+
+    @cached_property
+    def held(self) -> Ints | None:
+        """int64 [N]; price that the trial holds each series at in the coming period, 0 for none.
+
+        Raises
+        ------
+        SettingsError
+            If prices have to go back together and the shop lets only a share of its catalogue move.
+        """
+        if self.trial is None:
+            return None
+        plan, series = self.trial.held(self.catalogue.as_of), self.catalogue.series
+        said = [plan.get(pair) for pair in zip(series.group, series.zone, strict=True)]
+        back = any(said) and self.corridor.settings.max_share_moved < 1.0
+        if back:
+            raise SettingsError(
+                f"A switchback cannot run with max_share_moved = {self.corridor.settings.max_share_moved:g}.",
+                why="When a block ends, all its prices have to go back at once.",
+                todo="Set max_share_moved = 1.0 under [guardrails] and fit again, or plan a parallel trial.",
+            )
+        pairs = zip(said, self.catalogue.price.tolist(), strict=True)
+        return np.array([0 if at is None else at or now for at, now in pairs], dtype=np.int64)
 
     @cached_property
     def beliefs(self) -> DemandModel:
@@ -136,9 +163,9 @@ class Shelf:
         """The rules of this catalogue and its ladders."""
         corridor = self.corridor
         menu = candidates(
-            self.catalogue, corridor.settings.endings, corridor.ladder_size, corridor.ladder_reach
+            self.catalogue, corridor.settings.endings, corridor.ladder_size, corridor.ladder_reach, self.held
         )
-        return Guardrails(self.catalogue, menu, corridor.settings)
+        return Guardrails(self.catalogue, menu, corridor.settings, held=self.held)
 
     @cached_property
     def scenario(self) -> Scenario:
@@ -161,12 +188,14 @@ class Shelf:
         )
 
     def movable(self) -> Ints:
-        """Return the series that the evidence lets move, with their variants; int64, ascending.
+        """Return the series that evidence and trial let move, with their variants; int64, ascending.
 
         All others keep their price under every policy.
         """
         weakest = Identification.PRIOR if self.corridor.settings.act_on_prior else _ACTS
         acts = self.catalogue.identified_by <= weakest
+        if self.held is not None:
+            acts &= self.held != self.catalogue.price
         groups = self.catalogue.variant_of
         return np.flatnonzero(np.isin(groups, groups[acts])).astype(np.int64)
 

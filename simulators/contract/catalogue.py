@@ -20,7 +20,7 @@ from simulators.contract.price_index import shown_prices
 from simulators.contract.shop_file import ShopFile
 from simulators.contract.tables import Source
 
-__all__ = ["build_catalogue"]
+__all__ = ["build_catalogue", "cost_shares", "return_rates"]
 
 _RECENT = {7: 5, 1: 30}
 """Periods that cover the last 30 days, by days of a period."""
@@ -97,7 +97,7 @@ def build_catalogue(
         gross_share=shelf.gross_share,
         fee_share=np.full_like(shelf.net_share, shop.fees.share),
         fee_unit=np.full_like(price, shop.fees.per_unit),
-        return_rate=_return_rate(source, panel.series, as_of),
+        return_rate=return_rates(source, panel.series, as_of),
         support_low=_whole(model.support_low / shelf.gross_share),
         support_high=_whole(model.support_high / shelf.gross_share),
         floor_price=floors,
@@ -223,11 +223,29 @@ def _costs(
         where,
     )[0]
     assumed = np.isnan(known)
-    cost = np.where(assumed, net_price * _cost_share(source, where, series, assumed), known)
+    cost = np.where(assumed, net_price * cost_shares(source, where, series, assumed), known)
     return np.ceil(cost - 1e-6).astype(np.int64), np.asarray(assumed, dtype=np.bool_)
 
 
-def _cost_share(source: Source, where: Ints, series: Series, assumed: Bools) -> Floats:
+def cost_shares(source: Source, where: Ints, series: Series, assumed: Bools) -> Floats:
+    """Return the share of the net price that the shop file assumes a unit costs, float64 [N].
+
+    Parameters
+    ----------
+    source
+        The session in which the panel was made.
+    where, series
+        Numbers there of N series, int64 [N], and who they are.
+    assumed
+        bool [N]; which of them have no cost of their own; without any no assumption is needed.
+
+    Raises
+    ------
+    MissingCost
+        If one is assumed and the shop file assumes none.
+    SettingsError
+        If the shop file assumes by a column that products do not have.
+    """
     assumption = source.shop.cost_assumption
     if assumption is None:
         if assumed.any():
@@ -310,7 +328,7 @@ def _recent(offered: Ints, count: int) -> Ints:
     return np.pad(newest, ((0, 0), (0, count - newest.shape[1])), mode="edge")
 
 
-def _return_rate(source: Source, series: Series, as_of: dt.date) -> Floats:
+def return_rates(source: Source, series: Series, as_of: dt.date) -> Floats:
     """Return expected shares of units that come back, from sales old enough to have come back."""
     expected = source.shop.returns
     seen: dict[str, float] = {}

@@ -24,6 +24,7 @@ PRECEDENCE = (
     ("max_change", "stability"),
     ("cool_down", "stability"),
     ("share_moved", "stability"),
+    ("holdout", "stability"),
     ("price_bounds", "commercial"),
     ("margin_floor", "commercial"),
     ("price_ending", "rounding"),
@@ -77,6 +78,7 @@ class Item:
     paid_share: Fraction
     tags: tuple[int, ...]
     """Shelf prices of the last 30 days, the newest first."""
+    held: int = 0
 
 
 @dataclass
@@ -130,6 +132,7 @@ BREAKS: Mapping[str, Callable[[Item, Corridor, int], bool]] = {
     "not_identified": lambda i, c, _: _not_identified(i, c),
     "max_change": lambda i, c, p: abs(p - i.price) > c.max_change * i.price,
     "cool_down": lambda i, c, _: i.since_change < c.cool_down,
+    "holdout": lambda i, _, p: i.held not in (0, p),
     "price_bounds": lambda i, _, p: not i.bounds[0] <= p <= i.bounds[1],
     "margin_floor": lambda i, c, p: _profit(i, p) < c.margin_floor * _net(i, p),
     "price_ending": lambda _, c, p: bool(c.endings) and p % c.modulus not in c.endings,
@@ -139,6 +142,8 @@ BREAKS: Mapping[str, Callable[[Item, Corridor, int], bool]] = {
 def own_rules(item: Item, corridor: Corridor, price: int) -> Rules:
     """Rules of one product alone that `price` breaks; keeping the price in force is no move."""
     hit = {rule for rule, breaks in BREAKS.items() if breaks(item, corridor, price)}
+    if price == item.held:
+        hit -= {"max_change", "cool_down", "price_ending"}
     return frozenset(hit - ABOUT_MOVING if price == item.price else hit)
 
 

@@ -25,7 +25,7 @@ def differences(seed: int) -> Iterator[tuple[Decision, str]]:
     corridor = random_shops.corridor(guardrails.settings)
     profit = np.broadcast_to(situation.expected_profit(situation.beliefs), made.probabilities.shape)
     for run in range(batch):
-        items = random_shops.items(situation, run)
+        items = random_shops.items(situation, run, guardrails.held)
         scores = [dict(zip(item.ladder, policy.scores[run, i], strict=False)) for i, item in enumerate(items)]
         worth = [dict(zip(item.ladder, profit[run, i], strict=False)) for i, item in enumerate(items)]
         gains = [{p: w[p] - w[item.price] for p in w} for w, item in zip(worth, items, strict=True)]

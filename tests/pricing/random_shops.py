@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pricing.arrays import Bools, Floats
+from pricing.arrays import Bools, Floats, Ints
 from pricing.catalogue import NO_LIMIT, Catalogue
 from pricing.demand import Conditions, DemandParameters
 from pricing.evidence import Identification
@@ -170,10 +170,20 @@ def shop(seed: int, most: int = 8) -> tuple[Situation, Guardrails, Highest]:
     rules = settings(rng)
     stock = catalogue(rng, int(rng.integers(1, most + 1)))
     forced = 2 * int(stock.variants.size.max())
-    menu = candidates(stock, rules.endings, forced + int(rng.integers(2, 9)), float(rng.choice([0.1, 0.3])))
+    sizes = forced + int(rng.integers(2, 9)), float(rng.choice([0.1, 0.3]))
+    held = holdout(np.random.default_rng([seed, 1]), stock)
+    menu = candidates(stock, rules.endings, *sizes, held)
     here = situation(rng, stock, menu, batch_size(rng, menu))
     scores = rng.random((*here.state.price.shape, menu.price.shape[1]))
-    return here, Guardrails(stock, menu, rules), Highest(scores)
+    return here, Guardrails(stock, menu, rules, held=held), Highest(scores)
+
+
+def holdout(rng: np.random.Generator, shop: Catalogue) -> Ints | None:
+    """Prices that a trial holds: of most shops none, else today's or one to go back to."""
+    if rng.random() < 0.7:
+        return None
+    back = np.where(rng.random(len(shop)) < 0.3, np.maximum(shop.price * 9 // 10, 1), shop.price)
+    return np.where(rng.random(len(shop)) < 0.4, back, 0).astype(np.int64)
 
 
 def corridor(rules: GuardrailSettings) -> Corridor:
@@ -189,7 +199,7 @@ def corridor(rules: GuardrailSettings) -> Corridor:
     )
 
 
-def items(here: Situation, run: int) -> list[Item]:
+def items(here: Situation, run: int, held: Ints | None = None) -> list[Item]:
     """The products of one run as the oracle reads them: whole numbers and exact fractions."""
     c, state = here.catalogue, here.state
 
@@ -215,6 +225,7 @@ def items(here: Situation, run: int) -> list[Item]:
             evidence=Identification(int(c.identified_by[i])).label,
             paid_share=exact(float(np.exp(here.conditions.depth[run, i]))),
             tags=tuple(int(p) for p in state.recent[run, i]),
+            held=0 if held is None else int(held[i]),
         )
         for i in range(len(c))
     ]

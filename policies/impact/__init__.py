@@ -1,0 +1,1 @@
+"""Did it pay? Trials drawn, their effect estimated from the draw, and its checks; see docs/impact.md."""
