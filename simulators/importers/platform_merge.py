@@ -30,6 +30,9 @@ ALWAYS: Final = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 UNCATEGORISED = "uncategorised"
 """Category of a product of which no listing tells one."""
 
+_LISTED = "1"
+"""Version of what a listing or the shop itself says; what is made of order lines has none, and gives way."""
+
 _RESTATED = ("orders", "discounts", "returns", "platform_orders", "platform_refunds")
 _HISTORY: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "prices": ("valid_from", ("regular_price", "offered_price", "price_basis", "announced_reduction")),
@@ -84,48 +87,56 @@ def put_listings(
     made = {name: Writer(engine, table(name)) for name in ("products", *_HISTORY)}
     stated = Writer(engine, STATED)
     for place, (product, listing) in enumerate(catalogue.listed.items()):
-        made["products"].add(_product(product, listing), "1", place)
+        _put_product(made["products"], product, listing, place)
         said: dict[str, Value] = {"listed_at": listed_at}
         for name, row in _facts(product, listing, shop, listed_at):
-            made[name].add(row, "1", place)
+            made[name].add(row, _LISTED, place)
             said |= row
-        stated.add({**said, "product_id": product}, "1", place)
+        stated.add({**said, "product_id": product}, _LISTED, place)
     gone = listed_at if catalogue.listed else None
     for place, entry in enumerate(left):
-        made["products"].add(_unlisted(entry, gone), "", place)
+        _put_unlisted(made["products"], entry, gone, place)
     for place, (key, product) in enumerate(sorted(catalogue.aliases.items())):
         since = listed_at if key in catalogue.known.aliases else ALWAYS
         alias: dict[str, Value] = {"source_key": key, "product_id": product, "valid_from": since}
         made["product_aliases"].add(alias, "", place)
     for place, (key, product, since) in enumerate(told):
         alias = {"source_key": key, "product_id": product, "valid_from": since}
-        made["product_aliases"].add(alias, "1", place)
+        made["product_aliases"].add(alias, _LISTED, place)
     for writer in (*made.values(), stated):
         writer.flush()
 
 
-def _product(product: str, listing: Listing) -> dict[str, Value]:
-    return {
-        "product_id": product,
-        "parent_id": listing.parent,
-        "name": listing.name,
-        "category": listing.category or UNCATEGORISED,
-        "subcategory": listing.subcategory,
-        "brand": listing.brand,
-        "kind": listing.kind,
-        "launch_at": listing.launched_at,
-    }
+def _put_product(writer: Writer, product: str, listing: Listing, place: int) -> None:
+    writer.add(
+        {
+            "product_id": product,
+            "parent_id": listing.parent,
+            "name": listing.name,
+            "category": listing.category or UNCATEGORISED,
+            "subcategory": listing.subcategory,
+            "brand": listing.brand,
+            "kind": listing.kind,
+            "launch_at": listing.launched_at,
+        },
+        _LISTED,
+        place,
+    )
 
 
-def _unlisted(entry: Left, gone: dt.datetime | None) -> dict[str, Value]:
-    return {
-        "product_id": entry.product_id,
-        "name": entry.name,
-        "category": UNCATEGORISED,
-        "brand": entry.brand,
-        "kind": entry.kind,
-        "exit_at": gone if entry.how is Resolution.UNLISTED else None,
-    }
+def _put_unlisted(writer: Writer, entry: Left, gone: dt.datetime | None, place: int) -> None:
+    writer.add(
+        {
+            "product_id": entry.product_id,
+            "name": entry.name,
+            "category": UNCATEGORISED,
+            "brand": entry.brand,
+            "kind": entry.kind,
+            "exit_at": gone if entry.how is Resolution.UNLISTED else None,
+        },
+        "",
+        place,
+    )
 
 
 def _facts(
