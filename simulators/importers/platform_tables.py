@@ -66,6 +66,7 @@ REPAID: Final = Table(
         Column("refunded_at", ColumnType.TIME, "Empty: not told."),
         Column("amount", ColumnType.MONEY, "Money that left the shop, tax included.", required=True),
         Column("lines", ColumnType.MONEY, "Of it for lines that came back, as booked, tax included."),
+        Column("lines_tax", ColumnType.MONEY, "Of that tax on top; 0 where prices include it."),
         Column("shipping", ColumnType.MONEY, "Of it shipping, tax included."),
         Column("adjusted", ColumnType.MONEY, "Of it booked to no line."),
     ),

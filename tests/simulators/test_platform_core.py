@@ -163,6 +163,21 @@ def test_returns_need_a_day_and_refunds_are_explained_by_kind(tmp_path: Path) ->
     )  # fmt: skip
 
 
+def test_tax_on_a_refund_is_told_apart_where_it_is_on_top(tmp_path: Path) -> None:
+    back = ReturnedLine("1", Decimal(1), Decimal(100))
+    sold = line(price=Decimal(100), paid=Decimal(100), quantity=Decimal(1))
+    usual = Refund(Decimal(121), AT, (back,), lines_tax=Decimal(21))
+    reduced = Refund(Decimal(110), AT, (back,), lines_tax=Decimal(10))
+    lost = Refund(Decimal(90), AT, (replace(back, refund=Decimal(80)),), lines_tax=Decimal(10))
+    for number, refund in enumerate((usual, reduced, lost)):
+        totals = Totals(refund.amount, tax=refund.lines_tax)
+        found = order(sold, price_basis="net", totals=totals, refunds=(refund,))
+        imported = bring([found], tmp_path / f"{number}", listing("A"))
+        theirs, ours, kinds, left = explained(imported)[("2025-03", "refunds")]
+        assert theirs == ours + sum(kinds.values()) + left
+        assert (kinds, left) == ({"other_tax": {0: 0, 1: -1100, 2: -680}[number]} if number else {}, 0)
+
+
 def test_a_refund_that_does_not_add_up_stays_unexplained(tmp_path: Path) -> None:
     back = ReturnedLine("1", Decimal(1), Decimal("12.10"))
     found = order(line(), refunds=(Refund(Decimal(20), AT, (back,)),))
