@@ -28,7 +28,7 @@ from api.prices.service import Desk
 from api.problems import MEDIA_TYPE, answer_error
 from api.readiness import Readiness
 from api.storage.store import Store
-from policies.serve.journey import PriceAsked
+from policies.serve.asked import PriceAsked
 from pricing.errors import TarifaError
 
 __all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app"]

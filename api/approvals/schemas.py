@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.approvals.service import Listed, Preview, Read
 from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
 from api.texts import Texts
-from policies.serve.journey import PriceAsked
+from policies.serve.asked import PriceAsked
 from pricing.approval import Action, Review, ReviewState
 from pricing.errors import UsageError
 from pricing.guardrails import Rule

@@ -18,7 +18,7 @@ from api.storage import publications, reviews
 from api.storage.chain import link
 from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
 from api.storage.store import Entry, Run, Store
-from policies.serve.journey import PriceAsked
+from policies.serve.asked import PriceAsked
 from pricing.approval import (
     Action,
     ApprovalSettings,

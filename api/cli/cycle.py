@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from api.storage.store import Store
     from simulators.contract.shop_file import ShopFile
 
-__all__ = ["go_round"]
+__all__ = ["cycle_home", "go_round"]
 
 _ACTOR = "cycle"
 

@@ -22,7 +22,8 @@ from itertools import chain
 from typing import Any, cast
 
 from api.storage.store import Entry, Filter, Request, Run, Store, Stored
-from policies.serve.journey import PriceAsked, Recommendation, Recommended, recommend, recommend_each
+from policies.serve.asked import PriceAsked
+from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
 from policies.serve.shelf import Shelf
 from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError
 from pricing.policy import Policy

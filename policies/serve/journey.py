@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from policies.serve.asked import PriceAsked
 from policies.serve.shelf import Shelf
 from pricing.arrays import Floats, Ints
 from pricing.decision import Decision, Decisions, decide
@@ -40,7 +41,7 @@ from pricing.standing import Standing
 from pricing.transition import State
 
 __all__ = [
-    "DRAWS", "PriceAsked", "Recommendation", "Recommended", "recommend", "recommend_each", "release_name",
+    "DRAWS", "Recommendation", "Recommended", "recommend", "recommend_each", "release_name",
 ]  # fmt: skip
 
 DRAWS = 200
@@ -120,33 +121,6 @@ class Recommendation:
     provenance_digest: str
     standing: Standing
     trained_under: Standing | None
-
-
-@dataclass(frozen=True, slots=True)
-class PriceAsked:
-    """What a person's own price would bring, and which rules it breaks. Money is in minor units.
-
-    Attributes
-    ----------
-    price
-        Regular shelf price.
-    broken
-        Rules that it breaks, in falling precedence. How much of the catalogue may move is a question about
-        the whole run, and not asked here.
-    expected_units, expected_profit
-        Of the period.
-    profit_change, profit_change_lower, profit_change_upper, probability_of_loss
-        Against keeping the price in force, 90 % interval.
-    """
-
-    price: int
-    broken: tuple[Rule, ...]
-    expected_units: float
-    expected_profit: int
-    profit_change: int
-    profit_change_lower: int
-    profit_change_upper: int
-    probability_of_loss: float
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Amounts are exact decimals of the order's own currency, as the export writes the
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,9 +33,11 @@ __all__ = [
     "ReturnedLine",
     "Totals",
     "contract_status",
+    "masked",
 ]
 
 _NOTHING = Decimal(0)
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[a-zA-Z]{2,}")
 
 STATUSES: Final[Mapping[str, str]] = {
     "authorized": "paid",
@@ -43,7 +46,9 @@ STATUSES: Final[Mapping[str, str]] = {
     "completed": "paid",
     "expired": "cancelled",
     "failed": "cancelled",
+    "invoice_sent": "draft",
     "on-hold": "draft",
+    "open": "draft",
     "paid": "paid",
     "partially_paid": "paid",
     "partially_refunded": "paid",
@@ -71,6 +76,11 @@ def contract_status(word: str, *, test: bool = False, cancelled: bool = False) -
     if test:
         return "test"
     return "cancelled" if cancelled else STATUSES.get(word, "draft")
+
+
+def masked(text: str) -> str:
+    """Return a text without the e-mail addresses that somebody wrote into a name, a code or a SKU."""
+    return _ADDRESS.sub("[e-mail]", text) if "@" in text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +300,9 @@ class Order:
     version
         Of two statements of one order the one with the greater version holds (ISO time of the last change);
         of two equal ones, the later in the order of the files.
+    source_id
+        The platform's own number of the order, if it has one beside its name: two orders of one name are
+        refused.
     """
 
     order_id: str
@@ -307,6 +320,7 @@ class Order:
     price_list: str = ""
     zone: str = ""
     version: str = ""
+    source_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pricing.errors import ArtifactError, DataError, UsageError
@@ -113,21 +113,21 @@ def import_platform(platform: Platform, request: Request) -> Imported:
     _refuse_itself(out, before)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft, open_engine() as engine:
         key = read_key(request.key_file, out)
-        identity = _identity(platform.name, key)
+        identity = _identity(platform.name, request.shop.currency, key)
         if before is not None:
             _require_same(before, identity)
         told = _told_aliases(engine, request)
         reading = Reading(request.shop, lambda own: pseudonym(key, own), request.listed_at)
         export = platform.read(request.files, reading)
         catalogue = catalogue_of(platform.name, export.listings, _known(engine, before, told))
-        taken = take_orders(engine, export.orders, catalogue, request.shop.currency, platform.name)
+        taken = take_orders(engine, export.orders, catalogue, request.shop.money, platform.name)
         _require_orders(engine, request)
         words = _unknown_statuses(engine)
         put_listings(engine, catalogue, taken.left, request.shop, request.listed_at, told)
         rows = join(engine, before, draft)
         _carry_over(before, draft)
         (draft / SHOP_FILE).write_text(render_shop_file(request.shop), encoding="utf-8")
-        (draft / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+        (draft / IDENTITY).write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
         found = _reconciled(draft, request)
     tables = tuple(ImportedTable(name, count, _behind(export, name)) for name, count in rows)
     repeated, beside = tuple(sorted(catalogue.repeated)), _not_read(request.files)
@@ -135,11 +135,10 @@ def import_platform(platform: Platform, request: Request) -> Imported:
 
 
 def _require_orders(engine: Engine, request: Request) -> None:
-    if request.before is None and not any(file.holds == "orders" for file in request.files):
+    found = engine.count("SELECT count(*) FROM new_platform_orders")
+    if not found and (request.before is None or any(file.holds == "orders" for file in request.files)):
         raise DataError("There are no orders in this export.", todo="Export the orders too.")
-    if engine.count("SELECT count(*) FROM new_platform_orders") and not engine.count(
-        "SELECT count(*) FROM new_orders"
-    ):
+    if found and not engine.count("SELECT count(*) FROM new_orders"):
         raise DataError(
             f"No order of this export is in {request.shop.currency}.",
             why="Only orders in the shop's own currency become its tables.",
@@ -168,13 +167,21 @@ def _refuse_itself(out: Path, before: Path | None) -> None:
         )
 
 
-def _identity(platform: str, key: bytes) -> dict[str, str]:
-    """Return what tells two folders of one shop; nobody gets at the key by its check."""
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What tells whether two folders are of one shop; nobody gets at the key by its check."""
+
+    platform: str
+    currency: str
+    key_check: str
+
+
+def _identity(platform: str, currency: str, key: bytes) -> _Identity:
     check = hmac.new(key, b"tarifa: which key is this", hashlib.sha256).hexdigest()[:16]
-    return {"platform": platform, "key_check": check}
+    return _Identity(platform, currency, check)
 
 
-def _require_same(before: Path, identity: dict[str, str]) -> None:
+def _require_same(before: Path, identity: _Identity) -> None:
     folder = read_folder(before, "data")
     if IDENTITY not in dict(folder.digests):
         raise ArtifactError(
@@ -182,13 +189,18 @@ def _require_same(before: Path, identity: dict[str, str]) -> None:
             why="Only such a folder says which order came from where.",
             todo="Import the whole export again, without --before.",
         )
-    known = json.loads(folder.read(IDENTITY))
-    if known["platform"] != identity["platform"]:
+    known = _Identity(**json.loads(folder.read(IDENTITY)))
+    if known.platform != identity.platform:
         raise ArtifactError(
-            f"{before} is an import from {known['platform']}, not from {identity['platform']}.",
+            f"{before} is an import from {known.platform}, not from {identity.platform}.",
             todo="Continue it with exports of the same platform.",
         )
-    if known["key_check"] != identity["key_check"]:
+    if known.currency != identity.currency:
+        raise ArtifactError(
+            f"{before} is in {known.currency}, not in {identity.currency}.",
+            todo="Give its own shop.toml, or import the whole export again, without --before.",
+        )
+    if known.key_check != identity.key_check:
         raise ArtifactError(
             f"{before} was made with another key of pseudonyms.",
             why="The same customer would have two names.",

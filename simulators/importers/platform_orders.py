@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pricing.money import Currency
 from pricing.schema import table
 from simulators.contract.engine import Engine
-from simulators.importers.platform import Line, Order, Refund
+from simulators.importers.platform import Line, Order, Refund, masked
 from simulators.importers.platform_identity import Catalogue, Resolution
 from simulators.importers.platform_tables import LEDGER, REPAID, Writer
 
@@ -80,7 +81,8 @@ class _Lines:
         if resolved.how in (Resolution.UNLISTED, Resolution.UNKNOWN):
             unknown = resolved.how is Resolution.UNKNOWN
             kind = line.kind or ("service" if unknown else "merchandise")
-            first = Left(resolved.product_id, line.name, line.brand, kind, resolved.how, 0, Decimal(0))
+            key, name = masked(resolved.product_id), masked(line.name)
+            first = Left(key, name, line.brand, kind, resolved.how, 0, Decimal(0))
             known = self.left.get(resolved.product_id, first)
             self.left[resolved.product_id] = replace(
                 known, lines=known.lines + 1, units=known.units + line.quantity
@@ -95,27 +97,44 @@ class _Lines:
 
 
 def take_orders(
-    engine: Engine, orders: Iterable[Order], catalogue: Catalogue, currency: str, platform: str
+    engine: Engine, orders: Iterable[Order], catalogue: Catalogue, money: Currency, platform: str
 ) -> Taken:
     """Stream orders into ``new_orders``, ``new_discounts``, ``new_returns`` and the two tables of the ledger.
 
-    Orders of another currency than the shop's go to the ledger only.
+    Orders of another currency than the shop's go to the ledger only. Line totals, discounts and refunds are
+    money that changed hands, so what is finer (a weight times a price) is rounded to a minor unit.
     """
     names = ("orders", "discounts", "returns")
     made = {name: Writer(engine, table(name)) for name in names}
     ledger, repaid = Writer(engine, LEDGER), Writer(engine, REPAID)
-    lines = _Lines(catalogue)
+    lines, unit = _Lines(catalogue), Decimal(1).scaleb(-money.exponent)
     for place, order in enumerate(orders):
         _ledger(ledger, order, platform, place)
         for refund in order.refunds:
             _repaid(repaid, order, refund, place)
-        if order.currency == currency:
-            sold = _sold(made["orders"], order, lines, place)
-            _discounts(made["discounts"], order, sold, place)
-            _returns(made["returns"], order, sold, place)
+        if order.currency == money.code:
+            whole = _in_minor_units(order, unit)
+            sold = _sold(made["orders"], whole, lines, place)
+            _discounts(made["discounts"], whole, sold, place)
+            _returns(made["returns"], whole, sold, place)
     for writer in (*made.values(), ledger, repaid):
         writer.flush()
     return lines.taken()
+
+
+def _in_minor_units(order: Order, unit: Decimal) -> Order:
+    return replace(
+        order,
+        lines=tuple(replace(line, paid=line.paid.quantize(unit)) for line in order.lines),
+        discounts=tuple(replace(entry, amount=entry.amount.quantize(unit)) for entry in order.discounts),
+        refunds=tuple(
+            replace(
+                refund,
+                lines=tuple(replace(back, refund=back.refund.quantize(unit)) for back in refund.lines),
+            )
+            for refund in order.refunds
+        ),
+    )
 
 
 def _sold(writer: Writer, order: Order, lines: _Lines, place: int) -> frozenset[str]:
@@ -207,6 +226,7 @@ def _ledger(writer: Writer, order: Order, platform: str, place: int) -> None:
             "gift_card_payment": totals.gift_card_payment,
             "refund_lines_known": any(refund.lines and refund.at for refund in order.refunds),
             "version": order.version,
+            "source_id": order.source_id,
         },
         order.version,
         place,
@@ -221,6 +241,7 @@ def _repaid(writer: Writer, order: Order, refund: Refund, place: int) -> None:
             "refunded_at": refund.at,
             "amount": refund.amount,
             "lines": lines,
+            "lines_tax": refund.lines_tax if refund.at else Decimal(0),
             "shipping": refund.shipping,
             "adjusted": refund.adjusted,
         },

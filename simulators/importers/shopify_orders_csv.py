@@ -46,7 +46,7 @@ ORDER_HEADER: Final = frozenset(
 
 ORDER_COLUMNS: Final = ORDER_HEADER | {
     "Billing Country", "Cancelled at", "Currency", "Discount Amount", "Discount Code", "Duties", "Email",
-    "Lineitem compare at price", "Lineitem discount", "Lineitem requires shipping", "Lineitem sku",
+    "Id", "Lineitem compare at price", "Lineitem discount", "Lineitem requires shipping", "Lineitem sku",
     "Lineitem taxable", "Payment Method", "Refunded Amount", "Shipping", "Shipping Country", "Source",
     "Subtotal", "Taxes", "Vendor",
 }  # fmt: skip
@@ -93,7 +93,7 @@ def csv_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
 
 def _order(name: str, rows: list[Row], reading: Reading, basis: _Basis) -> Order:
     first = rows[0]
-    if not name or not first.text("Financial Status") or not first.text("Total"):
+    if not name or not all(first.text(column) for column in ("Financial Status", "Subtotal", "Total")):
         raise DataError(
             f"{first.place}: no totals of order {name or 'without a name'}.",
             why="They stand on an order's first row; the rows of this order were torn apart or cut off.",
@@ -125,6 +125,7 @@ def _order(name: str, rows: list[Row], reading: Reading, basis: _Basis) -> Order
         refunds=(Refund(refunded),) if refunded else (),
         customer=reading.hide(email) if email else "",
         channel=first.text("Source"),
+        source_id=first.text("Id"),
         zone=zone,
     )
 
@@ -162,7 +163,7 @@ def _totals(first: Row, lines: tuple[Line, ...], tips: Decimal) -> tuple[Totals,
         tax=first.amount("Taxes"),
         shipping=first.amount("Shipping"),
         discounts=every,
-        shipping_discount=max(every - off_goods, Decimal(0)),
+        shipping_discount=max(every - max(off_goods, Decimal(0)), Decimal(0)),
         tips=tips,
         fees=first.amount("Duties"),
         gift_card_payment="gift" in first.text("Payment Method").lower(),

@@ -1,4 +1,4 @@
-"""Orders of Shopify's Admin REST API: ``orders.json`` pages, one object an order.
+"""Orders of Shopify's Admin API: pages of the REST API, and answers of the GraphQL API in the same shape.
 
 All amounts are those in the shop's currency (`shop_money`); an order that the customer saw in another one
 gets the price list ``presentment XXX``, so that it can be told apart. Shopify's own allocation of every
@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from pricing.errors import DataError
 from simulators.importers.export_json import Node, objects_of
 from simulators.importers.export_rows import zone_of
 from simulators.importers.platform import (
@@ -28,6 +29,7 @@ from simulators.importers.platform import (
     Totals,
     contract_status,
 )
+from simulators.importers.shopify_graphql import rest_order
 
 __all__ = ["json_orders"]
 
@@ -51,23 +53,26 @@ def json_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
     """
     for path in paths:
         for node in objects_of(path, "orders", "order", "draft_orders", "draft_order"):
-            yield _order(node, reading)
+            if not (_is_draft(node) and node.text("status") == "completed"):  # that one is an order by now
+                yield _order(rest_order(node), reading)
 
 
 def _order(node: Node, reading: Reading) -> Order:
     gross = node.flag("taxes_included")
-    listed = [entry for entry in node.nodes("line_items") if not entry.node("tip").fields]
+    listed = [_named(entry) for entry in node.nodes("line_items") if not entry.node("tip").fields]
     applied = node.nodes("discount_applications")
     discounts = tuple(_discounts(listed, node.nodes("shipping_lines"), applied))
     currency = node.text("currency").upper() or reading.shop.currency
     word = (node.text("financial_status") or node.text("status")).lower()
-    draft = "financial_status" not in node.fields
     status = contract_status(word, test=node.flag("test"), cancelled=bool(node.text("cancelled_at")))
     address = node.node("shipping_address").fields or node.node("billing_address").fields
+    name = node.text("name") or node.text("id")
+    if not name:
+        raise DataError(f"{node.place}: the order has no name.", todo="Export it again.")
     return Order(
-        order_id=node.text("name") or node.text("id"),
+        order_id=name,
         ordered_at=node.moment("processed_at" if node.text("processed_at") else "created_at"),
-        status="draft" if draft and status == "paid" else status,
+        status="draft" if _is_draft(node) else status,
         status_word=word,
         currency=currency,
         price_basis="gross" if gross else "net",
@@ -79,8 +84,20 @@ def _order(node: Node, reading: Reading) -> Order:
         channel=node.text("source_name"),
         price_list=_presented(node, currency),
         zone=zone_of(reading.shop, str(address.get("country_code") or "")),
+        source_id=node.text("id").rpartition("/")[2],
         version=node.moment("updated_at").isoformat() if node.text("updated_at") else "",
     )
+
+
+def _named(entry: Node) -> Node:
+    """Return a line by its own id; without one nothing could be said of it."""
+    if not entry.text("id"):
+        raise DataError(f"{entry.place}: the line has no id.", todo="Export it again.")
+    return entry
+
+
+def _is_draft(node: Node) -> bool:
+    return not {"financial_status", "displayFinancialStatus"} & node.fields.keys()
 
 
 def _customer(node: Node, reading: Reading) -> str:
@@ -134,7 +151,7 @@ def _discounts(
 def _application(part: Node, applied: tuple[Node, ...]) -> tuple[str, str]:
     """Return kind and code of the discount of which an allocation is a part."""
     place = int(part.amount("discount_application_index"))
-    if place >= len(applied):
+    if not 0 <= place < len(applied):
         return "automatic", ""
     kind = _KINDS.get(applied[place].text("type"), "automatic")
     return kind, applied[place].text("code") if kind == "coupon" else ""
