@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.grid import grid
+from api.cli.import_sheets import (
+    Before,
+    Columns,
+    Dates,
+    Day,
+    Decimal,
+    Kinds,
+    SheetName,
+    SheetOptions,
+    add_sheet,
+)
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from pricing.errors import DataError, UsageError
 
@@ -65,6 +76,13 @@ def import_data(
     tax_rate: Annotated[
         float | None, typer.Option(help="Without a shop.toml: tax as a share of the net price, like 0.21.")
     ] = None,
+    before: Before = None,
+    kinds: Kinds = None,
+    day: Day = None,
+    decimal: Decimal = None,
+    dates: Dates = None,
+    sheet: SheetName = None,
+    column: Columns = None,
     *,
     prices_include_tax: Annotated[
         bool | None,
@@ -72,7 +90,7 @@ def import_data(
             "--prices-include-tax/--prices-without-tax", help="Without a shop.toml: what the shelf shows."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Accept the suggested columns without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept what was found out, without asking.")] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
@@ -87,6 +105,10 @@ def import_data(
     """
 
     def work(session: Session) -> Outcome:
+        if kinds is not None:
+            columns = tuple(column or ())
+            options = SheetOptions(kinds, before, day, decimal, dates, sheet, columns, yes)
+            return add_sheet(session, Path(source), out, options)
         said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes)
         key = key_file or Path(f"{out.resolve()}.key")
         return import_folder(session, source, out, shop, key, said)

@@ -139,7 +139,7 @@ def _rename(engine: Engine, table: Table) -> None:
     if "product_id" not in table.names or table.name in ("products", "product_aliases"):
         return
     times = [column.name for column in table.columns if column.type is ColumnType.TIME and column.required]
-    when = f"coalesce({quoted(times[0])} >= valid_from, true)" if times else "true"
+    when = f"coalesce(r.{quoted(times[0])} >= a.valid_from, true)" if times else "true"
     engine.run(
         f"UPDATE typed_{table.name} AS t SET product_id = k.meant FROM ("
         f"SELECT r._row AS place, arg_max(a.product_id, a.valid_from) AS meant FROM typed_{table.name} AS r "

@@ -38,19 +38,19 @@ class Meaning:
         As a caller says it.
     table, value, time
         Table of the contract, and its columns of the number and of the day.
-    negative
-        What a number below zero is, which no row may be.
+    past
+        It happened: a row of the future is wrong.
     """
 
     name: str
     table: str
     value: str
     time: str
-    negative: str
+    past: bool
 
 
-COSTS = Meaning("costs", "costs", "unit_cost", "valid_from", "negative cost")
-STOCK = Meaning("stock", "inventory", "on_hand", "at", "negative stock")
+COSTS = Meaning("costs", "costs", "unit_cost", "valid_from", past=False)
+STOCK = Meaning("stock", "inventory", "on_hand", "at", past=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,15 @@ class Words:
         From when rows without a date hold.
     currency, zones
         What the shop file says.
+    unseen
+        First day that has not happened yet; None: it does not matter.
     """
 
     columns: Mapping[str, str]
     currency: str
     zones: tuple[str, ...]
     day: dt.date | None = None
+    unseen: dt.date | None = None
     decimal: str = ""
     dates: str = ""
     sheet: str = ""

@@ -8,6 +8,7 @@ needed are kept; everything else is listed by name.
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -37,7 +38,7 @@ from simulators.importers.sheet_grid import (
 )
 from simulators.importers.suggestions import normalised
 
-__all__ = ["Left", "Sheet", "SheetRow", "read_sheet"]
+__all__ = ["Left", "Sheet", "SheetRow", "WhyLeft", "read_sheet"]
 
 _KEYS = (
     "sku", "ref", "referencia", "reference", "codigo", "cod", "code", "ean", "ean13", "gtin", "upc",
@@ -49,6 +50,24 @@ _KEYS = (
 """Names under which a column may hold what a product is called, beside those of the data contract."""
 
 _TOTALS = ("total", "totales", "totals", "suma", "sum", "subtotal", "total_general", "grand_total")
+
+
+class WhyLeft(enum.StrEnum):
+    """Why a row of a sheet was left behind."""
+
+    TOTAL = "total"
+    NO_PRODUCT = "no_product"
+    NOT_IN_PRODUCTS = "not_in_products"
+    NO_NUMBER = "no_number"
+    NOT_A_NUMBER = "not_a_number"
+    OTHER_CURRENCY = "other_currency"
+    NEGATIVE = "negative"
+    TOO_LARGE = "too_large"
+    UNKNOWN_ZONE = "unknown_zone"
+    NOT_A_DATE = "not_a_date"
+    IN_FUTURE = "in_future"
+    REPEATED = "repeated"
+    CONTRADICTS = "contradicts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +103,13 @@ class Left:
     ----------
     number, key
         Row of the sheet, and what it calls its product.
-    reason
-        In words.
+    why
+        The reason.
     """
 
     number: int
     key: str
-    reason: str
+    why: WhyLeft
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,30 +277,30 @@ class _Reader:
         product = self.product_of(key) if key else None
         if product is None:
             if any(normalised(text) in _TOTALS for text in texts_of(cells) if text):
-                return Left(number, key, "total")
-            return Left(number, key, "not in products" if key else "no product")
+                return Left(number, key, WhyLeft.TOTAL)
+            return Left(number, key, WhyLeft.NOT_IN_PRODUCTS if key else WhyLeft.NO_PRODUCT)
         written = self.cell(cells, self.meaning.value)
         found = amount(written, self.decimal)
-        zone = cell_text(self.cell(cells, "zone"))
-        reason = self._wrong(written, found, zone, cell_text(self.cell(cells, "currency")))
-        at = self._at(cells)
-        if reason or found is None or at is None:
-            return Left(number, key, reason or "not a date")
-        return SheetRow(number, product, found.value, at, zone)
-
-    def _wrong(self, written: Cell, found: Amount | None, zone: str, currency: str) -> str:
-        if not cell_text(written):
-            return "no number"
         if found is None:
-            return "not a number"
+            return Left(number, key, WhyLeft.NOT_A_NUMBER if cell_text(written) else WhyLeft.NO_NUMBER)
+        zone = cell_text(self.cell(cells, "zone"))
+        why = self._wrong(found, zone, cell_text(self.cell(cells, "currency")))
+        at = self._at(cells)
+        if at is None:
+            return Left(number, key, why or WhyLeft.NOT_A_DATE)
+        if self.words.unseen is not None and self.meaning.past and at.date() >= self.words.unseen:
+            why = why or WhyLeft.IN_FUTURE
+        return Left(number, key, why) if why else SheetRow(number, product, found.value, at, zone)
+
+    def _wrong(self, found: Amount, zone: str, currency: str) -> WhyLeft | None:
         said = (currency.upper(),) if currency else found.currencies
         if said and self.words.currency not in said:
-            return "another currency"
+            return WhyLeft.OTHER_CURRENCY
         if found.value < 0:
-            return self.meaning.negative
+            return WhyLeft.NEGATIVE
         if found.value > LARGEST:
-            return "too large"
-        return "zone not in shop.toml" if zone and zone not in self.words.zones else ""
+            return WhyLeft.TOO_LARGE
+        return WhyLeft.UNKNOWN_ZONE if zone and zone not in self.words.zones else None
 
     def _at(self, cells: Sequence[Cell]) -> dt.datetime | None:
         written = self.cell(cells, self.meaning.time)
@@ -307,7 +326,7 @@ def _read_rows(path: Path, body: Body, reader: _Reader) -> tuple[list[SheetRow],
         else:
             rows.append(found)
     if not rows:
-        reasons = ", ".join(sorted({entry.reason for entry in left}))
+        reasons = ", ".join(sorted({entry.why for entry in left}))
         raise DataError(
             f"No row of {path.name} can be used.",
             why=f"{len(left)} rows: {reasons}." if left else "There is nothing below its header.",
@@ -324,13 +343,9 @@ def _once(rows: list[SheetRow], left: list[Left]) -> tuple[tuple[SheetRow, ...],
     kept: list[SheetRow] = []
     for same in by_key.values():
         first, *others = same
-        if len({row.value for row in same}) == 1:
-            kept.append(first)
-            left += [Left(row.number, row.product_id, f"the same as row {first.number}") for row in others]
-        else:
-            numbers = ", ".join(str(row.number) for row in same)
-            left += [
-                Left(row.number, row.product_id, f"rows {numbers} contradict each other") for row in same
-            ]
+        agree = len({row.value for row in same}) == 1
+        kept += [first] if agree else []
+        why = WhyLeft.REPEATED if agree else WhyLeft.CONTRADICTS
+        left += [Left(row.number, row.product_id, why) for row in (others if agree else same)]
     left.sort(key=lambda entry: entry.number)
     return tuple(kept), tuple(left)
