@@ -18,7 +18,7 @@ from simulators.contract.engine import Engine, file_literal, literal, quoted
 from simulators.contract.text_rows import DELIMITERS, encoding_of, text_rows
 from simulators.contract.workbooks import Cell, workbook_rows
 
-__all__ = ["CANONICAL", "ROW", "TableFile", "find_export", "find_files", "open_table_file"]
+__all__ = ["CANONICAL", "ROW", "TableFile", "find_export", "find_files", "open_table_file", "text_form"]
 
 CANONICAL = "tarifa_contract"
 """Key in the metadata of a Parquet file that an importer wrote."""
@@ -149,11 +149,22 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
         return _parquet(engine, name, path)
     if path.suffix.lower() == ".xlsx":
         return _from_rows(engine, name, path, workbook_rows(path), "", "")
-    encoding = encoding_of(path)
-    delimiter = _delimiter(path, encoding)
+    encoding, delimiter = text_form(path)
     if encoding in ("utf-8", "utf-8-sig"):
         return _delimited(engine, name, path, encoding, delimiter)
     return _from_rows(engine, name, path, text_rows(path, encoding, delimiter), encoding, delimiter)
+
+
+def text_form(path: Path) -> tuple[str, str]:
+    """Return encoding and delimiter of a text table, from its bytes and its header.
+
+    Raises
+    ------
+    DataError
+        If it is text in none of the encodings that are read.
+    """
+    encoding = encoding_of(path)
+    return encoding, _delimiter(path, encoding)
 
 
 def _parquet(engine: Engine, name: str, path: Path) -> TableFile:

@@ -56,7 +56,9 @@ def _read(files: tuple[ExportFile, ...], reading: Reading) -> Export:
     orders = itertools.chain(
         csv_orders(texts, reading), json_orders(pages["orders"], pages["refunds"], reading)
     )
-    behind = [tuple(name for name in header_of(path) if name and name not in EXPORT_COLUMNS) for path in texts]
+    behind = [
+        tuple(name for name in header_of(path) if name and name not in EXPORT_COLUMNS) for path in texts
+    ]
     behind += [
         tuple(name for name in node.fields if name not in ORDER_FIELDS)
         for path in pages["orders"]

@@ -1,15 +1,15 @@
 """Orders CSV of the plugin Advanced Order Export For WooCommerce: a row a line, an order's cells on each row.
 
-The plugin's default columns are enough for orders without coupons and refunds. What they leave out is asked for,
-never worked out: each is a tick in the plugin.
+The plugin's default columns are enough for orders without coupons and refunds. What they leave out is asked
+for, never worked out: each is a tick in the plugin.
 
 - `Item Cost` is a unit's price after coupons and before tax. The shelf price needs `Order Line Subtotal`.
-- `Quantity (- Refund)` is what stayed. What was ordered is `Quantity`; what came back is their difference, and what
-  was paid back for it `Order Line Total Refunded`; without these a repayment is one without lines.
-- Amounts are net of tax. With `Order Line Subtotal Tax` and `Order Line Tax` gross prices are exact, and are taken
-  where the shop file says that the shelf shows them.
-- Dates are `Y-m-d H:i`, the plugin's default, in the shop's time zone. The plugin can write other forms; these are
-  refused, because day and month could not be told apart.
+- `Quantity (- Refund)` is what stayed. What was ordered is `Quantity`; what came back is their difference,
+  and what was paid back for it `Order Line Total Refunded`; without these a repayment is one without lines.
+- Amounts are net of tax. With `Order Line Subtotal Tax` and `Order Line Tax` gross prices are exact, and are
+  taken where the shop file says that the shelf shows them.
+- Dates are `Y-m-d H:i`, the plugin's default, in the shop's time zone. The plugin can write other forms;
+  these are refused, because day and month could not be told apart.
 - The status is written in the site's language: English and Spanish are known.
 
 Source: the plugin's field list (order, product and coupon fields) and its default export settings.
@@ -202,7 +202,9 @@ def _off(row: Row, line: Line, coupons: tuple[str, ...], *, gross: bool) -> Disc
 def _totals(first: Row, *, gross: bool) -> Totals:
     told = bool(first.text("Order Shipping Tax Amount"))
     tax = first.amount("Order Shipping Tax Amount")
-    off = first.amount("Cart Discount Amount") + (first.amount("Cart Discount Amount Tax") if gross else _NOTHING)
+    off = first.amount("Cart Discount Amount") + (
+        first.amount("Cart Discount Amount Tax") if gross else _NOTHING
+    )
     return Totals(
         total=first.amount("Order Total Amount"),
         tax=first.amount("Order Total Tax Amount"),

@@ -1,14 +1,15 @@
-"""Orders of WooCommerce's REST API v3: ``/orders`` pages, and ``/orders/ID/refunds`` (or ``/refunds``) beside them.
+"""Orders of WooCommerce's REST API v3: ``/orders`` pages, with ``/refunds`` or ``/orders/ID/refunds``.
 
-- A line's `subtotal` and `total` are net of tax whatever the shop types in, `subtotal_tax` and `total_tax` stand
-  beside them. Where `prices_include_tax` says that prices were typed in with tax, the shelf price is their sum;
-  else it is net. An order without any tax in a shop that types in gross prices (an exempt customer, a delivery
-  abroad) was charged the net price, so it is net too, unless all of its lines are of a class without tax.
-- `subtotal` less `total` is what coupons took off a line; WooCommerce has spread whole-order ones already. The code
-  is named where the order has one coupon only.
+- A line's `subtotal` and `total` are net of tax whatever the shop types in, `subtotal_tax` and `total_tax`
+  stand beside them. Where `prices_include_tax` says that prices were typed in with tax, the shelf price is
+  their sum; else it is net. An order without any tax in a shop that types in gross prices (an exempt
+  customer, a delivery abroad) was charged the net price, so it is net too, unless all of its lines are of a
+  class without tax.
+- `subtotal` less `total` is what coupons took off a line; WooCommerce has spread whole-order ones already.
+  The code is named where the order has one coupon only.
 - A fee below zero is a reduction of the whole order; other fees are fees.
-- An order's own `refunds` hold totals only. What came back stands in the refunds, joined by their number; a line
-  paid back without units is booked to no line, because nothing came back.
+- An order's own `refunds` hold totals only. What came back stands in the refunds, joined by their number; a
+  line paid back without units is booked to no line, because nothing came back.
 - Times are read from the `_gmt` fields, which are UTC.
 
 Source: WooCommerce REST API documentation, v3, "Orders" and "Order refunds".
@@ -109,7 +110,9 @@ def _order(node: Node, booked: Mapping[str, Node], reading: Reading) -> Order:
         raise DataError(f"{node.place} has no date_created_gmt.", todo="Export it again.")
     gross = _is_gross(node)
     coupons = tuple(entry.text("code") for entry in node.nodes("coupon_lines") if entry.amount("discount"))
-    discounts = [off for item in node.nodes("line_items") if (off := _off(item, coupons, gross=gross)).amount > 0]
+    discounts = [
+        off for item in node.nodes("line_items") if (off := _off(item, coupons, gross=gross)).amount > 0
+    ]
     fees = [_amount(entry, "total", gross=gross) for entry in node.nodes("fee_lines")]
     reductions = sum((-fee for fee in fees if fee < 0), _NOTHING)
     discounts += [Discount("order", reductions)] if reductions else []
@@ -136,7 +139,9 @@ def _is_gross(node: Node) -> bool:
     if not node.flag("prices_include_tax"):
         return False
     classes = {entry.text("tax_class") for entry in node.nodes("line_items")}
-    exempt = any(m.text("key") == "is_vat_exempt" and m.text("value") == "yes" for m in node.nodes("meta_data"))
+    exempt = any(
+        m.text("key") == "is_vat_exempt" and m.text("value") == "yes" for m in node.nodes("meta_data")
+    )
     return not exempt and (bool(node.amount("total_tax")) or classes <= set(_WITHOUT_TAX))
 
 
@@ -203,7 +208,9 @@ def _refund(entry: Node, booked: Mapping[str, Node], time_zone: str, *, gross: b
     )
     of_units = [item for item in found.nodes("line_items") if item.amount("quantity")]
     on_top = _NOTHING if gross else sum((abs(item.amount("total_tax")) for item in of_units), _NOTHING)
-    shipping = sum((abs(_amount(item, "total", gross=True)) for item in found.nodes("shipping_lines")), _NOTHING)
+    shipping = sum(
+        (abs(_amount(item, "total", gross=True)) for item in found.nodes("shipping_lines")), _NOTHING
+    )
     amount = abs(found.amount("amount"))
     booked_lines = sum((line.refund for line in lines), on_top)
     return Refund(

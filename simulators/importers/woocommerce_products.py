@@ -1,15 +1,15 @@
 """Products of WooCommerce's REST API v3: ``/products`` pages and ``/products/ID/variations`` beside them.
 
-- A simple product is sold itself, a variable one by its variations; grouped and external products are never on an
-  order. A variation's parent is told by its `parent_id`, or by the list of `variations` of the parent.
-- WooCommerce shows a variation without a SKU under its parent's. Where several do, none of them is called so: the
-  parent's SKU and the attributes name each (``CAM-01:L/Azul``).
-- `sale_price` stands for the days of `date_on_sale_from` and `date_on_sale_to`: from then, and until then, the
-  reduction from `regular_price` is an announced one.
-- Stock is `stock_quantity` where the product is counted; of a count that variations share, only that nothing is left
-  is theirs. A product that is not counted but out of stock has none.
-- Costs are net of tax: WooCommerce's own `cost_of_goods_sold`, else what the plugins Cost of Goods (SkyVerge) and
-  Cost of Goods (WPFactory) keep in `meta_data`.
+- A simple product is sold itself, a variable one by its variations; grouped and external products are never
+  on an order. A variation's parent is told by its `parent_id`, or by the list of `variations` of the parent.
+- WooCommerce shows a variation without a SKU under its parent's. Where several do, none of them is called so:
+  the parent's SKU and the attributes name each (``CAM-01:L/Azul``).
+- `sale_price` stands for the days of `date_on_sale_from` and `date_on_sale_to`: from then, and until then,
+  the reduction from `regular_price` is an announced one.
+- Stock is `stock_quantity` where the product is counted; of a count that variations share, only that nothing
+  is left is theirs. A product that is not counted but out of stock has none.
+- Costs are net of tax: WooCommerce's own `cost_of_goods_sold`, else what the plugins Cost of Goods (SkyVerge)
+  and Cost of Goods (WPFactory) keep in `meta_data`.
 - Virtual products that are no downloads are services; gift cards and bundles are told by the product's type.
 
 Source: WooCommerce REST API documentation, v3, "Products" and "Product variations".
@@ -55,9 +55,7 @@ def listings_of(
         For a field that cannot be read.
     """
     listed = {node.text("id"): node for path in products for node in objects_of(path)}
-    parents = {
-        f"{child}": parent for parent in listed.values() for child in _numbers(parent, "variations")
-    }
+    parents = {f"{child}": parent for parent in listed.values() for child in _numbers(parent, "variations")}
     basis = "" if with_tax is None else "gross" if with_tax else "net"
     nothing = Node("", {})
     simple = [
@@ -134,7 +132,9 @@ def _sale(node: Node, reading: Reading) -> tuple[dt.datetime | None, dt.datetime
 
 def _kind(node: Node, product: Node) -> str:
     kind = product.text("type").lower()
-    marked = any(entry.text("key") == "_gift_card" and entry.text("value") == "yes" for entry in _metas(product))
+    marked = any(
+        entry.text("key") == "_gift_card" and entry.text("value") == "yes" for entry in _metas(product)
+    )
     if "gift" in kind or marked:
         return "gift_card"
     if kind in _BUNDLES:
@@ -151,12 +151,16 @@ def _cost(node: Node) -> Decimal | None:
     if own:
         return own
     kept = {entry.text("key"): entry for entry in _metas(node)}
-    return next((found for key in _COSTS if key in kept and (found := kept[key].amount_or_none("value"))), None)
+    return next(
+        (found for key in _COSTS if key in kept and (found := kept[key].amount_or_none("value"))), None
+    )
 
 
 def _on_hand(node: Node) -> Decimal | None:
     counted, left = node.text("manage_stock"), node.amount_or_none("stock_quantity")
     if counted == "true":
         return left
-    empty = node.text("stock_status") == "outofstock" or (counted == "parent" and left is not None and left <= 0)
+    empty = node.text("stock_status") == "outofstock" or (
+        counted == "parent" and left is not None and left <= 0
+    )
     return _NOTHING if empty else None
