@@ -78,6 +78,10 @@ class Node:
             for i, entry in enumerate(_list(self.fields.get(name)), 1)
         )
 
+    def numbers(self, name: str) -> tuple[str, ...]:
+        """Return the whole numbers of a list, as text."""
+        return tuple(f"{entry}" for entry in _list(self.fields.get(name)) if isinstance(entry, int))
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the texts of a list."""
         return tuple(entry for entry in _list(self.fields.get(name)) if isinstance(entry, str))
@@ -148,7 +152,7 @@ def _listed(found: object, place: str, keys: tuple[str, ...]) -> Iterator[Node]:
     fields = _fields(found)
     inside = next((fields[key] for key in keys if key in fields), found)
     pages = cast("list[object]", inside) if isinstance(inside, list) else [inside]
-    entries = [entry for page in pages for entry in (_list(page) if isinstance(page, list) else [page])]
+    entries = [entry for page in pages for entry in _list(page) or ([] if page == [] else [page])]
     for i, entry in enumerate(entries, 1):
         if not _fields(entry):
             raise DataError(f"{place}: entry {i} is no object with fields.", todo="Export it again.")

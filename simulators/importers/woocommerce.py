@@ -22,7 +22,7 @@ _SHAPES: Final = (
     ("products", "REST API v3 products JSON", ('"catalog_visibility"', '"regular_price"')),
     ("variations", "REST API v3 variations JSON", ('"regular_price"', '"sale_price"', '"option"')),
 )
-"""What a file holds, its name for people, and the keys that it must show, in the order in which it is tried."""
+"""What a file holds, its name for people, and the keys that it must show; the first that fits holds."""
 
 _KEY = re.compile(r'"\w+"(?=\s*:)')
 _QUANTITIES = ("Quantity", "Quantity (- Refund)")
@@ -56,9 +56,8 @@ def _read(files: tuple[ExportFile, ...], reading: Reading) -> Export:
     orders = itertools.chain(
         csv_orders(texts, reading), json_orders(pages["orders"], pages["refunds"], reading)
     )
-    behind = [
-        tuple(name for name in header_of(path) if name and name not in EXPORT_COLUMNS) for path in texts
-    ]
+    headers = (header_of(path) for path in texts)
+    behind = [tuple(name for name in names if name and name not in EXPORT_COLUMNS) for names in headers]
     behind += [
         tuple(name for name in node.fields if name not in ORDER_FIELDS)
         for path in pages["orders"]

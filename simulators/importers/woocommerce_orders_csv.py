@@ -45,9 +45,10 @@ EXPORT_HEADER: Final = frozenset({"Order Number", "Order Status", "Order Date", 
 
 EXPORT_COLUMNS: Final = EXPORT_HEADER | {
     "Cart Discount Amount", "Cart Discount Amount Tax", "Country Code (Billing)", "Country Code (Shipping)",
-    "Coupon Code", "Currency", "Customer User ID", "Date of first refund", "Email (Billing)", "Item #", "Item ID",
-    "Item Name", "Modification Date", "Order Line (w/o tax)", "Order Line Subtotal", "Order Line Subtotal Tax",
-    "Order Line Tax", "Order Line Tax Refunded", "Order Line Total", "Order Line Total Refunded",
+    "Coupon Code", "Currency", "Customer User ID", "Date of first refund", "Email (Billing)", "Item #",
+    "Item ID", "Item Name", "Modification Date", "Order Line (w/o tax)", "Order Line Subtotal",
+    "Order Line Subtotal Tax", "Order Line Tax", "Order Line Tax Refunded", "Order Line Total",
+    "Order Line Total Refunded",
     "Order Refund Amount", "Order Shipping Amount", "Order Shipping Tax Amount", "Order Total Amount",
     "Order Total Fee", "Order Total Tax Amount", "Product Id", "Quantity", "Quantity (- Refund)", "SKU",
     "Variation Id",
@@ -57,8 +58,9 @@ EXPORT_COLUMNS: Final = EXPORT_HEADER | {
 _STATUSES: Final = {
     "pending payment": "pending", "processing": "processing", "on hold": "on-hold", "completed": "completed",
     "cancelled": "cancelled", "refunded": "refunded", "failed": "failed", "draft": "checkout-draft",
-    "pendiente de pago": "pending", "procesando": "processing", "en espera": "on-hold", "completado": "completed",
-    "cancelado": "cancelled", "reembolsado": "refunded", "fallido": "failed", "borrador": "checkout-draft",
+    "pendiente de pago": "pending", "procesando": "processing", "en espera": "on-hold",
+    "completado": "completed", "cancelado": "cancelled", "reembolsado": "refunded", "fallido": "failed",
+    "borrador": "checkout-draft",
 }  # fmt: skip
 
 _NOTHING = Decimal(0)
@@ -202,15 +204,13 @@ def _off(row: Row, line: Line, coupons: tuple[str, ...], *, gross: bool) -> Disc
 def _totals(first: Row, *, gross: bool) -> Totals:
     told = bool(first.text("Order Shipping Tax Amount"))
     tax = first.amount("Order Shipping Tax Amount")
-    off = first.amount("Cart Discount Amount") + (
-        first.amount("Cart Discount Amount Tax") if gross else _NOTHING
-    )
+    off_tax = first.amount("Cart Discount Amount Tax") if gross else _NOTHING
     return Totals(
         total=first.amount("Order Total Amount"),
         tax=first.amount("Order Total Tax Amount"),
         shipping=first.amount("Order Shipping Amount") + (tax if gross else _NOTHING),
         shipping_tax=tax if told else None,
-        discounts=off,
+        discounts=first.amount("Cart Discount Amount") + off_tax,
         fees=first.amount("Order Total Fee"),
     )
 

@@ -43,12 +43,12 @@ __all__ = ["ORDER_FIELDS", "json_orders", "time_of", "typed_in_with_tax"]
 ORDER_FIELDS: Final = frozenset(
     {
         "billing", "coupon_lines", "currency", "customer_id", "date_created", "date_created_gmt",
-        "date_modified", "date_modified_gmt", "discount_tax", "discount_total", "fee_lines", "gift_cards", "id",
-        "line_items", "meta_data", "number", "prices_include_tax", "refunds", "shipping", "shipping_tax",
-        "shipping_total", "status", "total", "total_tax",
+        "date_modified", "date_modified_gmt", "discount_tax", "discount_total", "fee_lines", "gift_cards",
+        "id", "line_items", "meta_data", "number", "prices_include_tax", "refunds", "shipping",
+        "shipping_tax", "shipping_total", "status", "total", "total_tax",
     }
 )  # fmt: skip
-"""Fields of an order that are looked at; of addresses the country alone, of billing the e-mail, for its pseudonym."""
+"""Fields of an order that are looked at; of addresses only the country, and the e-mail for its pseudonym."""
 
 _NOTHING = Decimal(0)
 _EIGHT = Decimal(1).scaleb(-8)
@@ -89,7 +89,7 @@ def typed_in_with_tax(orders: Iterable[Path]) -> bool | None:
 
 
 def time_of(node: Node, name: str, time_zone: str) -> dt.datetime | None:
-    """Return a time of WooCommerce: its `_gmt` field is UTC, the other one the shop's; None without either."""
+    """Return a time: the field ending in `_gmt` is UTC, the other the shop's; None without either."""
     utc, local = node.text(f"{name}_gmt"), node.text(name)
     place = f"{node.place}, {name}"
     if utc:
@@ -110,9 +110,8 @@ def _order(node: Node, booked: Mapping[str, Node], reading: Reading) -> Order:
         raise DataError(f"{node.place} has no date_created_gmt.", todo="Export it again.")
     gross = _is_gross(node)
     coupons = tuple(entry.text("code") for entry in node.nodes("coupon_lines") if entry.amount("discount"))
-    discounts = [
-        off for item in node.nodes("line_items") if (off := _off(item, coupons, gross=gross)).amount > 0
-    ]
+    items = node.nodes("line_items")
+    discounts = [off for item in items if (off := _off(item, coupons, gross=gross)).amount > 0]
     fees = [_amount(entry, "total", gross=gross) for entry in node.nodes("fee_lines")]
     reductions = sum((-fee for fee in fees if fee < 0), _NOTHING)
     discounts += [Discount("order", reductions)] if reductions else []
@@ -125,7 +124,7 @@ def _order(node: Node, booked: Mapping[str, Node], reading: Reading) -> Order:
         status_word=word,
         currency=node.text("currency").upper() or reading.shop.currency,
         price_basis="gross" if gross else "net",
-        lines=tuple(_line(item, gross=gross) for item in node.nodes("line_items")),
+        lines=tuple(_line(item, gross=gross) for item in items),
         totals=_totals(node, fees, reductions, gross=gross),
         discounts=tuple(discounts),
         refunds=tuple(_refund(entry, booked, zone, gross=gross) for entry in node.nodes("refunds")),
@@ -139,10 +138,9 @@ def _is_gross(node: Node) -> bool:
     if not node.flag("prices_include_tax"):
         return False
     classes = {entry.text("tax_class") for entry in node.nodes("line_items")}
-    exempt = any(
-        m.text("key") == "is_vat_exempt" and m.text("value") == "yes" for m in node.nodes("meta_data")
+    return _meta(node, "is_vat_exempt") != "yes" and (
+        bool(node.amount("total_tax")) or classes <= set(_WITHOUT_TAX)
     )
-    return not exempt and (bool(node.amount("total_tax")) or classes <= set(_WITHOUT_TAX))
 
 
 def _customer(node: Node, reading: Reading) -> str:
@@ -208,9 +206,8 @@ def _refund(entry: Node, booked: Mapping[str, Node], time_zone: str, *, gross: b
     )
     of_units = [item for item in found.nodes("line_items") if item.amount("quantity")]
     on_top = _NOTHING if gross else sum((abs(item.amount("total_tax")) for item in of_units), _NOTHING)
-    shipping = sum(
-        (abs(_amount(item, "total", gross=True)) for item in found.nodes("shipping_lines")), _NOTHING
-    )
+    shipped = found.nodes("shipping_lines")
+    shipping = sum((abs(_amount(item, "total", gross=True)) for item in shipped), _NOTHING)
     amount = abs(found.amount("amount"))
     booked_lines = sum((line.refund for line in lines), on_top)
     return Refund(

@@ -55,7 +55,7 @@ def listings_of(
         For a field that cannot be read.
     """
     listed = {node.text("id"): node for path in products for node in objects_of(path)}
-    parents = {f"{child}": parent for parent in listed.values() for child in _numbers(parent, "variations")}
+    parents = {child: parent for parent in listed.values() for child in parent.numbers("variations")}
     basis = "" if with_tax is None else "gross" if with_tax else "net"
     nothing = Node("", {})
     simple = [
@@ -74,11 +74,6 @@ def _variations(
         for node in objects_of(path):
             parent = listed.get(node.text("parent_id")) or parents.get(node.text("id"))
             yield node, parent or Node(node.place, {"id": node.text("parent_id")})
-
-
-def _numbers(node: Node, name: str) -> tuple[object, ...]:
-    found = node.fields.get(name)
-    return tuple(found) if isinstance(found, list) else ()
 
 
 def _listing(node: Node, parent: Node, reading: Reading, basis: str) -> Listing:
@@ -132,35 +127,29 @@ def _sale(node: Node, reading: Reading) -> tuple[dt.datetime | None, dt.datetime
 
 def _kind(node: Node, product: Node) -> str:
     kind = product.text("type").lower()
-    marked = any(
-        entry.text("key") == "_gift_card" and entry.text("value") == "yes" for entry in _metas(product)
-    )
-    if "gift" in kind or marked:
+    if "gift" in kind or _metas(product).get("_gift_card", node).text("value") == "yes":
         return "gift_card"
     if kind in _BUNDLES:
         return "bundle"
     return "service" if node.flag("virtual") and not node.flag("downloadable") else "merchandise"
 
 
-def _metas(node: Node) -> tuple[Node, ...]:
-    return node.nodes("meta_data")
+def _metas(node: Node) -> Mapping[str, Node]:
+    return {entry.text("key"): entry for entry in node.nodes("meta_data")}
 
 
 def _cost(node: Node) -> Decimal | None:
     own = node.node("cost_of_goods_sold").amount_or_none("total_value")
     if own:
         return own
-    kept = {entry.text("key"): entry for entry in _metas(node)}
-    return next(
-        (found for key in _COSTS if key in kept and (found := kept[key].amount_or_none("value"))), None
-    )
+    kept = _metas(node)
+    told = (kept[key].amount_or_none("value") for key in _COSTS if key in kept)
+    return next((found for found in told if found), None)
 
 
 def _on_hand(node: Node) -> Decimal | None:
     counted, left = node.text("manage_stock"), node.amount_or_none("stock_quantity")
     if counted == "true":
         return left
-    empty = node.text("stock_status") == "outofstock" or (
-        counted == "parent" and left is not None and left <= 0
-    )
-    return _NOTHING if empty else None
+    shared_and_gone = counted == "parent" and left is not None and left <= 0
+    return _NOTHING if shared_and_gone or node.text("stock_status") == "outofstock" else None
