@@ -26,9 +26,7 @@ __all__ = [
     "Before", "Columns", "Dates", "Day", "Decimal", "Kinds", "SheetName", "SheetOptions", "add_sheet",
 ]  # fmt: skip
 
-Before = Annotated[
-    Path | None, typer.Option(help="Data folder to add to; it stays as it is unless --out is the same.")
-]
+Before = Annotated[Path | None, typer.Option(help="Data folder that this continues; it stays as it is.")]
 Kinds = Annotated[
     str | None, typer.Option("--as", help="SOURCE is a sheet of these: costs, stock, or costs,stock.")
 ]
@@ -90,7 +88,7 @@ def add_sheet(session: Session, source: Path, out: Path, options: SheetOptions) 
     if before is None:
         raise UsageError(
             "Costs and stock are added to a data folder, and none was named.",
-            todo="Name it with --before; --out may be the same folder.",
+            todo="Name it with --before; --out is where the new one shall lie.",
         )
     if not source.is_file():
         raise UsageError(f"There is no file {source}.", todo="Check the path.")

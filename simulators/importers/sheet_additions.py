@@ -1,7 +1,7 @@
 """Costs and stock from sheets, added to a data folder: what was there stays, what contradicts it is refused.
 
-The addition writes a whole folder (:func:`simulators.folders.claim`): a new one beside the old, or the old
-one again with the table grown longer. Either there is the whole result or nothing has changed.
+The addition writes a whole folder beside the old one (:func:`simulators.folders.claim`), its tables grown
+longer: either there is the whole result or nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pricing.columns import Table
-from pricing.errors import DataError
+from pricing.errors import DataError, UsageError
 from pricing.schema import CONTRACT_VERSION, table
 from simulators.contract.engine import Engine, file_literal, literal, quoted
 from simulators.contract.files import CANONICAL
@@ -107,9 +107,9 @@ def add_sheets(
     Parameters
     ----------
     before
-        A data folder that Tarifa wrote; it stays as it is unless `out` is the same.
+        A data folder that Tarifa wrote; it stays as it is.
     out
-        The folder to write.
+        The folder to write; another one.
     sheets
         What each sheet means, and what it says; at most one of each meaning.
     today
@@ -122,8 +122,14 @@ def add_sheets(
     ArtifactError
         If `before` is no data folder that Tarifa wrote, or was changed by hand.
     UsageError
-        If `out` holds something else.
+        If `out` holds something else, or is `before`.
     """
+    if before.resolve() == out.resolve():
+        raise UsageError(
+            f"{out} is the folder that is to be continued.",
+            why="An earlier folder stays as it is, so that every run made of it can be made again.",
+            todo="Give another place with --out.",
+        )
     touched = {meaning.table for meaning, _ in sheets}
     with claim(out, "data", editable=(SHOP_FILE,)) as draft:
         folder = read_folder(before, "data")

@@ -10,6 +10,8 @@ for, never worked out: each is a tick in the plugin.
   taken where the shop file says that the shelf shows them.
 - Dates are `Y-m-d H:i`, the plugin's default, in the shop's time zone. The plugin can write other forms;
   these are refused, because day and month could not be told apart.
+- Fees are one sum (`Order Total Fee`); below zero it is a reduction of the whole order.
+- An order without any tax was charged net prices, as in :mod:`simulators.importers.woocommerce_orders_json`.
 - The status is written in the site's language: English and Spanish are known.
 
 Source: the plugin's field list (order, product and coupon fields) and its default export settings.
@@ -93,11 +95,15 @@ def _order(rows: Sequence[Row], reading: Reading) -> Order:
     first, zone = rows[0], reading.shop.time_zone
     items = [row for row in rows if row.text("Item Cost") or row.text("Item Name")]
     taxed = all(row.text("Order Line Tax") and row.text("Order Line Subtotal Tax") for row in items)
-    gross = taxed and reading.shop.zones[0].prices_include_tax
+    gross = (
+        taxed and reading.shop.zones[0].prices_include_tax and bool(first.amount("Order Total Tax Amount"))
+    )
     _require_enough(first, items)
     coupons = tuple(dict.fromkeys(code for row in rows if (code := row.text("Coupon Code"))))
     lines = [_line(row, place, gross=gross) for place, row in enumerate(items, 1)]
     offs = [_off(row, line, coupons, gross=gross) for row, line in zip(items, lines, strict=True)]
+    fees = _fees(first, items, gross=gross)
+    offs += [Discount("order", -fees)] if fees < 0 else []
     word = first.text("Order Status").lower()
     changed = _time(first, "Modification Date", zone)
     ordered = _time(first, "Order Date", zone)
@@ -112,7 +118,7 @@ def _order(rows: Sequence[Row], reading: Reading) -> Order:
         currency=first.text("Currency").upper() or reading.shop.currency,
         price_basis="gross" if gross else "net",
         lines=tuple(lines),
-        totals=_totals(first, gross=gross),
+        totals=_totals(first, fees, gross=gross),
         discounts=tuple(off for off in offs if off.amount > 0),
         refunds=_refunds(first, items, lines, zone, gross=gross),
         customer=_customer(first, reading),
@@ -201,7 +207,16 @@ def _off(row: Row, line: Line, coupons: tuple[str, ...], *, gross: bool) -> Disc
     return Discount("coupon" if coupons else "automatic", amount, line.line_id, code)
 
 
-def _totals(first: Row, *, gross: bool) -> Totals:
+def _fees(first: Row, items: Sequence[Row], *, gross: bool) -> Decimal:
+    """Return the sum of the order's fees; the tax on them is what neither lines nor shipping explain."""
+    fees = first.amount("Order Total Fee")
+    if not gross or not fees or not first.text("Order Shipping Tax Amount"):
+        return fees
+    taxes = sum((row.amount("Order Line Tax") for row in items), first.amount("Order Shipping Tax Amount"))
+    return fees + first.amount("Order Total Tax Amount") - taxes
+
+
+def _totals(first: Row, fees: Decimal, *, gross: bool) -> Totals:
     told = bool(first.text("Order Shipping Tax Amount"))
     tax = first.amount("Order Shipping Tax Amount")
     off_tax = first.amount("Cart Discount Amount Tax") if gross else _NOTHING
@@ -210,8 +225,8 @@ def _totals(first: Row, *, gross: bool) -> Totals:
         tax=first.amount("Order Total Tax Amount"),
         shipping=first.amount("Order Shipping Amount") + (tax if gross else _NOTHING),
         shipping_tax=tax if told else None,
-        discounts=first.amount("Cart Discount Amount") + off_tax,
-        fees=first.amount("Order Total Fee"),
+        discounts=first.amount("Cart Discount Amount") + off_tax + max(-fees, _NOTHING),
+        fees=max(fees, _NOTHING),
     )
 
 

@@ -138,9 +138,8 @@ def _is_gross(node: Node) -> bool:
     if not node.flag("prices_include_tax"):
         return False
     classes = {entry.text("tax_class") for entry in node.nodes("line_items")}
-    return _meta(node, "is_vat_exempt") != "yes" and (
-        bool(node.amount("total_tax")) or classes <= set(_WITHOUT_TAX)
-    )
+    taxed = bool(node.amount("total_tax")) or classes <= set(_WITHOUT_TAX)
+    return taxed and _meta(node, "is_vat_exempt") != "yes"
 
 
 def _customer(node: Node, reading: Reading) -> str:

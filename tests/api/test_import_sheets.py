@@ -110,7 +110,8 @@ def test_a_workbook_holds_numbers_and_days_of_its_own(tmp_path: Path, data: Path
     page.append([123, 1.234, -2, None])
     page.append(["B2", "#N/A", 0, None])
     book.save(tmp_path / "libro.xlsx")
-    call = (tmp_path / "libro.xlsx", "--before", data, "--out", data)
+    one, two = tmp_path / "one", tmp_path / "two"
+    call = (tmp_path / "libro.xlsx", "--before", data, "--out", one)
     assert "sheets Portada, Datos: name one with --sheet" in _refused(3, *call, "--as", "costs")
     assert "--day" in _refused(2, *call, "--as", "stock", "--sheet", "Datos")
     words = ("--sheet", "Datos", "--as", "costs,stock", "--day", "2025-05-01", "--yes")
@@ -122,17 +123,17 @@ def test_a_workbook_holds_numbers_and_days_of_its_own(tmp_path: Path, data: Path
         ("costs", 1, [(4, "not_in_products"), (5, "not_a_number")]),
         ("inventory", 2, [(4, "not_in_products")]),
     ]
-    with open_source(data, today=TODAY) as source:
+    with open_source(one, today=TODAY) as source:
         stock = 'SELECT product_id, "at"::DATE::VARCHAR, on_hand FROM typed_inventory ORDER BY 1'
         assert source.engine.rows(stock) == [("A1", "2025-05-01", 7.0), ("B2", "2025-05-01", 0.0)]
-    assert _costs(data) == [("A1", "2025-11-03", 1234.5)]
+    assert _costs(one) == [("A1", "2025-11-03", 1234.5)]
     # 123 of a number cell is not the SKU 00123: nothing is padded; the shop writes it as text.
     page["A4"] = "00123"
     book.save(tmp_path / "libro.xlsx")
-    _, document = _run(*call, *words)
+    _, document = _run(call[0], "--before", one, "--out", two, *words)
     assert [(s["rows"], s["known"], s["total"]) for s in document["sheets"]] == [(1, 1, 2), (0, 2, 2)]
     assert document["sheets"][1]["left"] == [{"row": 4, "key": "00123", "why": "negative"}]
-    assert _costs(data) == [("00123", "2025-05-01", 123.4), ("A1", "2025-11-03", 1234.5)]
+    assert _costs(two) == [("00123", "2025-05-01", 123.4), ("A1", "2025-11-03", 1234.5)]
 
 
 @pytest.mark.parametrize(
@@ -180,27 +181,32 @@ def test_what_is_said_settles_it(tmp_path: Path, data: Path, cell: str, decimal:
 
 
 def test_nothing_that_was_there_is_lost_or_overwritten(tmp_path: Path, data: Path) -> None:
-    sheet = tmp_path / "c.csv"
-    call = (sheet, "--as", "costs", "--before", data, "--out", data)
+    sheet, one, two, three = (tmp_path / name for name in ("c.csv", "one", "two", "three"))
+    call = (sheet, "--as", "costs", "--before")
     sheet.write_text("SKU;Coste\nA1;10,50\nB2;5,00\nA1;10,50\n00123;1,00\n00123;2,00\n")
-    code, document = _run(*call, "--day", "2025-01-01", "--yes")
+    code, document = _run(*call, data, "--out", one, "--day", "2025-01-01", "--yes")
     assert code == 0
     assert [(e["row"], e["why"]) for e in document["sheets"][0]["left"]] == [
         (4, "repeated"), (5, "contradicts"), (6, "contradicts"),
     ]  # fmt: skip
-    orders_before = (data / "orders.parquet").read_bytes()
     kept = [("A1", "2025-01-01", 1050.0), ("B2", "2025-01-01", 500.0)]
-    _, again = _run(*call, "--day", "2025-01-01", "--yes")
+    _, again = _run(*call, one, "--out", two, "--day", "2025-01-01", "--yes")
     assert [(s["rows"], s["known"]) for s in again["sheets"]] == [(0, 2)]
+    assert _files(one) == _files(two)
     sheet.write_text("SKU;Coste\nA1;11,50\n")
-    error = _refused(3, *call, "--day", "2025-01-01")
+    error = _refused(3, *call, one, "--out", three, "--day", "2025-01-01")
     assert "row 2: costs holds another unit_cost of A1 for 2025-01-01" in error
-    assert _costs(data) == kept
-    assert _run(*call, "--day", "2025-02-01", "--yes")[0] == 0
-    assert _costs(data) == [kept[0], ("A1", "2025-02-01", 1150.0), kept[1]]
-    assert (data / "orders.parquet").read_bytes() == orders_before
-    (data / "costs.parquet").write_bytes(b"x")
-    assert "costs.parquet" in _refused(4, *call, "--day", "2025-03-01")
+    assert "is to be continued" in _refused(2, *call, one, "--out", one, "--day", "2025-02-01")
+    assert _run(*call, one, "--out", three, "--day", "2025-02-01", "--yes")[0] == 0
+    assert _costs(one) == kept
+    assert _costs(three) == [kept[0], ("A1", "2025-02-01", 1150.0), kept[1]]
+    assert _files(three)["orders.parquet"] == _files(data)["orders.parquet"]
+    (one / "costs.parquet").write_bytes(b"x")
+    assert "costs.parquet" in _refused(4, *call, one, "--out", tmp_path / "4", "--day", "2025-03-01")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_table_that_is_text_stays_readable(tmp_path: Path) -> None:
@@ -213,11 +219,12 @@ def test_a_table_that_is_text_stays_readable(tmp_path: Path) -> None:
     (source / "shop.toml").write_text(SHOP.replace("[[zones]]", 'date_format = "%d/%m/%Y"\n[[zones]]', 1))
     assert _run(source, "--out", tmp_path / "data", "--yes")[0] == 0
     (tmp_path / "c.csv").write_text("SKU;Coste\nB;1.234,567\n")
-    call = (tmp_path / "c.csv", "--as", "costs", "--before", tmp_path / "data", "--out", tmp_path / "data")
+    out = tmp_path / "out"
+    call = (tmp_path / "c.csv", "--as", "costs", "--before", tmp_path / "data", "--out", out)
     assert _run(*call, "--day", "2025-03-01", "--yes")[0] == 0
-    assert _costs(tmp_path / "data") == [("A", "2025-02-01", 150.0), ("B", "2025-03-01", 123456.7)]
+    assert _costs(out) == [("A", "2025-02-01", 150.0), ("B", "2025-03-01", 123456.7)]
     with open_engine() as engine:
-        path = file_literal(tmp_path / "data" / "costs.parquet")
+        path = file_literal(out / "costs.parquet")
         found = engine.rows(f"SELECT unit_cost FROM read_parquet({path})")
     assert found == [("1,50",), ("1234,56700000",)]
 
