@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.grid import grid
+from api.cli.import_platform import import_export, key_for, recognised
 from api.cli.import_sheets import (
-    Before,
     Columns,
     Dates,
     Day,
@@ -43,7 +43,11 @@ class Answers:
     currency, time_zone, country, tax_rate, prices_include_tax
         See `docs/shop-file.md`; None where nothing was said.
     yes
-        Suggested columns are accepted.
+        Suggested columns, or what files were recognised as, are accepted.
+    before
+        Data folder of an earlier import that this one continues.
+    listed_at
+        When a platform's product export was made.
     """
 
     currency: str | None
@@ -52,14 +56,16 @@ class Answers:
     tax_rate: float | None
     prices_include_tax: bool | None
     yes: bool
+    before: Path | None = None
+    listed_at: str | None = None
 
 
 def import_data(
     source: Annotated[
         str,
         typer.Argument(
-            help="complete-journey, a folder of tables, or a CSV, Excel or Parquet file of orders; tables "
-            "beside it are read too."
+            help="An export of Shopify or WooCommerce (file or folder), complete-journey, a folder of tables, "
+            "a CSV, Excel or Parquet file of orders, tables beside it too, or with --as a sheet."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Data folder to write.")],
@@ -70,13 +76,26 @@ def import_data(
     key_file: Annotated[
         Path | None, typer.Option(help="Key of customers' pseudonyms, outside the data; default: OUT.key.")
     ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data folder of an earlier import, which stays as it is: OUT holds its orders too, those of "
+            "SOURCE restated, and what changed of prices, costs and stock as history."
+        ),
+    ] = None,
+    listed_at: Annotated[
+        str | None,
+        typer.Option(
+            help="When the platform's product export was made, like 2025-03-03T10:15+01:00; default: when "
+            "its file was last written."
+        ),
+    ] = None,
     currency: Annotated[str | None, typer.Option(help="Without a shop.toml: ISO 4217, like EUR.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Without a shop.toml: like Europe/Madrid.")] = None,
     country: Annotated[str | None, typer.Option(help="Without a shop.toml: ISO 3166, like ES.")] = None,
     tax_rate: Annotated[
         float | None, typer.Option(help="Without a shop.toml: tax as a share of the net price, like 0.21.")
     ] = None,
-    before: Before = None,
     kinds: Kinds = None,
     day: Day = None,
     decimal: Decimal = None,
@@ -97,8 +116,10 @@ def import_data(
 ) -> None:
     """Turn a shop's exports into a data folder: allow-listed columns, customers as pseudonyms, shop.toml.
 
-    Your own column names are matched to the contract's and shown; on a terminal you are asked, elsewhere
-    nothing is imported without --yes (exit code 2).
+    A shop platform's own export is recognised by its headers, shown, and reconciled with the platform's
+    totals; with --before it continues an earlier import. Of other tables your own column names are matched
+    to the contract's and shown. On a terminal you are asked, elsewhere nothing is imported without --yes
+    (exit code 2).
 
     Example: tarifa import orders.csv --out data --currency EUR --time-zone Europe/Madrid --country ES
     --tax-rate 0.21 --prices-include-tax
@@ -109,9 +130,8 @@ def import_data(
             columns = tuple(column or ())
             options = SheetOptions(kinds, before, day, decimal, dates, sheet, columns, yes)
             return add_sheet(session, Path(source), out, options)
-        said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes)
-        key = key_file or Path(f"{out.resolve()}.key")
-        return import_folder(session, source, out, shop, key, said)
+        said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes, before, listed_at)
+        return import_folder(session, source, out, shop, key_for(out, before, key_file), said)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -132,6 +152,19 @@ def import_folder(
     if not place.exists():
         raise UsageError(
             f"There is no file or folder {source}.", todo=f"Check the path, or give {COMPLETE_JOURNEY}."
+        )
+    files = recognised(place, said.before)
+    if files:
+        settings = _settings(session, place, out, shop, said)
+        listed, before = said.listed_at, said.before
+        return import_export(
+            session, files, out, settings, key_file, yes=said.yes, listed_at=listed, before=before
+        )
+    if said.before is not None:
+        raise UsageError(
+            f"{source} is no export of a shop platform that is known.",
+            why="--before continues an import from such a one.",
+            todo="Leave --before out, or give the platform's own export.",
         )
     _require_products(place)
     mapped = _mapped(session, place, _settings(session, place, out, shop, said), said)
@@ -157,7 +190,8 @@ def _settings(session: Session, source: Path, out: Path, shop: Path | None, said
     from simulators.contract.shop_file import SHOP_FILE, read_shop_file
 
     folder = source if source.is_dir() else source.parent
-    for place in (shop, out / SHOP_FILE, folder / SHOP_FILE):
+    before = None if said.before is None else said.before / SHOP_FILE
+    for place in (shop, out / SHOP_FILE, before, folder / SHOP_FILE):
         if place is not None and (place == shop or place.is_file()):
             return read_shop_file(place)
     return _shop_of(_asked(session, said) if session.talks else said)

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from simulators.importers.sheets import Sheet
 
 __all__ = [
-    "Before", "Columns", "Dates", "Day", "Decimal", "Kinds", "SheetName", "SheetOptions", "add_sheet",
+    "Columns", "Dates", "Day", "Decimal", "Kinds", "SheetName", "SheetOptions", "add_sheet",
 ]  # fmt: skip
 
-Before = Annotated[Path | None, typer.Option(help="Data folder that this continues; it stays as it is.")]
 Kinds = Annotated[
     str | None, typer.Option("--as", help="SOURCE is a sheet of these: costs, stock, or costs,stock.")
 ]
@@ -105,7 +104,17 @@ def add_sheet(session: Session, source: Path, out: Path, options: SheetOptions) 
     with session.progress("import") as told:
         told("writing", 0.5)
         added = add_sheets(before, out, read, now)
+    _copy_key(before, out)
     return _outcome(session.texts, out, read, added, _left(read, session.texts))
+
+
+def _copy_key(before: Path, out: Path) -> None:
+    """Lay the key of the pseudonyms beside the new folder too, where a later import looks for it."""
+    from simulators.folders import write_file
+
+    theirs, own = (Path(f"{folder.resolve()}.key") for folder in (before, out))
+    if theirs.is_file() and not own.exists():
+        write_file(own, theirs.read_bytes(), secret=True)
 
 
 def _asked(options: SheetOptions, names: Names) -> list[tuple[Meaning, Words]]:

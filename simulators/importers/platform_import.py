@@ -17,7 +17,7 @@ from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
 from simulators.contract.tables import open_source
 from simulators.folders import MARKER, claim, read_folder
 from simulators.importers.complete_journey import ImportedTable
-from simulators.importers.platform import Export, ExportFile, Platform, Reading
+from simulators.importers.platform import STATUSES, Export, ExportFile, Platform, Reading
 from simulators.importers.platform_identity import Known, catalogue_of
 from simulators.importers.platform_merge import WRITTEN, join, put_listings
 from simulators.importers.platform_orders import Left, Taken, take_orders
@@ -75,6 +75,10 @@ class Imported:
         What the lines of the orders were.
     repeated_skus
         SKUs that several listings share; their order lines were resolved by variant or name.
+    unknown_statuses
+        Words of the platform for the status of an order that nobody knows; such orders are drafts.
+    not_read
+        Tables of the data contract that lie beside the export and were not read.
     reconciliation
         The platform's totals beside those of the tables.
     """
@@ -83,6 +87,8 @@ class Imported:
     tables: tuple[ImportedTable, ...]
     orders: Taken
     repeated_skus: tuple[str, ...]
+    unknown_statuses: tuple[str, ...]
+    not_read: tuple[str, ...]
     reconciliation: Reconciliation
 
     @property
@@ -115,12 +121,8 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         export = platform.read(request.files, reading)
         catalogue = catalogue_of(platform.name, export.listings, _known(engine, before, told))
         taken = take_orders(engine, export.orders, catalogue, request.shop.currency, platform.name)
-        if not engine.count("SELECT count(*) FROM new_orders"):
-            raise DataError(
-                f"No order of this export is in {request.shop.currency}.",
-                why="Only orders in the shop's own currency become its tables.",
-                todo="Check `currency` in shop.toml.",
-            )
+        _require_orders(engine, request)
+        words = _unknown_statuses(engine)
         put_listings(engine, catalogue, taken.left, request.shop, request.listed_at, told)
         rows = join(engine, before, draft)
         _carry_over(before, draft)
@@ -128,7 +130,33 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         (draft / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
         found = _reconciled(draft, request)
     tables = tuple(ImportedTable(name, count, _behind(export, name)) for name, count in rows)
-    return Imported(platform.name, tables, taken, tuple(sorted(catalogue.repeated)), found)
+    repeated, beside = tuple(sorted(catalogue.repeated)), _not_read(request.files)
+    return Imported(platform.name, tables, taken, repeated, words, beside, found)
+
+
+def _require_orders(engine: Engine, request: Request) -> None:
+    if request.before is None and not any(file.holds == "orders" for file in request.files):
+        raise DataError("There are no orders in this export.", todo="Export the orders too.")
+    if engine.count("SELECT count(*) FROM new_platform_orders") and not engine.count(
+        "SELECT count(*) FROM new_orders"
+    ):
+        raise DataError(
+            f"No order of this export is in {request.shop.currency}.",
+            why="Only orders in the shop's own currency become its tables.",
+            todo="Check `currency` in shop.toml.",
+        )
+
+
+def _unknown_statuses(engine: Engine) -> tuple[str, ...]:
+    rows = engine.rows("SELECT DISTINCT status_word FROM new_platform_orders ORDER BY status_word")
+    return tuple(str(word) for (word,) in rows if word is not None and word not in STATUSES)
+
+
+def _not_read(files: tuple[ExportFile, ...]) -> tuple[str, ...]:
+    taken = {file.path for file in files}
+    folders = sorted({file.path.parent for file in files})
+    tables = [entry for folder in folders for entry in find_files(folder)]
+    return tuple(path.name for name, path in tables if path not in taken and name != "product_aliases")
 
 
 def _refuse_itself(out: Path, before: Path | None) -> None:

@@ -16,6 +16,8 @@ from pricing.money import Currency
 from pricing.recommendation import Reason
 from pricing.schema import TABLES
 from simulators.contract.order_lines import APART
+from simulators.importers.platform_identity import Resolution
+from simulators.importers.platform_reconciliation import KINDS, MEASURES
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pricing", "simulators", "envs", "policies", "api")
@@ -33,6 +35,9 @@ CODES = {
     "note": {reason.value for reason in Reason},
     "price_kind": {kind.label for kind in PriceKind},
     "apart": set(APART),
+    "compared": set(MEASURES),
+    "difference": set(KINDS),
+    "resolution": {how.value for how in Resolution},
     "unlock": {table.name for table in TABLES if not table.required},
 }
 
