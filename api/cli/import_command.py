@@ -64,8 +64,8 @@ def import_data(
     source: Annotated[
         str,
         typer.Argument(
-            help="An export of Shopify or WooCommerce (file or folder), complete-journey, a folder of tables, "
-            "a CSV, Excel or Parquet file of orders, tables beside it too, or with --as a sheet."
+            help="An export of Shopify or WooCommerce (file or folder), complete-journey, a folder of "
+            "tables, a CSV, Excel or Parquet file of orders, tables beside it too, or with --as a sheet."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Data folder to write.")],

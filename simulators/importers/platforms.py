@@ -63,5 +63,5 @@ def _recognised(path: Path) -> ExportFile | None:
 
 
 def _belongs(own: ExportFile, file: ExportFile) -> bool:
-    """Whether a file beside the one that was named belongs to it: products to orders, never other orders."""
-    return own.platform == file.platform and own.holds == "orders" and file.holds == "products"
+    """Whether a file beside the one that was named belongs to it: products, refunds; never other orders."""
+    return own.platform == file.platform and own.holds == "orders" and file.holds != "orders"
