@@ -51,7 +51,8 @@ def json_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
     """
     for path in paths:
         for node in objects_of(path, "orders", "order", "draft_orders", "draft_order"):
-            yield _order(node, reading)
+            if not (_is_draft(node) and node.text("status") == "completed"):  # that one is an order by now
+                yield _order(node, reading)
 
 
 def _order(node: Node, reading: Reading) -> Order:
@@ -61,13 +62,12 @@ def _order(node: Node, reading: Reading) -> Order:
     discounts = tuple(_discounts(listed, node.nodes("shipping_lines"), applied))
     currency = node.text("currency").upper() or reading.shop.currency
     word = (node.text("financial_status") or node.text("status")).lower()
-    draft = "financial_status" not in node.fields
     status = contract_status(word, test=node.flag("test"), cancelled=bool(node.text("cancelled_at")))
     address = node.node("shipping_address").fields or node.node("billing_address").fields
     return Order(
         order_id=node.text("name") or node.text("id"),
         ordered_at=node.moment("processed_at" if node.text("processed_at") else "created_at"),
-        status="draft" if draft and status == "paid" else status,
+        status="draft" if _is_draft(node) else status,
         status_word=word,
         currency=currency,
         price_basis="gross" if gross else "net",
@@ -81,6 +81,10 @@ def _order(node: Node, reading: Reading) -> Order:
         zone=zone_of(reading.shop, str(address.get("country_code") or "")),
         version=node.moment("updated_at").isoformat() if node.text("updated_at") else "",
     )
+
+
+def _is_draft(node: Node) -> bool:
+    return "financial_status" not in node.fields
 
 
 def _customer(node: Node, reading: Reading) -> str:
