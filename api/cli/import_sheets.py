@@ -202,8 +202,9 @@ def _shown(meaning: Meaning, sheet: Sheet, texts: Texts) -> tuple[RenderableType
             facts.append((word(code), word(marks[reading.choice]) + because))
     facts.append((word("not_read"), ", ".join(sheet.not_read)))
     title = word("how", file=sheet.path.name, kind=meaning.name)
+    mark = texts.sections["notation"]["decimal"]
     rows = [
-        (texts.number(row.number), row.product_id, f"{row.value:f}", f"{row.at:%Y-%m-%d}")
+        (texts.number(row.number), row.product_id, f"{row.value:f}".replace(".", mark), f"{row.at:%Y-%m-%d}")
         for row in sheet.rows[:3]
     ]
     header = (word("row"), "product_id", meaning.value, meaning.time)
