@@ -150,7 +150,13 @@ def _refused(word: str) -> object:
 
 def _listed(found: object, place: str, keys: tuple[str, ...]) -> Iterator[Node]:
     fields = _fields(found)
+    fields = _fields(fields["data"]) if "data" in fields else fields  # an answer of a GraphQL API
     inside = next((fields[key] for key in keys if key in fields), found)
+    joined = _fields(inside)
+    if "nodes" in joined:
+        inside = joined["nodes"]
+    elif "edges" in joined:
+        inside = [_fields(edge).get("node") for edge in _list(joined["edges"])]
     pages = cast("list[object]", inside) if isinstance(inside, list) else [inside]
     entries = [entry for page in pages for entry in _list(page) or ([] if page == [] else [page])]
     for i, entry in enumerate(entries, 1):

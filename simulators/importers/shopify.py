@@ -1,4 +1,4 @@
-"""Shopify: its orders and product CSV files, and the JSON of its Admin REST API."""
+"""Shopify: its orders and product CSV files, and the JSON of its Admin API (REST and GraphQL)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from simulators.importers.shopify_products import PRODUCT_COLUMNS, is_products_h
 
 __all__ = ["SHOPIFY"]
 
-_ORDERS, _DRAFTS = re.compile(r'"financial_status"\s*:'), re.compile(r'^\s*\{\s*"draft_orders?"\s*:')
+_ORDERS, _DRAFTS = (
+    re.compile(r'"(financial_status|displayFinancialStatus)"\s*:'),
+    re.compile(r'^\s*\{\s*"draft_orders?"\s*:'),
+)
 _PRODUCTS = re.compile(r'"variants"\s*:')
 _HANDLE = re.compile(r'"handle"\s*:')
 

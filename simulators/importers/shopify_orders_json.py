@@ -1,4 +1,4 @@
-"""Orders of Shopify's Admin REST API: ``orders.json`` pages, one object an order.
+"""Orders of Shopify's Admin API: pages of the REST API, and answers of the GraphQL API in the same shape.
 
 All amounts are those in the shop's currency (`shop_money`); an order that the customer saw in another one
 gets the price list ``presentment XXX``, so that it can be told apart. Shopify's own allocation of every
@@ -28,6 +28,7 @@ from simulators.importers.platform import (
     Totals,
     contract_status,
 )
+from simulators.importers.shopify_graphql import rest_order
 
 __all__ = ["json_orders"]
 
@@ -52,7 +53,7 @@ def json_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
     for path in paths:
         for node in objects_of(path, "orders", "order", "draft_orders", "draft_order"):
             if not (_is_draft(node) and node.text("status") == "completed"):  # that one is an order by now
-                yield _order(node, reading)
+                yield _order(rest_order(node), reading)
 
 
 def _order(node: Node, reading: Reading) -> Order:
@@ -84,7 +85,7 @@ def _order(node: Node, reading: Reading) -> Order:
 
 
 def _is_draft(node: Node) -> bool:
-    return "financial_status" not in node.fields
+    return not {"financial_status", "displayFinancialStatus"} & node.fields.keys()
 
 
 def _customer(node: Node, reading: Reading) -> str:

@@ -19,6 +19,7 @@ from pricing.errors import DataError
 from simulators.importers.export_json import Node
 from simulators.importers.export_rows import Row, rows_of
 from simulators.importers.platform import Listing
+from simulators.importers.shopify_graphql import rest_product
 
 __all__ = ["PRODUCT_COLUMNS", "is_products_header", "listings_of"]
 
@@ -120,7 +121,8 @@ def _variant(row: Row, product: Mapping[str, str], cells: Mapping[str, str]) -> 
 
 
 def _from_json(products: Iterable[Node]) -> Iterator[Listing]:
-    for product in products:
+    for found in products:
+        product = rest_product(found)
         for variant in product.nodes("variants"):
             options = _options(variant.text(f"option{i}") for i in (1, 2, 3))
             handle, title = product.text("handle"), product.text("title")
