@@ -149,15 +149,15 @@ def decimal_mark(cells: Iterable[Cell], said: str, column: str, file: str) -> Re
     UsageError
         If the cells allow both readings and these differ, or some allow only one and others only the other.
     """
-    what = f"{file}: nobody can tell whether the mark in the column {column} parts decimals or thousands"
-    return _settled(cells, amount, (",", "."), said, what, "--decimal comma or --decimal point")
+    what = f"{file}: nobody can tell whether the mark in the column {column} groups thousands."
+    return _settled(cells, amount, (",", "."), said, what, "Say it with --decimal comma or --decimal point.")
 
 
 def date_order(cells: Iterable[Cell], said: str, column: str, file: str) -> Reading:
     """Find out whether day or month stands first; parameters and errors are those of :func:`decimal_mark`."""
-    what = f"{file}: nobody can tell day from month in the column {column}"
-    option = "--dates day-first or --dates month-first"
-    return _settled(cells, moment, (DAY_FIRST, MONTH_FIRST), said, what, option)
+    what = f"{file}: nobody can tell day from month in the column {column}."
+    todo = "Say it with --dates day-first or --dates month-first."
+    return _settled(cells, moment, (DAY_FIRST, MONTH_FIRST), said, what, todo)
 
 
 def _settled(
@@ -166,7 +166,7 @@ def _settled(
     choices: tuple[str, str],
     said: str,
     what: str,
-    option: str,
+    todo: str,
 ) -> Reading:
     if said:
         return Reading(said)
@@ -181,8 +181,8 @@ def _settled(
         elif len(set(values.values())) > 1:
             unclear = unclear or cell.strip()
     if len(decided) > 1:
-        both = " and ".join(decided.values())
-        raise UsageError(f"{what}: it holds {both}.", todo=f"Say it with {option}, or write them all alike.")
+        first, second = decided.values()
+        raise UsageError(what, why=f"It holds {first} and {second}.", todo=todo)
     if unclear and not decided:
-        raise UsageError(f"{what}: {unclear} may be either.", todo=f"Say it with {option}.")
+        raise UsageError(what, why=f"{unclear} may be either.", todo=todo)
     return Reading(*next(iter(decided.items()))) if decided else Reading()

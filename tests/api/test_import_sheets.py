@@ -141,9 +141,9 @@ def test_a_workbook_holds_numbers_and_days_of_its_own(tmp_path: Path, data: Path
     [
         (["A1;1.234;13/11/2025"], (), "--decimal comma or --decimal point"),
         (["A1;1,234;13/11/2025"], (), "1,234 may be either"),
-        (["A1;1,50;13/11/2025", "B2;1.50;13/11/2025"], (), "it holds 1,50 and 1.50"),
+        (["A1;1,50;13/11/2025", "B2;1.50;13/11/2025"], (), "It holds 1,50 and 1.50"),
         (["A1;1,50;03/04/2025"], (), "--dates day-first or --dates month-first"),
-        (["A1;1,50;13/04/2025", "B2;1,5;04/13/2025"], (), "it holds 13/04/2025 and 04/13/2025"),
+        (["A1;1,50;13/04/2025", "B2;1,5;04/13/2025"], (), "It holds 13/04/2025 and 04/13/2025"),
         (["A1;1,50;"], (), "no day was said"),
         (["A1;1,50;13/04/2025"], ("--day", "13/04/2025"), "like 2026-11-01"),
         (["A1;1,50;13/04/2025"], ("--decimal", ","), "comma or point"),
