@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.grid import grid
-from api.cli.import_platform import import_export, key_for, recognised
+from api.cli.import_platform import import_export, recognised
 from api.cli.import_sheets import (
     Columns,
     Dates,
@@ -131,22 +131,23 @@ def import_data(
             options = SheetOptions(kinds, before, day, decimal, dates, sheet, columns, yes)
             return add_sheet(session, Path(source), out, options)
         said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes, before, listed_at)
-        return import_folder(session, source, out, shop, key_for(out, before, key_file), said)
+        return import_folder(session, source, out, shop, key_file, said)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
 def import_folder(
-    session: Session, source: str, out: Path, shop: Path | None, key_file: Path, said: Answers
+    session: Session, source: str, out: Path, shop: Path | None, key_file: Path | None, said: Answers
 ) -> Outcome:
     """Import a source into a data folder."""
     from simulators.importers.complete_journey import import_complete_journey
     from simulators.importers.spreadsheets import import_spreadsheets
 
+    key = key_file or Path(f"{out.resolve()}.key")
     if source == COMPLETE_JOURNEY:
         with session.progress("import") as told:
             told("reading the package", 0.1)
-            written = import_complete_journey(out, key_file)
+            written = import_complete_journey(out, key)
         return _outcome(out, written, {})
     place = Path(source)
     if not place.exists():
@@ -170,7 +171,7 @@ def import_folder(
     mapped = _mapped(session, place, _settings(session, place, out, shop, said), said)
     with session.progress("import") as told:
         told("reading tables", 0.1)
-        written = import_spreadsheets(place, out, mapped, key_file)
+        written = import_spreadsheets(place, out, mapped, key)
     return _outcome(out, written, mapped.columns)
 
 

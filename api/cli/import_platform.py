@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulators.importers.platform_import import Imported
     from simulators.importers.platform_reconciliation import Measure, Reconciliation
 
-__all__ = ["import_export", "key_for", "recognised"]
+__all__ = ["import_export", "recognised"]
 
 _LABELS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
 
@@ -38,7 +38,7 @@ def recognised(source: Path, before: Path | None) -> tuple[ExportFile, ...]:
     return files if before is not None or any(file.holds == "orders" for file in files) else ()
 
 
-def key_for(out: Path, before: Path | None, key_file: Path | None) -> Path:
+def _key_for(out: Path, before: Path | None, key_file: Path | None) -> Path:
     """Return the key of the pseudonyms; a folder that continues another one gets a copy of its key beside it.
 
     Raises
@@ -62,7 +62,7 @@ def key_for(out: Path, before: Path | None, key_file: Path | None) -> Path:
     return own
 
 
-def listed_when(files: tuple[ExportFile, ...], said: str | None) -> dt.datetime:
+def _listed_when(files: tuple[ExportFile, ...], said: str | None) -> dt.datetime:
     """Return when the export was made: as the caller says, or when its newest file was last written.
 
     Raises
@@ -86,7 +86,7 @@ def import_export(
     files: tuple[ExportFile, ...],
     out: Path,
     shop: ShopFile,
-    key: Path,
+    key_file: Path | None,
     *,
     yes: bool,
     listed_at: str | None,
@@ -96,8 +96,9 @@ def import_export(
     from simulators.importers.platform_import import Request, import_platform
     from simulators.importers.platforms import platform_named
 
-    listed = listed_when(files, listed_at)
+    listed = _listed_when(files, listed_at)
     _confirm(session, files, listed, yes=yes)
+    key = _key_for(out, before, key_file)
     request = Request(files, out, shop, key, listed, dt.datetime.now(dt.UTC), before)
     with session.progress("import") as told:
         told("reading orders", 0.1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
+from rich.markup import escape
 
 from api.cli.grid import grid
 from api.cli.session import Outcome, Session, named
@@ -191,20 +192,25 @@ def _shown(meaning: Meaning, sheet: Sheet, texts: Texts) -> tuple[RenderableType
     marks = {",": "comma", ".": "point", "day-first": "day_first", "month-first": "month_first", "": "plain"}
     facts = [(word("header"), word("in_row", row=texts.number(sheet.header)))]
     if sheet.sheet:
-        facts.append((word("sheet"), sheet.sheet))
+        facts.append((word("sheet"), escape(sheet.sheet)))
     else:
         delimiter = {"\t": word("tab")}.get(sheet.delimiter, sheet.delimiter)
         facts += [(word("encoding"), sheet.encoding), (word("delimiter"), delimiter)]
-    facts += [(column, own) for column, own in sheet.columns.items()]
+    facts += [(column, escape(own)) for column, own in sheet.columns.items()]
     for code, reading in (("decimal", sheet.decimal), ("dates", sheet.dates)):
         if code == "decimal" or meaning.time in sheet.columns:
-            because = f" ({reading.example})" if reading.example else ""
+            because = f" ({escape(reading.example)})" if reading.example else ""
             facts.append((word(code), word(marks[reading.choice]) + because))
-    facts.append((word("not_read"), ", ".join(sheet.not_read)))
-    title = word("how", file=sheet.path.name, kind=meaning.name)
+    facts.append((word("not_read"), escape(", ".join(sheet.not_read))))
+    title = word("how", file=escape(sheet.path.name), kind=meaning.name)
     mark = texts.sections["notation"]["decimal"]
     rows = [
-        (texts.number(row.number), row.product_id, f"{row.value:f}".replace(".", mark), f"{row.at:%Y-%m-%d}")
+        (
+            texts.number(row.number),
+            escape(row.product_id),
+            f"{row.value:f}".replace(".", mark),
+            f"{row.at:%Y-%m-%d}",
+        )
         for row in sheet.rows[:3]
     ]
     header = (word("row"), "product_id", meaning.value, meaning.time)
@@ -218,7 +224,7 @@ def _left(read: Sequence[tuple[Meaning, Sheet]], texts: Texts) -> tuple[Renderab
     for meaning, sheet in read:
         if sheet.left:
             rows = [
-                (texts.number(entry.number), entry.key, texts.text("sheet", entry.why))
+                (texts.number(entry.number), escape(entry.key), texts.text("sheet", entry.why))
                 for entry in sheet.left[:_SHOWN]
             ]
             count = texts.number(len(sheet.left))
@@ -243,7 +249,7 @@ def _outcome(
             known=texts.number(entry.known),
             table=entry.table,
             total=texts.number(entry.total),
-            place=str(out),
+            place=escape(str(out)),
         )
         for entry in added
     ]

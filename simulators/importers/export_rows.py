@@ -20,6 +20,8 @@ _LARGEST = Decimal(10) ** 12
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" ?(UTC|GMT|Z)$| (?=[+-]\d\d:?\d\d$)")
 _FINEST = 8
+_LONGEST = 1 << 24
+"""Longest cell: a product's description may be a whole page; the csv module gives up at 131,072 letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def moment_of(text: str, place: str) -> dt.datetime:
 
 def header_of(path: Path) -> tuple[str, ...]:
     """Return the header of a text table, empty where it is not one."""
+    csv.field_size_limit(_LONGEST)
     try:
         encoding, delimiter = text_form(path)
         with path.open(encoding=encoding, newline="") as stream:
@@ -105,6 +108,7 @@ def rows_of(path: Path, columns: frozenset[str]) -> Iterator[Row]:
     DataError
         If it is not a regular table, or a row has more or fewer cells than the header.
     """
+    csv.field_size_limit(_LONGEST)
     encoding, delimiter = text_form(path)
     try:
         with path.open(encoding=encoding, newline="") as stream:

@@ -10,6 +10,7 @@ Amounts are exact decimals of the order's own currency, as the export writes the
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,9 +33,11 @@ __all__ = [
     "ReturnedLine",
     "Totals",
     "contract_status",
+    "masked",
 ]
 
 _NOTHING = Decimal(0)
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[a-zA-Z]{2,}")
 
 STATUSES: Final[Mapping[str, str]] = {
     "authorized": "paid",
@@ -73,6 +76,11 @@ def contract_status(word: str, *, test: bool = False, cancelled: bool = False) -
     if test:
         return "test"
     return "cancelled" if cancelled else STATUSES.get(word, "draft")
+
+
+def masked(text: str) -> str:
+    """Return a text without the e-mail addresses that somebody wrote into a name, a code or a SKU."""
+    return _ADDRESS.sub("[e-mail]", text) if "@" in text else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def import_platform(platform: Platform, request: Request) -> Imported:
     _refuse_itself(out, before)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft, open_engine() as engine:
         key = read_key(request.key_file, out)
-        identity = _identity(platform.name, key)
+        identity = _identity(platform.name, request.shop.currency, key)
         if before is not None:
             _require_same(before, identity)
         told = _told_aliases(engine, request)
@@ -135,11 +135,10 @@ def import_platform(platform: Platform, request: Request) -> Imported:
 
 
 def _require_orders(engine: Engine, request: Request) -> None:
-    if request.before is None and not any(file.holds == "orders" for file in request.files):
+    found = engine.count("SELECT count(*) FROM new_platform_orders")
+    if not found and (request.before is None or any(file.holds == "orders" for file in request.files)):
         raise DataError("There are no orders in this export.", todo="Export the orders too.")
-    if engine.count("SELECT count(*) FROM new_platform_orders") and not engine.count(
-        "SELECT count(*) FROM new_orders"
-    ):
+    if found and not engine.count("SELECT count(*) FROM new_orders"):
         raise DataError(
             f"No order of this export is in {request.shop.currency}.",
             why="Only orders in the shop's own currency become its tables.",
@@ -168,10 +167,10 @@ def _refuse_itself(out: Path, before: Path | None) -> None:
         )
 
 
-def _identity(platform: str, key: bytes) -> dict[str, str]:
+def _identity(platform: str, currency: str, key: bytes) -> dict[str, str]:
     """Return what tells two folders of one shop; nobody gets at the key by its check."""
     check = hmac.new(key, b"tarifa: which key is this", hashlib.sha256).hexdigest()[:16]
-    return {"platform": platform, "key_check": check}
+    return {"platform": platform, "currency": currency, "key_check": check}
 
 
 def _require_same(before: Path, identity: dict[str, str]) -> None:
@@ -187,6 +186,11 @@ def _require_same(before: Path, identity: dict[str, str]) -> None:
         raise ArtifactError(
             f"{before} is an import from {known['platform']}, not from {identity['platform']}.",
             todo="Continue it with exports of the same platform.",
+        )
+    if known["currency"] != identity["currency"]:
+        raise ArtifactError(
+            f"{before} is in {known['currency']}, not in {identity['currency']}.",
+            todo="Give its own shop.toml, or import the whole export again, without --before.",
         )
     if known["key_check"] != identity["key_check"]:
         raise ArtifactError(

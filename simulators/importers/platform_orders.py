@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from pricing.schema import table
 from simulators.contract.engine import Engine
-from simulators.importers.platform import Line, Order, Refund
+from simulators.importers.platform import Line, Order, Refund, masked
 from simulators.importers.platform_identity import Catalogue, Resolution
 from simulators.importers.platform_tables import LEDGER, REPAID, Writer
 
@@ -80,7 +80,8 @@ class _Lines:
         if resolved.how in (Resolution.UNLISTED, Resolution.UNKNOWN):
             unknown = resolved.how is Resolution.UNKNOWN
             kind = line.kind or ("service" if unknown else "merchandise")
-            first = Left(resolved.product_id, line.name, line.brand, kind, resolved.how, 0, Decimal(0))
+            key, name = masked(resolved.product_id), masked(line.name)
+            first = Left(key, name, line.brand, kind, resolved.how, 0, Decimal(0))
             known = self.left.get(resolved.product_id, first)
             self.left[resolved.product_id] = replace(
                 known, lines=known.lines + 1, units=known.units + line.quantity

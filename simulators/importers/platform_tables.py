@@ -16,6 +16,7 @@ from pricing.columns import Column, ColumnType, Table
 from pricing.schema import CONTRACT_VERSION, table
 from simulators.contract.engine import Engine, file_literal, literal, quoted
 from simulators.contract.files import CANONICAL
+from simulators.importers.platform import masked
 
 __all__ = ["LEDGER", "LEDGER_FILES", "REPAID", "Value", "Writer", "copy_table", "read_old"]
 
@@ -114,7 +115,7 @@ def _cell(value: Value) -> str | None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value.isoformat() if isinstance(value, dt.datetime) else f"{value}"
+    return value.isoformat() if isinstance(value, dt.datetime) else masked(f"{value}")
 
 
 def read_old(engine: Engine, made: Table, folder: Path | None) -> None:

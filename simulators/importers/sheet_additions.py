@@ -122,9 +122,9 @@ def add_sheets(
     ArtifactError
         If `before` is no data folder that Tarifa wrote, or was changed by hand.
     UsageError
-        If `out` holds something else, or is `before`.
+        If `out` holds something else, or lies in `before`.
     """
-    if before.resolve() == out.resolve():
+    if out.resolve().is_relative_to(before.resolve()):
         raise UsageError(
             f"{out} is the folder that is to be continued.",
             why="An earlier folder stays as it is, so that every run made of it can be made again.",

@@ -43,6 +43,8 @@ _CLOCK = r"(?:[ T]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?)?"
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})" + _CLOCK, re.ASCII)
 _SHORT = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d\d)" + _CLOCK, re.ASCII)
 _CENTURY = 2000
+_BEGINNING, _END = 1980, 2199
+"""Years of a shop's records; what lies outside is a slip of the pen, or an empty date written as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ def moment(cell: Cell, order: str) -> dt.datetime | None:
         year += _CENTURY if len(found[3]) == 2 else 0
     try:
         hour, minute, second = (int(part or 0) for part in found.groups()[3:])
+        if not _BEGINNING <= year <= _END:
+            return None
         return dt.datetime.combine(dt.date(year, month, day), dt.time(hour, minute, second))
     except ValueError:
         return None

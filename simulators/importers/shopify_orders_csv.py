@@ -93,7 +93,7 @@ def csv_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
 
 def _order(name: str, rows: list[Row], reading: Reading, basis: _Basis) -> Order:
     first = rows[0]
-    if not name or not first.text("Financial Status") or not first.text("Total"):
+    if not name or not all(first.text(column) for column in ("Financial Status", "Subtotal", "Total")):
         raise DataError(
             f"{first.place}: no totals of order {name or 'without a name'}.",
             why="They stand on an order's first row; the rows of this order were torn apart or cut off.",

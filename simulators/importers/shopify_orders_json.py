@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from pricing.errors import DataError
 from simulators.importers.export_json import Node, objects_of
 from simulators.importers.export_rows import zone_of
 from simulators.importers.platform import (
@@ -58,15 +59,18 @@ def json_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
 
 def _order(node: Node, reading: Reading) -> Order:
     gross = node.flag("taxes_included")
-    listed = [entry for entry in node.nodes("line_items") if not entry.node("tip").fields]
+    listed = [_named(entry) for entry in node.nodes("line_items") if not entry.node("tip").fields]
     applied = node.nodes("discount_applications")
     discounts = tuple(_discounts(listed, node.nodes("shipping_lines"), applied))
     currency = node.text("currency").upper() or reading.shop.currency
     word = (node.text("financial_status") or node.text("status")).lower()
     status = contract_status(word, test=node.flag("test"), cancelled=bool(node.text("cancelled_at")))
     address = node.node("shipping_address").fields or node.node("billing_address").fields
+    name = node.text("name") or node.text("id")
+    if not name:
+        raise DataError(f"{node.place}: the order has no name.", todo="Export it again.")
     return Order(
-        order_id=node.text("name") or node.text("id"),
+        order_id=name,
         ordered_at=node.moment("processed_at" if node.text("processed_at") else "created_at"),
         status="draft" if _is_draft(node) else status,
         status_word=word,
@@ -82,6 +86,13 @@ def _order(node: Node, reading: Reading) -> Order:
         zone=zone_of(reading.shop, str(address.get("country_code") or "")),
         version=node.moment("updated_at").isoformat() if node.text("updated_at") else "",
     )
+
+
+def _named(entry: Node) -> Node:
+    """Return a line by its own id; without one nothing could be said of it."""
+    if not entry.text("id"):
+        raise DataError(f"{entry.place}: the line has no id.", todo="Export it again.")
+    return entry
 
 
 def _is_draft(node: Node) -> bool:
@@ -139,7 +150,7 @@ def _discounts(
 def _application(part: Node, applied: tuple[Node, ...]) -> tuple[str, str]:
     """Return kind and code of the discount of which an allocation is a part."""
     place = int(part.amount("discount_application_index"))
-    if place >= len(applied):
+    if not 0 <= place < len(applied):
         return "automatic", ""
     kind = _KINDS.get(applied[place].text("type"), "automatic")
     return kind, applied[place].text("code") if kind == "coupon" else ""

@@ -27,7 +27,7 @@ SHEET = (
     "Zapato de piel;45 %;A1;1.234,56 €;03/11/2025\n"
     "\n"
     "Sombrero;30,5 %;8412345678905; 12,5;13/11/2025\n"
-    "Sin ficha;30 %;ZZ9;3,10;13/11/2025\n"
+    "Sin [b] ficha;30 %;[/ZZ9];3,10;13/11/2025\n"
     "Total;;;1.250,16;\n"
 )
 SAID = ("--yes", "--json")
@@ -87,7 +87,7 @@ def test_a_sheet_as_it_is_kept_becomes_costs(
     assert read["not_read"] == ["Descripción", "Margen %"]
     assert (read["decimal"], read["dates"]) == (",", "day-first")
     assert read["left"] == [
-        {"row": 8, "key": "ZZ9", "why": "not_in_products"},
+        {"row": 8, "key": "[/ZZ9]", "why": "not_in_products"},
         {"row": 9, "key": "", "why": "total"},
     ]
     assert _costs(tmp_path / "new") == BOTH
@@ -196,7 +196,8 @@ def test_nothing_that_was_there_is_lost_or_overwritten(tmp_path: Path, data: Pat
     sheet.write_text("SKU;Coste\nA1;11,50\n")
     error = _refused(3, *call, one, "--out", three, "--day", "2025-01-01")
     assert "row 2: costs holds another unit_cost of A1 for 2025-01-01" in error
-    assert "is to be continued" in _refused(2, *call, one, "--out", one, "--day", "2025-02-01")
+    for place in (one, one / "inside"):
+        assert "is to be continued" in _refused(2, *call, one, "--out", place, "--day", "2025-02-01")
     assert _run(*call, one, "--out", three, "--day", "2025-02-01", "--yes")[0] == 0
     assert _costs(one) == kept
     assert _costs(three) == [kept[0], ("A1", "2025-02-01", 1150.0), kept[1]]
@@ -260,7 +261,7 @@ def _written(path: Path, content: bytes) -> Path:
 
 def test_stock_of_tomorrow_and_of_unknown_zones_is_left(tmp_path: Path, data: Path) -> None:
     sheet = tmp_path / "s.csv"
-    rows = ("A1;3;2025-05-01 08:30;es", "B2;3;2999-01-01;es", "B2;3;2025-05-01;fr")
+    rows = ("A1;3;2025-05-01 08:30;es", "B2;3;2099-01-01;es", "B2;3;2025-05-01;fr")
     sheet.write_text("\n".join(["Referencia;Existencias;Fecha;Tienda", *rows]))
     code, document = _run(sheet, "--as", "stock", "--before", data, "--out", tmp_path / "n", "--yes")
     assert code == 0
@@ -288,3 +289,4 @@ def test_it_is_shown_and_nothing_happens_unconfirmed(tmp_path: Path, data: Path)
     result = CliRunner().invoke(app, [*words, "--yes"])
     assert "2 rows added to costs" in result.stdout
     assert "not in products" in result.stdout
+    assert "[/ZZ9]" in result.stdout

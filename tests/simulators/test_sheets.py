@@ -134,7 +134,9 @@ def test_a_day_is_read(cell: str, order: str, day: str) -> None:
     assert f"{found:%Y-%m-%d %H:%M}" == day
 
 
-@pytest.mark.parametrize("cell", ["", "31/02/2026", "2026-13-01", "3 nov 2026", "45719", 45719.0, None])
+@pytest.mark.parametrize(
+    "cell", ["31/02/2026", "2026-13-01", "3 nov 2026", "45719", 45719.0, None, "0001-01-01"]
+)
 def test_what_is_no_day_is_none(cell: str | float | None) -> None:
     assert moment(cell, DAY_FIRST) is None
 
