@@ -44,7 +44,7 @@ def define_differences(source: Source) -> None:
         f"WHERE currency = {literal(source.shop.currency)}"
     )
     rows = f"SELECT * FROM read_parquet({file_literal(refunds)})" if refunds.is_file() else _NO_REFUNDS
-    parts = ", ".join(f"r.{name} * {scale} AS {name}" for name in ("amount", "lines", "shipping", "adjusted"))
+    parts = ", ".join(f"r.{name} * {scale} AS {name}" for name in _REFUNDED)
     engine.run(
         "CREATE TABLE refunded AS SELECT order_id, status, net, "
         f"coalesce({back}, month) AS month, {parts} "
@@ -63,9 +63,11 @@ def define_differences(source: Source) -> None:
 
 _MONEY = ("total", "tax", "shipping", "discounts", "shipping_discount", "tips", "fees")
 
+_REFUNDED = ("amount", "lines", "lines_tax", "shipping", "adjusted")
+
 _NO_REFUNDS = (
     "SELECT NULL::VARCHAR AS order_id, NULL::TIMESTAMPTZ AS refunded_at, 0.0 AS amount, 0.0 AS lines, "
-    "0.0 AS shipping, 0.0 AS adjusted WHERE false"
+    "0.0 AS lines_tax, 0.0 AS shipping, 0.0 AS adjusted WHERE false"
 )
 
 _JUDGED = f"""
@@ -108,15 +110,16 @@ tax then fits, and none if it fits without."""
 _CAME_BACK = f"""
 CREATE TABLE came_back AS
 WITH ours AS (
-    SELECT order_id, {_MONTH.format("returned_at")} AS month, sum(refund * gross) AS refund,
-        count(*) + 1 AS near, sum(refund * gross * rate / (1 + rate)) AS tax
+    SELECT order_id, {_MONTH.format("returned_at")} AS month, sum(refund) AS refund, count(*) + 1 AS near,
+        sum(refund * (gross - 1)) AS on_top, sum(refund * gross * rate / (1 + rate)) AS tax
     FROM returns JOIN order_lines USING (order_id, line_id) WHERE {_OURS} GROUP BY ALL
 ), theirs AS (
-    SELECT order_id, month, any_value(net) AS net, sum(lines) AS lines FROM refunded
+    SELECT order_id, month, sum(lines - lines_tax) AS lines, sum(lines_tax) AS lines_tax FROM refunded
     WHERE status = 'paid' GROUP BY ALL
 )
-SELECT order_id, month, coalesce(near, 1) AS near, coalesce(ours.tax, 0) AS tax, coalesce(net, false) AS net,
-    coalesce(lines, 0) - coalesce(refund, 0) AS left_over, coalesce(j.bad, false) AS bad
+SELECT order_id, month, coalesce(near, 1) AS near, coalesce(ours.tax, 0) AS tax,
+    coalesce(lines, 0) - coalesce(refund, 0) AS left_over,
+    coalesce(lines_tax, 0) - coalesce(on_top, 0) AS tax_over, coalesce(j.bad, false) AS bad
 FROM ours FULL JOIN theirs USING (order_id, month)
     LEFT JOIN (SELECT order_id, bad FROM judged) AS j USING (order_id)
 """
@@ -149,7 +152,8 @@ _DIFFERENCES: Final = (
     ("refunds", "'shipping'", "shipping", _BACK),
     ("refunds", "'adjusted'", "adjusted", f"{_BACK} AND lines <> 0"),
     ("refunds", "'without_lines'", "amount - shipping", f"{_BACK} AND lines = 0"),
-    ("refunds", _kind("left_over", "CASE WHEN net THEN 'other_tax' END"), "left_over", "came_back"),
+    ("refunds", _kind("left_over"), "left_over", "came_back"),
+    ("refunds", _kind("tax_over", "'other_tax'"), "tax_over", "came_back"),
     ("refunds", "status", "amount", _BACK_OTHERS),
     ("tax", "'shipping'", "shipping_tax", _PAID),
     ("tax", _kind("tax_left", "'other_tax'"), "tax_left", _PAID),

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pricing.errors import ArtifactError, DataError, UsageError
@@ -127,7 +127,7 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         rows = join(engine, before, draft)
         _carry_over(before, draft)
         (draft / SHOP_FILE).write_text(render_shop_file(request.shop), encoding="utf-8")
-        (draft / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+        (draft / IDENTITY).write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
         found = _reconciled(draft, request)
     tables = tuple(ImportedTable(name, count, _behind(export, name)) for name, count in rows)
     repeated, beside = tuple(sorted(catalogue.repeated)), _not_read(request.files)
@@ -167,13 +167,21 @@ def _refuse_itself(out: Path, before: Path | None) -> None:
         )
 
 
-def _identity(platform: str, currency: str, key: bytes) -> dict[str, str]:
-    """Return what tells two folders of one shop; nobody gets at the key by its check."""
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What tells whether two folders are of one shop; nobody gets at the key by its check."""
+
+    platform: str
+    currency: str
+    key_check: str
+
+
+def _identity(platform: str, currency: str, key: bytes) -> _Identity:
     check = hmac.new(key, b"tarifa: which key is this", hashlib.sha256).hexdigest()[:16]
-    return {"platform": platform, "currency": currency, "key_check": check}
+    return _Identity(platform, currency, check)
 
 
-def _require_same(before: Path, identity: dict[str, str]) -> None:
+def _require_same(before: Path, identity: _Identity) -> None:
     folder = read_folder(before, "data")
     if IDENTITY not in dict(folder.digests):
         raise ArtifactError(
@@ -181,18 +189,18 @@ def _require_same(before: Path, identity: dict[str, str]) -> None:
             why="Only such a folder says which order came from where.",
             todo="Import the whole export again, without --before.",
         )
-    known = json.loads(folder.read(IDENTITY))
-    if known["platform"] != identity["platform"]:
+    known = _Identity(**json.loads(folder.read(IDENTITY)))
+    if known.platform != identity.platform:
         raise ArtifactError(
-            f"{before} is an import from {known['platform']}, not from {identity['platform']}.",
+            f"{before} is an import from {known.platform}, not from {identity.platform}.",
             todo="Continue it with exports of the same platform.",
         )
-    if known["currency"] != identity["currency"]:
+    if known.currency != identity.currency:
         raise ArtifactError(
-            f"{before} is in {known['currency']}, not in {identity['currency']}.",
+            f"{before} is in {known.currency}, not in {identity.currency}.",
             todo="Give its own shop.toml, or import the whole export again, without --before.",
         )
-    if known["key_check"] != identity["key_check"]:
+    if known.key_check != identity.key_check:
         raise ArtifactError(
             f"{before} was made with another key of pseudonyms.",
             why="The same customer would have two names.",

@@ -20,7 +20,7 @@ from simulators.contract.shop_file import ShopFile
 from simulators.importers.platform import Listing
 from simulators.importers.platform_identity import Catalogue, Resolution
 from simulators.importers.platform_orders import Left
-from simulators.importers.platform_tables import LEDGER_FILES, Value, Writer, copy_table, read_old
+from simulators.importers.platform_tables import LEDGER_FILES, STATED, Value, Writer, copy_table, read_old
 
 __all__ = ["ALWAYS", "UNCATEGORISED", "WRITTEN", "join", "put_listings"]
 
@@ -29,6 +29,9 @@ ALWAYS: Final = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)
 
 UNCATEGORISED = "uncategorised"
 """Category of a product of which no listing tells one."""
+
+_LISTED = "1"
+"""Version of what a listing or the shop itself says; what is made of order lines has none, and gives way."""
 
 _RESTATED = ("orders", "discounts", "returns", "platform_orders", "platform_refunds")
 _HISTORY: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -50,6 +53,7 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "product_aliases": ("source_key", "valid_from"),
     "platform_orders": ("ordered_at", "order_id"),
     "platform_refunds": ("order_id", "refunded_at", "amount"),
+    "platform_listings": ("product_id",),
 }
 
 WRITTEN: Final = tuple(_ORDER)
@@ -81,46 +85,58 @@ def put_listings(
         (source_key, product_id, valid_from) of the shop's own ``product_aliases``.
     """
     made = {name: Writer(engine, table(name)) for name in ("products", *_HISTORY)}
+    stated = Writer(engine, STATED)
     for place, (product, listing) in enumerate(catalogue.listed.items()):
-        made["products"].add(_product(product, listing), "1", place)
+        _put_product(made["products"], product, listing, place)
+        said: dict[str, Value] = {"listed_at": listed_at}
         for name, row in _facts(product, listing, shop, listed_at):
-            made[name].add(row, "1", place)
+            made[name].add(row, _LISTED, place)
+            said |= row
+        stated.add({**said, "product_id": product}, _LISTED, place)
     gone = listed_at if catalogue.listed else None
     for place, entry in enumerate(left):
-        made["products"].add(_unlisted(entry, gone), "", place)
+        _put_unlisted(made["products"], entry, gone, place)
     for place, (key, product) in enumerate(sorted(catalogue.aliases.items())):
         since = listed_at if key in catalogue.known.aliases else ALWAYS
         alias: dict[str, Value] = {"source_key": key, "product_id": product, "valid_from": since}
         made["product_aliases"].add(alias, "", place)
     for place, (key, product, since) in enumerate(told):
         alias = {"source_key": key, "product_id": product, "valid_from": since}
-        made["product_aliases"].add(alias, "1", place)
-    for writer in made.values():
+        made["product_aliases"].add(alias, _LISTED, place)
+    for writer in (*made.values(), stated):
         writer.flush()
 
 
-def _product(product: str, listing: Listing) -> dict[str, Value]:
-    return {
-        "product_id": product,
-        "parent_id": listing.parent,
-        "name": listing.name,
-        "category": listing.category or UNCATEGORISED,
-        "subcategory": listing.subcategory,
-        "brand": listing.brand,
-        "kind": listing.kind,
-        "launch_at": listing.launched_at,
-    }
+def _put_product(writer: Writer, product: str, listing: Listing, place: int) -> None:
+    writer.add(
+        {
+            "product_id": product,
+            "parent_id": listing.parent,
+            "name": listing.name,
+            "category": listing.category or UNCATEGORISED,
+            "subcategory": listing.subcategory,
+            "brand": listing.brand,
+            "kind": listing.kind,
+            "launch_at": listing.launched_at,
+        },
+        _LISTED,
+        place,
+    )
 
 
-def _unlisted(entry: Left, gone: dt.datetime | None) -> dict[str, Value]:
-    return {
-        "product_id": entry.product_id,
-        "name": entry.name,
-        "category": UNCATEGORISED,
-        "brand": entry.brand,
-        "kind": entry.kind,
-        "exit_at": gone if entry.how is Resolution.UNLISTED else None,
-    }
+def _put_unlisted(writer: Writer, entry: Left, gone: dt.datetime | None, place: int) -> None:
+    writer.add(
+        {
+            "product_id": entry.product_id,
+            "name": entry.name,
+            "category": UNCATEGORISED,
+            "brand": entry.brand,
+            "kind": entry.kind,
+            "exit_at": gone if entry.how is Resolution.UNLISTED else None,
+        },
+        "",
+        place,
+    )
 
 
 def _facts(
@@ -173,7 +189,7 @@ def join(engine: Engine, before: Path | None, out: Path) -> tuple[tuple[str, int
         read_old(engine, made, before)
     _choose_orders(engine)
     sql = {name: _restated(name) for name in _RESTATED} | {name: _grown(name) for name in _HISTORY}
-    sql["products"] = _PRODUCTS
+    sql |= {"products": _PRODUCTS, "platform_listings": _stated()}
     counts = [(name, copy_table(engine, name, sql[name], out, _ORDER[name])) for name in WRITTEN]
     return tuple((name, rows) for name, rows in counts if rows)
 
@@ -204,6 +220,22 @@ def _choose_orders(engine: Engine) -> None:
         )
 
 
+def _stated() -> str:
+    """Return SQL of what the platform last said of each product, with the time when it said so first."""
+    said = [name for name in STATED.names if name not in ("product_id", "listed_at")]
+    same = " AND ".join(f"n.{column} IS NOT DISTINCT FROM o.{column}" for column in said)
+    columns = ", ".join(STATED.names)
+    fresh = (
+        f"(SELECT {columns} FROM new_platform_listings AS n WHERE NOT EXISTS (SELECT 1 FROM "
+        "old_platform_listings AS o WHERE o.product_id = n.product_id "
+        f"AND (n.listed_at <= o.listed_at OR ({same}))))"
+    )
+    return (
+        f"FROM {fresh} UNION ALL SELECT {columns} FROM old_platform_listings "
+        f"WHERE product_id NOT IN (SELECT product_id FROM {fresh})"
+    )
+
+
 def _restated(name: str) -> str:
     columns = ", ".join(quoted(f"{column}") for column in _columns(name))
     return (
@@ -218,11 +250,18 @@ def _columns(name: str) -> tuple[str, ...]:
 
 
 def _grown(name: str) -> str:
-    """Return SQL of a table that only grows: the old rows, and new ones that say something else."""
+    """Return SQL of a table that only grows: the old rows, and new ones that say something else.
+
+    Something else than the last row, and than the platform said the time before.
+    """
     when, said = _HISTORY[name]
     key = "source_key" if name == "product_aliases" else "product_id"
     columns = ", ".join(quoted(column) for column in _columns(name))
     same = " AND ".join(f"n.{column} IS NOT DISTINCT FROM l.{column}" for column in said)
+    again = "false"
+    if name != "product_aliases":
+        heard = " AND ".join(f"n.{column} IS NOT DISTINCT FROM s.{column}" for column in said)
+        again = f"EXISTS (SELECT 1 FROM old_platform_listings AS s WHERE s.{key} = n.{key} AND {heard})"
     return f"""
         SELECT {columns} FROM old_{name} UNION ALL SELECT {columns} FROM (
             SELECT n.* FROM (
@@ -232,7 +271,7 @@ def _grown(name: str) -> str:
                 SELECT * FROM old_{name}
                 QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {when} DESC) = 1
             ) AS l USING ({key})
-            WHERE l.{when} IS NULL OR (n.{when} > l.{when} AND NOT ({same}))
+            WHERE l.{when} IS NULL OR (n.{when} > l.{when} AND NOT ({same}) AND NOT {again})
         )
     """
 

@@ -222,6 +222,7 @@ def _repaid(writer: Writer, order: Order, refund: Refund, place: int) -> None:
             "refunded_at": refund.at,
             "amount": refund.amount,
             "lines": lines,
+            "lines_tax": refund.lines_tax if refund.at else Decimal(0),
             "shipping": refund.shipping,
             "adjusted": refund.adjusted,
         },

@@ -18,7 +18,7 @@ from simulators.contract.engine import Engine, file_literal, literal, quoted
 from simulators.contract.files import CANONICAL
 from simulators.importers.platform import masked
 
-__all__ = ["LEDGER", "LEDGER_FILES", "REPAID", "Value", "Writer", "copy_table", "read_old"]
+__all__ = ["LEDGER", "LEDGER_FILES", "REPAID", "STATED", "Value", "Writer", "copy_table", "read_old"]
 
 Value = str | Decimal | bool | dt.datetime | None
 
@@ -66,12 +66,32 @@ REPAID: Final = Table(
         Column("refunded_at", ColumnType.TIME, "Empty: not told."),
         Column("amount", ColumnType.MONEY, "Money that left the shop, tax included.", required=True),
         Column("lines", ColumnType.MONEY, "Of it for lines that came back, as booked, tax included."),
+        Column("lines_tax", ColumnType.MONEY, "Of that tax on top; 0 where prices include it."),
         Column("shipping", ColumnType.MONEY, "Of it shipping, tax included."),
         Column("adjusted", ColumnType.MONEY, "Of it booked to no line."),
     ),
 )
 
-LEDGER_FILES: Final = (LEDGER, REPAID)
+STATED: Final = Table(
+    "platform_listings",
+    "What the platform last said of one product; only what it says anew is added to the tables.",
+    "",
+    (
+        Column("product_id", ColumnType.TEXT, "Product.", required=True),
+        Column("listed_at", ColumnType.TIME, "When it said so first.", required=True),
+        Column("regular_price", ColumnType.UNIT_PRICE, "Empty: not on sale."),
+        Column("offered_price", ColumnType.UNIT_PRICE, "Empty: not on sale."),
+        Column("price_basis", ColumnType.TEXT, "gross or net."),
+        Column("announced_reduction", ColumnType.BOOLEAN, "A price is crossed out."),
+        Column("unit_cost", ColumnType.UNIT_PRICE, "Net of tax."),
+        Column("on_hand", ColumnType.NUMBER, "Units in stock."),
+        Column("stocked_out", ColumnType.BOOLEAN, "It cannot be bought."),
+    ),
+    key=("product_id",),
+)
+"""So a cost or a count that a sheet corrected stays corrected until the platform says something new."""
+
+LEDGER_FILES: Final = (LEDGER, REPAID, STATED)
 
 
 class Writer:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.errors import ArtifactError, DataError
 from simulators.contract.tables import open_source
+from simulators.folders import claim
 from simulators.importers.platform import (
     STATUSES,
     Discount,
@@ -57,13 +60,15 @@ def order(*lines: Line, total: str = "12.10", **said: Any) -> Order:
     return Order(lines=lines, **fields)
 
 
-def bring(orders: list[Order], out: Path, *listings: Listing, before: Path | None = None) -> Imported:
+def bring(
+    orders: list[Order], out: Path, *listings: Listing, before: Path | None = None, at: dt.datetime = LISTED
+) -> Imported:
     def read(_files: object, _reading: object) -> Export:
         return Export("made", listings, iter(orders))
 
     file = ExportFile(out.parent / "orders.json", "made", "orders", "made up")
     made = Platform("made", lambda _path: None, read)
-    request = Request((file,), out, SHOP, out.parent / "key", LISTED, TODAY, before)
+    request = Request((file,), out, SHOP, out.parent / "key", at, TODAY, before)
     return import_platform(made, request)
 
 
@@ -158,6 +163,21 @@ def test_returns_need_a_day_and_refunds_are_explained_by_kind(tmp_path: Path) ->
     )  # fmt: skip
 
 
+def test_tax_on_a_refund_is_told_apart_where_it_is_on_top(tmp_path: Path) -> None:
+    back = ReturnedLine("1", Decimal(1), Decimal(100))
+    sold = line(price=Decimal(100), paid=Decimal(100), quantity=Decimal(1))
+    usual = Refund(Decimal(121), AT, (back,), lines_tax=Decimal(21))
+    reduced = Refund(Decimal(110), AT, (back,), lines_tax=Decimal(10))
+    lost = Refund(Decimal(90), AT, (replace(back, refund=Decimal(80)),), lines_tax=Decimal(10))
+    for number, refund in enumerate((usual, reduced, lost)):
+        totals = Totals(refund.amount, tax=refund.lines_tax)
+        found = order(sold, price_basis="net", totals=totals, refunds=(refund,))
+        imported = bring([found], tmp_path / f"{number}", listing("A"))
+        theirs, ours, kinds, left = explained(imported)[("2025-03", "refunds")]
+        assert theirs == ours + sum(kinds.values()) + left
+        assert (kinds, left) == ({"other_tax": {0: 0, 1: -1100, 2: -680}[number]} if number else {}, 0)
+
+
 def test_a_refund_that_does_not_add_up_stays_unexplained(tmp_path: Path) -> None:
     back = ReturnedLine("1", Decimal(1), Decimal("12.10"))
     found = order(line(), refunds=(Refund(Decimal(20), AT, (back,)),))
@@ -174,6 +194,23 @@ def test_rows_that_the_check_sets_aside_are_a_kind_of_their_own(tmp_path: Path) 
     ]
     imported = bring(found, tmp_path / "data", listing("A"))
     assert explained(imported)[("2025-03", "total")] == (3630, 2420, {"quarantined": 1210}, 0)
+
+
+def test_what_a_sheet_corrected_stays_until_the_platform_says_something_new(tmp_path: Path) -> None:
+    found, week = [order(line())], dt.timedelta(days=7)
+    bring(found, tmp_path / "a", listing("A", cost=Decimal(8)))
+    with claim(tmp_path / "b", "data", editable=("shop.toml",)) as draft:
+        shutil.copytree(tmp_path / "a", draft, dirs_exist_ok=True)
+        (draft / "tarifa.json").unlink()
+        said = f"('A', TIMESTAMPTZ '{LISTED - week}', 9.5), ('A', TIMESTAMPTZ '{LISTED + week}', 7.5)"
+        duckdb.execute(
+            f"COPY (SELECT * FROM (VALUES {said}) AS v (product_id, valid_from, unit_cost)) "
+            f"TO '{draft}/costs.parquet'"
+        )
+    bring(found, tmp_path / "c", listing("A", cost=Decimal(8)), before=tmp_path / "b", at=LISTED + 2 * week)
+    bring(found, tmp_path / "d", listing("A", cost=Decimal(6)), before=tmp_path / "c", at=LISTED + 3 * week)
+    assert [cost for (cost,) in rows(tmp_path / "c", "costs", "unit_cost")] == [9.5, 7.5]
+    assert [cost for (cost,) in rows(tmp_path / "d", "costs", "unit_cost")] == [9.5, 7.5, 6.0]
 
 
 def test_another_currency_is_never_continued_nor_mixed(tmp_path: Path) -> None:
