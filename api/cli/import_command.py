@@ -183,7 +183,8 @@ def _require_products(source: Path) -> None:
         raise DataError(
             f"There is no products table beside {source}.",
             why="Orders name products; what they are stands there.",
-            todo="Put products.csv, products.xlsx or products.parquet into the same folder.",
+            todo="Put products.csv, products.xlsx or products.parquet into the same folder; a sheet of "
+            "costs or stock for a shop that is imported already needs --as and --before.",
         )
 
 

@@ -104,7 +104,7 @@ def _order(rows: Sequence[Row], reading: Reading) -> Order:
     offs = [_off(row, line, coupons, gross=gross) for row, line in zip(items, lines, strict=True)]
     fees = _fees(first, items, gross=gross)
     offs += [Discount("order", -fees)] if fees < 0 else []
-    word = first.text("Order Status").lower()
+    word = first.text("Order Status").lower().removeprefix("wc-")
     changed = _time(first, "Modification Date", zone)
     ordered = _time(first, "Order Date", zone)
     if ordered is None:

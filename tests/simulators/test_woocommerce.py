@@ -235,6 +235,25 @@ def test_what_the_default_columns_do_not_tell_is_refused(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "status", "told"),
+    [
+        ("wc-completed", PAID, "completed"),
+        ("En espera", DRAFT, "on-hold"),
+        ("Failed", OFF, "failed"),
+        ("Enviado", DRAFT, "enviado"),  # a plugin's own word: nobody knows, so it is listed
+    ],
+)
+def test_a_status_is_known_in_the_sites_language(tmp_path: Path, word: str, status: str, told: str) -> None:
+    text = next(DEFAULTS.glob("*.csv")).read_text(encoding="utf-8-sig")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "o.csv").write_text(text.replace("Completado", word), encoding="utf-8")
+    imported = bring(tmp_path / "in", tmp_path / "data")
+    found = {row[0]: row[1] for row in rows(tmp_path / "data", "orders", "order_id", "status")}
+    assert found["1001"] == status
+    assert imported.unknown_statuses == (("enviado",) if told == "enviado" else ())
+
+
 def _saved(folder: Path, name: str, *orders: dict[str, Any], products: bool = True) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(json.dumps(orders))
