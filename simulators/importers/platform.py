@@ -307,6 +307,9 @@ class Order:
     version
         Of two statements of one order the one with the greater version holds (ISO time of the last change);
         of two equal ones, the later in the order of the files.
+    source_id
+        The platform's own number of the order, if it has one beside its name: two orders of one name are
+        refused.
     """
 
     order_id: str
@@ -324,6 +327,7 @@ class Order:
     price_list: str = ""
     zone: str = ""
     version: str = ""
+    source_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

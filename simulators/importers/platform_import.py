@@ -120,7 +120,7 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         reading = Reading(request.shop, lambda own: pseudonym(key, own), request.listed_at)
         export = platform.read(request.files, reading)
         catalogue = catalogue_of(platform.name, export.listings, _known(engine, before, told))
-        taken = take_orders(engine, export.orders, catalogue, request.shop.currency, platform.name)
+        taken = take_orders(engine, export.orders, catalogue, request.shop.money, platform.name)
         _require_orders(engine, request)
         words = _unknown_statuses(engine)
         put_listings(engine, catalogue, taken.left, request.shop, request.listed_at, told)

@@ -206,6 +206,7 @@ def _choose_orders(engine: Engine) -> None:
         WHERE coalesce(o.version, '') = '' OR v.version = '' OR v.version >= o.version
         """
     )
+    _refuse_namesakes(engine)
     lost = engine.rows(
         "SELECT order_id FROM new_platform_orders JOIN chosen USING (order_id, _place) "
         "JOIN old_platform_orders AS o USING (order_id) "
@@ -217,6 +218,21 @@ def _choose_orders(engine: Engine) -> None:
             "and this export does not.",
             why="Restating them would lose that.",
             todo="Import the same kind of export as before (JSON of the Admin API), or leave --before out.",
+        )
+
+
+def _refuse_namesakes(engine: Engine) -> None:
+    """Refuse two orders of one name: one of them would be taken for a restatement of the other."""
+    named = engine.rows(
+        "SELECT order_id FROM (SELECT order_id, source_id FROM new_platform_orders UNION ALL "
+        "SELECT order_id, source_id FROM old_platform_orders) WHERE source_id IS NOT NULL "
+        "GROUP BY order_id HAVING count(DISTINCT source_id) > 1 ORDER BY order_id LIMIT 1"
+    )
+    if named:
+        raise DataError(
+            f"Two orders are called {named[0][0]}.",
+            why="One of them would be taken for a later statement of the other.",
+            todo="Give one of them another name in the export.",
         )
 
 

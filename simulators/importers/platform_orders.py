@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pricing.money import Currency
 from pricing.schema import table
 from simulators.contract.engine import Engine
 from simulators.importers.platform import Line, Order, Refund, masked
@@ -96,27 +97,44 @@ class _Lines:
 
 
 def take_orders(
-    engine: Engine, orders: Iterable[Order], catalogue: Catalogue, currency: str, platform: str
+    engine: Engine, orders: Iterable[Order], catalogue: Catalogue, money: Currency, platform: str
 ) -> Taken:
     """Stream orders into ``new_orders``, ``new_discounts``, ``new_returns`` and the two tables of the ledger.
 
-    Orders of another currency than the shop's go to the ledger only.
+    Orders of another currency than the shop's go to the ledger only. Line totals, discounts and refunds are
+    money that changed hands, so what is finer (a weight times a price) is rounded to a minor unit.
     """
     names = ("orders", "discounts", "returns")
     made = {name: Writer(engine, table(name)) for name in names}
     ledger, repaid = Writer(engine, LEDGER), Writer(engine, REPAID)
-    lines = _Lines(catalogue)
+    lines, unit = _Lines(catalogue), Decimal(1).scaleb(-money.exponent)
     for place, order in enumerate(orders):
         _ledger(ledger, order, platform, place)
         for refund in order.refunds:
             _repaid(repaid, order, refund, place)
-        if order.currency == currency:
-            sold = _sold(made["orders"], order, lines, place)
-            _discounts(made["discounts"], order, sold, place)
-            _returns(made["returns"], order, sold, place)
+        if order.currency == money.code:
+            whole = _in_minor_units(order, unit)
+            sold = _sold(made["orders"], whole, lines, place)
+            _discounts(made["discounts"], whole, sold, place)
+            _returns(made["returns"], whole, sold, place)
     for writer in (*made.values(), ledger, repaid):
         writer.flush()
     return lines.taken()
+
+
+def _in_minor_units(order: Order, unit: Decimal) -> Order:
+    return replace(
+        order,
+        lines=tuple(replace(line, paid=line.paid.quantize(unit)) for line in order.lines),
+        discounts=tuple(replace(entry, amount=entry.amount.quantize(unit)) for entry in order.discounts),
+        refunds=tuple(
+            replace(
+                refund,
+                lines=tuple(replace(back, refund=back.refund.quantize(unit)) for back in refund.lines),
+            )
+            for refund in order.refunds
+        ),
+    )
 
 
 def _sold(writer: Writer, order: Order, lines: _Lines, place: int) -> frozenset[str]:
@@ -208,6 +226,7 @@ def _ledger(writer: Writer, order: Order, platform: str, place: int) -> None:
             "gift_card_payment": totals.gift_card_payment,
             "refund_lines_known": any(refund.lines and refund.at for refund in order.refunds),
             "version": order.version,
+            "source_id": order.source_id,
         },
         order.version,
         place,

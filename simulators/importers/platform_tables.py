@@ -52,6 +52,7 @@ LEDGER: Final = Table(
         Column("gift_card_payment", ColumnType.BOOLEAN, "A gift card paid a part."),
         Column("refund_lines_known", ColumnType.BOOLEAN, "Whether the export tells what came back."),
         Column("version", ColumnType.TEXT, "When it was last changed, if the export says."),
+        Column("source_id", ColumnType.TEXT, "The platform's own number of it."),
     ),
     key=("order_id",),
 )

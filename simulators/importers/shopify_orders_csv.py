@@ -46,7 +46,7 @@ ORDER_HEADER: Final = frozenset(
 
 ORDER_COLUMNS: Final = ORDER_HEADER | {
     "Billing Country", "Cancelled at", "Currency", "Discount Amount", "Discount Code", "Duties", "Email",
-    "Lineitem compare at price", "Lineitem discount", "Lineitem requires shipping", "Lineitem sku",
+    "Id", "Lineitem compare at price", "Lineitem discount", "Lineitem requires shipping", "Lineitem sku",
     "Lineitem taxable", "Payment Method", "Refunded Amount", "Shipping", "Shipping Country", "Source",
     "Subtotal", "Taxes", "Vendor",
 }  # fmt: skip
@@ -125,6 +125,7 @@ def _order(name: str, rows: list[Row], reading: Reading, basis: _Basis) -> Order
         refunds=(Refund(refunded),) if refunded else (),
         customer=reading.hide(email) if email else "",
         channel=first.text("Source"),
+        source_id=first.text("Id"),
         zone=zone,
     )
 

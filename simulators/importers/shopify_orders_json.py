@@ -84,6 +84,7 @@ def _order(node: Node, reading: Reading) -> Order:
         channel=node.text("source_name"),
         price_list=_presented(node, currency),
         zone=zone_of(reading.shop, str(address.get("country_code") or "")),
+        source_id=node.text("id").rpartition("/")[2],
         version=node.moment("updated_at").isoformat() if node.text("updated_at") else "",
     )
 

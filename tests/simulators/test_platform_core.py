@@ -136,6 +136,22 @@ def test_the_last_statement_of_an_order_holds_whole(tmp_path: Path) -> None:
     assert rows(tmp_path / "data", "orders", "product_id", "quantity", "paid") == [("D", 1.25, 15.13)]
 
 
+def test_two_orders_of_one_name_are_refused(tmp_path: Path) -> None:
+    found = [order(line(), source_id="1"), order(line(), source_id="2")]
+    with pytest.raises(DataError, match="Two orders are called 1"):
+        bring(found, tmp_path / "data", listing("A"))
+    bring(found[:1], tmp_path / "data", listing("A"))
+    with pytest.raises(DataError, match="Two orders are called 1"):
+        bring(found[1:], tmp_path / "next", listing("A"), before=tmp_path / "data")
+
+
+def test_a_weight_times_a_price_is_paid_in_whole_cents(tmp_path: Path) -> None:
+    sold = line(quantity=Decimal("0.75"), paid=Decimal("9.075"), unit="kg")
+    imported = bring([order(sold, total="9.08")], tmp_path / "data", listing("A"))
+    assert rows(tmp_path / "data", "orders", "quantity", "unit", "paid") == [(0.75, "kg", 9.08)]
+    assert explained(imported)[("2025-03", "total")] == (908, 909, {"rounding": -1}, 0)
+
+
 def test_addresses_in_names_and_codes_never_reach_the_disk(tmp_path: Path) -> None:
     sold = line("", "For ana@example.com")
     found = order(

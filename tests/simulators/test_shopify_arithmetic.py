@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from simulators.contract.shop_file import ShopFile
+from pricing.errors import DataError
+from simulators.contract.shop_file import ShopFile, Zone
+from simulators.importers.export_rows import amount_of, moment_of, zone_of
 from simulators.importers.platform_import import Imported
 from tests.simulators.platform_folders import SHOP, bring, explained, rows
 
@@ -98,3 +102,40 @@ def test_lines_below_their_subtotal_stay_unexplained(tmp_path: Path) -> None:
     imported, data = _import(tmp_path, SHOP, {"Subtotal": "130.00", "Total": "130.00"})
     assert not (data / "discounts.parquet").exists()
     assert explained(imported)[("2025-03", "total")] == (13000, 10000, {}, 3000)
+
+
+def test_the_delivery_country_decides_the_zone_where_there_are_several() -> None:
+    both = replace(SHOP, zones=(*SHOP.zones, Zone("france", "FR", 0.2, prices_include_tax=True)))
+    assert [zone_of(SHOP, country) for country in ("ES", "FR", "")] == ["", "", ""]
+    assert [zone_of(both, country) for country in ("es", "FR", "", "us")] == ["es", "france", "", "US"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-03-03 10:15:00 +0100",
+        "2025-03-03T10:15:00+01:00",
+        "2025-03-03 09:15:00 UTC",
+        "2025-03-03T09:15:00Z",
+    ],
+)
+def test_a_moment_is_the_same_however_it_is_written(text: str) -> None:
+    assert moment_of(text, "here") == dt.datetime(2025, 3, 3, 9, 15, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("text", ["2025-03-03", "2025-03-03 10:15:00", "03/03/2025 10:15", "1e9", "soon"])
+def test_a_moment_without_a_zone_is_none(text: str) -> None:
+    with pytest.raises(DataError, match="is not a time like"):
+        moment_of(text, "here")
+
+
+@pytest.mark.parametrize("text", ["1,5", "1.234,5", "1e3", "inf", "0x1", "1.123456789", "9999999999999", "١"])
+def test_an_amount_is_written_with_a_decimal_point_or_refused(text: str) -> None:
+    with pytest.raises(DataError, match="is not a number with a decimal point"):
+        amount_of(text, "here")
+
+
+def test_amounts_are_exact() -> None:
+    assert [amount_of(text, "here") for text in ("", "12.10", "-3", "+0.5")] == [
+        Decimal(0), Decimal("12.10"), Decimal(-3), Decimal("0.5")
+    ]  # fmt: skip
