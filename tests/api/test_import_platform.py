@@ -139,7 +139,7 @@ def test_the_time_of_the_listings_is_the_files_own_unless_it_is_told(tmp_path: P
         (
             "orders.json",
             '{"orders": [{"financial_status": "paid", "name": "#1"}]}',
-            "processed_at|created_at",
+            "created_at",
         ),
         ("orders.json", '{"orders": [{"financial_status": NaN}]}', "is not valid JSON"),
         ("orders.json", '[{"financial_status": "paid", "id": 1}, 5]', "orders.json"),
