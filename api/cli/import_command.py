@@ -11,6 +11,16 @@ import typer
 
 from api.cli.grid import grid
 from api.cli.import_platform import import_export, recognised
+from api.cli.import_sheets import (
+    Columns,
+    Dates,
+    Day,
+    Decimal,
+    Kinds,
+    SheetName,
+    SheetOptions,
+    add_sheet,
+)
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from pricing.errors import DataError, UsageError
 
@@ -54,8 +64,8 @@ def import_data(
     source: Annotated[
         str,
         typer.Argument(
-            help="A Shopify export (file or folder), complete-journey, a folder of tables, or a CSV, Excel "
-            "or Parquet file of orders; tables beside it are read too."
+            help="An export of Shopify or WooCommerce (file or folder), complete-journey, a folder of "
+            "tables, a CSV, Excel or Parquet file of orders, tables beside it too, or with --as a sheet."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Data folder to write.")],
@@ -69,7 +79,7 @@ def import_data(
     before: Annotated[
         Path | None,
         typer.Option(
-            help="Data folder of an earlier import of this shop platform: OUT holds its orders too, those of "
+            help="Data folder of an earlier import, which stays as it is: OUT holds its orders too, those of "
             "SOURCE restated, and what changed of prices, costs and stock as history."
         ),
     ] = None,
@@ -86,6 +96,12 @@ def import_data(
     tax_rate: Annotated[
         float | None, typer.Option(help="Without a shop.toml: tax as a share of the net price, like 0.21.")
     ] = None,
+    kinds: Kinds = None,
+    day: Day = None,
+    decimal: Decimal = None,
+    dates: Dates = None,
+    sheet: SheetName = None,
+    column: Columns = None,
     *,
     prices_include_tax: Annotated[
         bool | None,
@@ -93,7 +109,7 @@ def import_data(
             "--prices-include-tax/--prices-without-tax", help="Without a shop.toml: what the shelf shows."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Accept the suggested columns without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept what was found out, without asking.")] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
@@ -110,6 +126,10 @@ def import_data(
     """
 
     def work(session: Session) -> Outcome:
+        if kinds is not None:
+            columns = tuple(column or ())
+            options = SheetOptions(kinds, before, day, decimal, dates, sheet, columns, yes)
+            return add_sheet(session, Path(source), out, options)
         said = Answers(currency, time_zone, country, tax_rate, prices_include_tax, yes, before, listed_at)
         return import_folder(session, source, out, shop, key_file, said)
 
@@ -163,7 +183,8 @@ def _require_products(source: Path) -> None:
         raise DataError(
             f"There is no products table beside {source}.",
             why="Orders name products; what they are stands there.",
-            todo="Put products.csv, products.xlsx or products.parquet into the same folder.",
+            todo="Put products.csv, products.xlsx or products.parquet into the same folder; a sheet of "
+            "costs or stock for a shop that is imported already needs --as and --before.",
         )
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["import_export", "recognised"]
 
+_LABELS = {"shopify": "Shopify", "woocommerce": "WooCommerce"}
+
 _SHOWN = 20
 """Products without a listing that are listed; the JSON holds all."""
 
@@ -106,7 +108,7 @@ def import_export(
 
 def _confirm(session: Session, files: tuple[ExportFile, ...], listed: dt.datetime, *, yes: bool) -> None:
     texts = session.texts
-    rows = [(escape(file.path.name), file.platform.capitalize(), file.shape) for file in files]
+    rows = [(escape(file.path.name), _LABELS[file.platform], file.shape) for file in files]
     header = tuple(texts.text("import", code) for code in ("file", "platform", "shape"))
     session.err.print(grid(texts.text("import", "recognised"), header, rows))
     if any(file.holds == "products" for file in files):

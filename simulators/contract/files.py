@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import hashlib
 import os
@@ -16,6 +15,7 @@ import duckdb
 from pricing.errors import DataError, UsageError
 from pricing.schema import TABLES
 from simulators.contract.engine import Engine, file_literal, literal, quoted
+from simulators.contract.text_rows import DELIMITERS, encoding_of, text_rows
 from simulators.contract.workbooks import Cell, workbook_rows
 
 __all__ = ["CANONICAL", "ROW", "TableFile", "find_export", "find_files", "open_table_file", "text_form"]
@@ -27,8 +27,6 @@ ROW = "row number in the file"
 """Name of the column that every relation adds; not one that an export might have of its own."""
 
 _ENDINGS = (".parquet", ".csv", ".xlsx")
-_DELIMITERS = (",", ";", "\t", "|")
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _CHUNK = 1 << 20
 _BLANK = (None, "")
 _GROUP = 3
@@ -154,7 +152,7 @@ def open_table_file(engine: Engine, name: str, path: Path) -> TableFile:
     encoding, delimiter = text_form(path)
     if encoding in ("utf-8", "utf-8-sig"):
         return _delimited(engine, name, path, encoding, delimiter)
-    return _from_rows(engine, name, path, _text_rows(path, encoding, delimiter), encoding, delimiter)
+    return _from_rows(engine, name, path, text_rows(path, encoding, delimiter), encoding, delimiter)
 
 
 def text_form(path: Path) -> tuple[str, str]:
@@ -165,7 +163,7 @@ def text_form(path: Path) -> tuple[str, str]:
     DataError
         If it is text in none of the encodings that are read.
     """
-    encoding = _encoding(path)
+    encoding = encoding_of(path)
     return encoding, _delimiter(path, encoding)
 
 
@@ -223,24 +221,6 @@ def _check_header(path: Path, header: list[str]) -> None:
             raise DataError(f"{path.name} has the column {cell} twice.", todo="Keep one of them.")
 
 
-def _encoding(path: Path) -> str:
-    """Return a text file's encoding: by its byte order mark, else UTF-8 if valid, else Windows-1252."""
-    with path.open("rb") as stream:
-        head = stream.read(4)
-        for bom, encoding in _BOMS:
-            if head.startswith(bom):
-                return encoding
-        stream.seek(0)
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        try:
-            while chunk := stream.read(_CHUNK):
-                decoder.decode(chunk)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "windows-1252"
-    return "utf-8"
-
-
 def _from_rows(
     engine: Engine, name: str, path: Path, rows: Iterable[list[Cell]], encoding: str, delimiter: str
 ) -> TableFile:
@@ -291,17 +271,6 @@ def _text(cell: Cell) -> str:
     return f"{text}0" if len(text.partition(".")[2]) == _GROUP else text
 
 
-def _text_rows(path: Path, encoding: str, delimiter: str) -> Iterable[list[Cell]]:
-    try:
-        with path.open(encoding=encoding, newline="") as stream:
-            for row in csv.reader(stream, delimiter=delimiter, strict=True):
-                yield [*row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path.name} is not a regular text table.", why=f"{error}.", todo="Save it as UTF-8 CSV."
-        ) from error
-
-
 def _delimiter(path: Path, encoding: str) -> str:
     try:
         with path.open(encoding=encoding) as stream:
@@ -311,8 +280,8 @@ def _delimiter(path: Path, encoding: str) -> str:
             f"{path.name} is neither UTF-8, UTF-16 nor Windows-1252 text.", todo="Save it as UTF-8."
         ) from error
     outside = "".join(header.split('"')[::2])
-    counts = [outside.count(mark) for mark in _DELIMITERS]
-    return _DELIMITERS[counts.index(max(counts))]
+    counts = [outside.count(mark) for mark in DELIMITERS]
+    return DELIMITERS[counts.index(max(counts))]
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,7 @@ from simulators.importers.export_rows import amount_of, moment_of
 __all__ = ["Node", "head_of", "objects_of"]
 
 _HEAD = 1 << 20
+_BLANK = re.compile(r"\s*")
 _LARGEST_PAGE = 256 << 20
 
 
@@ -76,6 +78,10 @@ class Node:
             for i, entry in enumerate(_list(self.fields.get(name)), 1)
         )
 
+    def numbers(self, name: str) -> tuple[str, ...]:
+        """Return the whole numbers of a list, as text."""
+        return tuple(f"{entry}" for entry in _list(self.fields.get(name)) if isinstance(entry, int))
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the texts of a list."""
         return tuple(entry for entry in _list(self.fields.get(name)) if isinstance(entry, str))
@@ -102,12 +108,13 @@ def objects_of(path: Path, *keys: str) -> Iterator[Node]:
     DataError
         If it is not JSON, holds no such list, or is a page of more than 256 MB.
     """
-    if path.suffix.lower() == ".jsonl":
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
         with path.open(encoding="utf-8-sig") as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     place = f"{path.name}, line {number}"
-                    yield from _listed(_parsed(line, place), place, keys)
+                    for found in _values(line, place):
+                        yield from _listed(found, place, keys)
         return
     if path.stat().st_size > _LARGEST_PAGE:
         raise DataError(
@@ -119,16 +126,22 @@ def objects_of(path: Path, *keys: str) -> Iterator[Node]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8 text.", todo="Export it again.") from error
-    yield from _listed(_parsed(text, path.name), path.name, keys)
+    for number, found in enumerate(_values(text, path.name), 1):
+        yield from _listed(found, path.name if number == 1 else f"{path.name}, part {number}", keys)
 
 
-def _parsed(text: str, place: str) -> object:
-    try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{place} is not valid JSON.", why=f"{error}.", todo="Export it again; it may be cut off."
-        ) from error
+def _values(text: str, place: str) -> Iterator[object]:
+    """Yield every value of a text: one page, pages one behind the other, or one object a line."""
+    decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused)
+    end, length = 0, len(text.rstrip())
+    while end < length or not end:
+        try:
+            found, end = decoder.raw_decode(text, cast("re.Match[str]", _BLANK.match(text, end)).end())
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{place} is not valid JSON.", why=f"{error}.", todo="Export it again; it may be cut off."
+            ) from error
+        yield found
 
 
 def _refused(word: str) -> object:
@@ -144,7 +157,8 @@ def _listed(found: object, place: str, keys: tuple[str, ...]) -> Iterator[Node]:
         inside = joined["nodes"]
     elif "edges" in joined:
         inside = [_fields(edge).get("node") for edge in _list(joined["edges"])]
-    entries = cast("list[object]", inside) if isinstance(inside, list) else [inside]
+    pages = cast("list[object]", inside) if isinstance(inside, list) else [inside]
+    entries = [entry for page in pages for entry in _list(page) or ([] if page == [] else [page])]
     for i, entry in enumerate(entries, 1):
         if not _fields(entry):
             raise DataError(f"{place}: entry {i} is no object with fields.", todo="Export it again.")

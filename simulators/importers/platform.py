@@ -111,6 +111,10 @@ class Listing:
         It can be bought with nothing in stock.
     launched_at
         When it first could be bought.
+    price_basis
+        gross or net, of both prices; empty: as the shop file says of the shelf.
+    price_since, price_until
+        Since and until when the price stands, as far as the platform says; None: since the export.
     """
 
     keys: tuple[str, ...]
@@ -130,6 +134,9 @@ class Listing:
     on_hand: Decimal | None = None
     sells_when_empty: bool = False
     launched_at: dt.datetime | None = None
+    price_basis: str = ""
+    price_since: dt.datetime | None = None
+    price_until: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +341,7 @@ class ExportFile:
     platform
         Name of the :class:`Platform`.
     holds
-        What the file holds: orders or products.
+        What the file holds: orders, products, or what a platform keeps apart from them (refunds, variations).
     shape
         How, for people: "orders CSV", "Admin API JSON", ...
     """

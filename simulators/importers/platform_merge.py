@@ -144,14 +144,16 @@ def _facts(
 ) -> Iterable[tuple[str, dict[str, Value]]]:
     if listing.on_sale and listing.price is not None and listing.price > 0:
         reduced = listing.compare_at is not None and listing.compare_at > listing.price
+        shelf = "gross" if shop.zones[0].prices_include_tax else "net"
         yield (
             "prices",
             {
                 "product_id": product,
-                "valid_from": at,
+                "valid_from": listing.price_since or at,
+                "valid_to": listing.price_until,
                 "regular_price": listing.compare_at if reduced else listing.price,
                 "offered_price": listing.price,
-                "price_basis": "gross" if shop.zones[0].prices_include_tax else "net",
+                "price_basis": listing.price_basis or shelf,
                 "announced_reduction": reduced,
             },
         )

@@ -8,13 +8,14 @@ from typing import Final
 from pricing.errors import DataError
 from simulators.importers.platform import ExportFile, Platform
 from simulators.importers.shopify import SHOPIFY
+from simulators.importers.woocommerce import WOOCOMMERCE
 
 __all__ = ["PLATFORMS", "platform_named", "recognise"]
 
-PLATFORMS: Final[tuple[Platform, ...]] = (SHOPIFY,)
+PLATFORMS: Final[tuple[Platform, ...]] = (SHOPIFY, WOOCOMMERCE)
 """Every platform, in the order in which a file is shown to them."""
 
-_ENDINGS = (".csv", ".json", ".jsonl")
+_ENDINGS = (".csv", ".json", ".jsonl", ".ndjson")
 
 
 def recognise(source: Path) -> tuple[ExportFile, ...]:
@@ -62,5 +63,5 @@ def _recognised(path: Path) -> ExportFile | None:
 
 
 def _belongs(own: ExportFile, file: ExportFile) -> bool:
-    """Whether a file beside the one that was named belongs to it: products to orders, never other orders."""
-    return own.platform == file.platform and own.holds == "orders" and file.holds == "products"
+    """Whether a file beside the one that was named belongs to it: products, refunds; never other orders."""
+    return own.platform == file.platform and own.holds == "orders" and file.holds != "orders"

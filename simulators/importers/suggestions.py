@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pricing.schema import table
 
-__all__ = ["Suggestion", "suggest_columns"]
+__all__ = ["Suggestion", "normalised", "suggest_columns"]
 
 _EXACT, _NORMALISED, _SYNONYM, _LEAST = 1.0, 0.95, 0.9, 0.75
 
@@ -17,6 +17,7 @@ _NUMBER_WORDS = ("n", "no", "num", "nro", "numero", "number")
 """First words that say no more than "number of": Nº Pedido, Núm. línea."""
 
 _SYNONYMS = {
+    "at": "fecha date fecha_stock fecha_recuento fecha_inventario snapshot_date counted_at",
     "amount": "importe descuento discount_amount",
     "brand": "marca manufacturer fabricante vendor",
     "campaign_id": "campaign campana",
@@ -33,7 +34,9 @@ _SYNONYMS = {
     "list_price": "pvp_recomendado msrp rrp",
     "name": "nombre descripcion description title producto_nombre product_name",
     "offered_price": "precio price unit_price precio_unitario precio_venta selling_price pvp",
-    "on_hand": "stock existencias inventory_quantity unidades_stock",
+    "on_hand": "stock existencias inventory_quantity unidades_stock stock_actual stock_disponible stock_real "
+    "unidades_en_stock cantidad_stock disponible disponibles available on_hand_quantity qty_on_hand "
+    "stock_quantity stock_level available_quantity quantity_on_hand inventario",
     "order_id": "order pedido id_pedido numero_pedido n_pedido order_number ticket num_ticket factura",
     "ordered_at": "fecha date order_date fecha_pedido created_at fecha_venta datetime timestamp",
     "paid": "total importe total_linea line_total importe_linea amount_paid pagado subtotal",
@@ -51,8 +54,12 @@ _SYNONYMS = {
     "status": "estado order_status financial_status",
     "subcategory": "subcategoria subfamilia",
     "unit": "unidad unidad_medida uom",
-    "unit_cost": "coste costo cost precio_coste coste_unitario cost_price",
-    "valid_from": "vigente_desde fecha_desde desde",
+    "unit_cost": "coste costo cost precio_coste coste_unitario cost_price costo_unitario coste_unidad "
+    "coste_ud coste_unit coste_neto coste_sin_iva coste_compra coste_de_compra coste_medio precio_compra "
+    "p_compra precio_de_compra precio_de_coste cost_per_item net_cost purchase_price buying_price "
+    "wholesale_price landed_cost cogs",
+    "valid_from": "vigente_desde fecha_desde desde fecha date fecha_coste vigencia fecha_vigencia "
+    "fecha_de_vigencia effective_from effective_date valid_since",
     "valid_to": "vigente_hasta fecha_hasta hasta",
     "zone": "zona tienda store region store_id",
 }
@@ -115,7 +122,7 @@ def suggest_columns(name: str, header: Sequence[str]) -> tuple[Suggestion, ...]:
 def _score(column: str, own: str) -> float:
     if own == column:
         return _EXACT
-    plain = _normalised(own)
+    plain = normalised(own)
     if plain == column:
         return _NORMALISED
     words = plain.split("_")
@@ -125,7 +132,8 @@ def _score(column: str, own: str) -> float:
     return round(min(difflib.SequenceMatcher(None, column, plain).ratio(), 0.89), 2)
 
 
-def _normalised(name: str) -> str:
+def normalised(name: str) -> str:
+    """Return a name without case, accents and marks: ``Precio de compra (€)`` is ``precio_de_compra``."""
     bare = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = "".join(letter if letter.isalnum() else " " for letter in bare).split()
     return "_".join(words)
