@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pricing.arrays import Bools, Floats
+from pricing.arrays import Bools, Floats, Ints
 from pricing.panel import Panel
 from simulators.contract.panel import build_panel
-from simulators.contract.price_moves import price_moves
+from simulators.contract.price_moves import PriceMoves, price_moves
 from simulators.contract.tables import Source
 from simulators.demand.own_evidence import OwnEvidence, own_evidence, periods_of_test
 
@@ -134,19 +134,8 @@ def readiness(source: Source) -> Readiness:
     name = np.where(moves.enough, "enough", np.where(moves.never, "none", "too_few"))
     share = own.revenue / max(float(own.revenue.sum()), 1.0)
     classes = tuple(_class(one, name == one, own, share) for one in ("enough", "too_few", "none"))
-    order = np.argsort(-own.revenue, kind="stable")
-    products = tuple(
-        ProductEvidence(
-            panel.series.group[i],
-            panel.series.zone[i],
-            str(name[i]),
-            round(float(own.revenue[i])),
-            float(own.units[i]),
-            int(moves.levels[i]),
-            float(own.expected_width[i]),
-        )
-        for i in order.tolist()
-    )
+    order: Ints = np.argsort(-own.revenue, kind="stable")
+    products = tuple(_product(int(i), panel, str(name[i]), moves, own) for i in order)
     may = _may_move(source, panel)
     everything = np.ones(len(share), dtype=np.bool_)
     gains = {"test": name != "enough" if may else everything, "all": everything}
@@ -156,6 +145,18 @@ def readiness(source: Source) -> Readiness:
         if bool(gains[who].any())
     )
     return Readiness(len(panel.periods), source.shop.period_days, may, classes, products, switches)
+
+
+def _product(i: int, panel: Panel, name: str, moves: PriceMoves, own: OwnEvidence) -> ProductEvidence:
+    return ProductEvidence(
+        panel.series.group[i],
+        panel.series.zone[i],
+        name,
+        round(float(own.revenue[i])),
+        float(own.units[i]),
+        int(moves.levels[i]),
+        float(own.expected_width[i]),
+    )
 
 
 def _class(name: str, at: Bools, own: OwnEvidence, share: Floats) -> EvidenceClass:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +22,7 @@ from pricing.money import Currency
 
 if TYPE_CHECKING:
     from simulators.contract.checking import CheckReport, PriceEvidence
+    from simulators.readiness import Readiness
 
 __all__ = ["check_data", "check_folder"]
 
@@ -29,12 +32,15 @@ def check_data(
     quarantine: Annotated[
         Path | None, typer.Option(help="Folder for bad rows; default: DATA.quarantine beside the data.")
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML file to write: readiness, for a manager to read.")
+    ] = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Check tables against the contract; say what this data can and cannot answer.
+    """Check tables against the contract; say what this data can answer, and what to switch on next.
 
     Bad rows are set aside with row and reason; nothing is changed. Exit code 3 if there are too many.
 
@@ -42,17 +48,18 @@ def check_data(
     """
 
     def work(session: Session) -> Outcome:
-        return check_folder(session, data, quarantine)
+        return check_folder(session, data, quarantine, page)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def check_folder(session: Session, data: Path, quarantine: Path | None) -> Outcome:
-    """Check a data folder and write its bad rows beside it."""
+def check_folder(session: Session, data: Path, quarantine: Path | None, page: Path | None = None) -> Outcome:
+    """Check a data folder, write its bad rows beside it, and the page of its readiness."""
     import datetime as dt
 
     from simulators.contract.checking import check, write_quarantine
     from simulators.contract.tables import open_source
+    from simulators.readiness import readiness
 
     with session.progress("check") as told:
         told("reading tables", 0.05)
@@ -61,13 +68,52 @@ def check_folder(session: Session, data: Path, quarantine: Path | None) -> Outco
             report = check(source)
             place = quarantine or data.resolve().with_name(f"{data.resolve().name}.quarantine")
             written = write_quarantine(source, place)
+            told("readiness", 0.8)
+            ready = None if report.prices is None else readiness(source)
     error: TarifaError | None = None
     try:
         report.require()
     except TarifaError as found:
         error = found
     document = {**report.to_json(), "quarantine": None if written is None else str(place)}
-    return Outcome(document, _shown(report, document, session.texts), error)
+    document["readiness"] = None if ready is None else asdict(ready)
+    shown = _shown(report, document, session.texts)
+    if ready is not None:
+        shown += _ready(ready, session.texts)
+    if page is not None:
+        shown += _written(page, ready, report, document, data, session.texts)
+    return Outcome(document, shown, error)
+
+
+def _ready(found: Readiness, texts: Texts) -> tuple[RenderableType, ...]:
+    from api.readiness_page import classes_told
+
+    word = partial(texts.text, "readiness")
+    header = ("", *(word(code) for code in ("products", "revenue", "width", "test")))
+    table = grid(word("classes"), header, classes_told(found, texts), right=(1, 2, 3, 4))
+    lines = [word("can_move" if found.may_move else "cannot_move"), f"{word('switches')}:"]
+    for place, switch in enumerate(found.switches, start=1):
+        lines.append(f"  {place}. {word(switch.code)}: {word(f'{switch.code}_why')}")
+    return (table, *lines)
+
+
+def _written(
+    page: Path,
+    ready: Readiness | None,
+    report: CheckReport,
+    document: Mapping[str, object],
+    data: Path,
+    texts: Texts,
+) -> tuple[RenderableType, ...]:
+    """Write the page of readiness; without a look at prices there is nothing to write."""
+    from api.readiness_page import render_readiness
+    from simulators.folders import write_file
+
+    if ready is None or report.prices is None:
+        return ()
+    content = render_readiness(ready, document, data.resolve().name, _rule(report.prices, texts), texts)
+    write_file(page, content.encode())
+    return (escape(str(page)),)
 
 
 def _shown(report: CheckReport, document: Mapping[str, object], texts: Texts) -> tuple[RenderableType, ...]:
@@ -154,14 +200,18 @@ def _announced(report: CheckReport, texts: Texts) -> list[RenderableType]:
     return told + ([grid(title, (*_words(texts, *header), ""), rows, right=(0, 4, 5, 6))] if rows else [])
 
 
-def _prices(found: PriceEvidence, texts: Texts) -> str:
-    rule = texts.text(
+def _rule(found: PriceEvidence, texts: Texts) -> str:
+    return texts.text(
         "check",
         "rule",
         weeks=texts.number(found.least_weeks),
         levels=texts.number(found.least_levels),
         rise=texts.percent(found.least_rise),
     )
+
+
+def _prices(found: PriceEvidence, texts: Texts) -> str:
+    rule = _rule(found, texts)
     counts = {name: texts.number(getattr(found, name)) for name in ("series", "enough", "too_few", "none")}
     return texts.text("check", "prices", rule=rule, **counts)
 

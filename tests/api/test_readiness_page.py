@@ -1,0 +1,113 @@
+"""Readiness: what a shop is told before anything is fitted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from simulators.folders import MARKER
+from tests.api.shop import PRODUCTS, write_shop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("ready") / "shop")
+
+
+def _checked(data: Path, *options: str) -> Any:
+    result = CliRunner().invoke(app, ["check", str(data), *options, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["readiness"]
+
+
+def _changed(shop: Path, target: Path, **files: str | None) -> Path:
+    """Return the shop with some files other or gone."""
+    shutil.copytree(shop, target, ignore=shutil.ignore_patterns(MARKER))
+    for name, content in files.items():
+        place = target / f"{name}.csv"
+        if content is None:
+            place.unlink()
+        else:
+            place.write_text(content)
+    return target
+
+
+def test_products_are_told_by_evidence_with_the_width_to_expect(shop: Path) -> None:
+    found = _checked(shop)
+    enough, few, none = found["classes"]
+    assert (enough["products"], few["products"], none["products"]) == (PRODUCTS, 0, 0)
+    assert enough["revenue_share"] == pytest.approx(1.0)
+    assert 0.3 < enough["half_width"] < 1.0
+    assert none["half_width"] is None
+    assert found["may_move"] is True
+    assert [one["code"] for one in found["switches"]] == ["costs", "prices", "inventory"]
+    revenue = [product["revenue"] for product in found["products"]]
+    assert revenue == sorted(revenue, reverse=True)
+
+
+def test_the_width_to_expect_is_about_what_a_fit_leaves(shop: Path, tmp_path: Path) -> None:
+    expected = _checked(shop)["classes"][0]["half_width"]
+    run, out = tmp_path / "run", tmp_path / "e.parquet"
+    for call in (["fit", shop, "--out", run], ["elasticities", run, "--out", out]):
+        assert CliRunner().invoke(app, [str(word) for word in call]).exit_code == 0
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(out).to_pylist()
+    widths = [(row["upper"] - row["lower"]) / 2.0 for row in rows if row["kind"] == "regular"]
+    fitted = sorted(widths)[len(widths) // 2]
+    assert fitted < 1.3 * expected
+    assert fitted > 0.2 * expected
+
+
+def test_without_anything_that_tells_prices_from_demand_nothing_moves_and_it_says_what_to_do(
+    shop: Path, tmp_path: Path
+) -> None:
+    found = _checked(_changed(shop, tmp_path / "bare", promotions=None))
+    assert found["may_move"] is False
+    assert [one["code"] for one in found["switches"]][:2] == ["promotions", "price_test"]
+    undeclared = _changed(shop, tmp_path / "undeclared")
+    text = (undeclared / "shop.toml").read_text().replace("in_advance = true", "in_advance = false")
+    (undeclared / "shop.toml").write_text(text)
+    assert _checked(undeclared)["switches"][0]["code"] == "calendar"
+
+
+def test_a_product_of_one_price_is_as_wide_as_what_is_known_of_any_shop(shop: Path, tmp_path: Path) -> None:
+    lines = (shop / "orders.csv").read_text().splitlines()
+    kept = [lines[0]]
+    for line in lines[1:]:
+        cells = line.split(",")
+        if cells[4] == "p00":
+            cells[6] = cells[7] = "2.00"
+            cells[8] = f"{2.0 * int(cells[5]):.2f}"
+        kept.append(",".join(cells))
+    found = _checked(_changed(shop, tmp_path / "still", orders="\n".join(kept) + "\n", promotions=None))
+    none = found["classes"][2]
+    assert none["products"] == 1
+    assert none["half_width"] == pytest.approx(1.5 * 1.6448536, rel=1e-6)
+    assert none["test_periods"] > found["classes"][0]["test_periods"]
+
+
+@pytest.mark.parametrize(
+    ("language", "says"), [("en", "What to switch on next"), ("es", "Qué activar ahora")]
+)
+def test_the_page_is_one_file_in_the_readers_language(
+    shop: Path, tmp_path: Path, language: str, says: str
+) -> None:
+    place = tmp_path / "ready.html"
+    result = CliRunner().invoke(app, ["check", str(shop), "--page", str(place), "--language", language])
+    assert result.exit_code == 0, result.output
+    page = place.read_text()
+    assert says in page
+    assert f'lang="{language}"' in page
+    assert "<script" not in page
+    assert "href=" not in page
+    assert "src=" not in page
+    again = tmp_path / "again.html"
+    CliRunner().invoke(app, ["check", str(shop), "--page", str(again), "--language", language])
+    assert again.read_bytes() == place.read_bytes()
