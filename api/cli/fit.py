@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,15 +64,17 @@ def fit_folder(session: Session, data: Path, out: Path, until: str | None, seed:
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
-            shelf, note = shelf_of(session, source, run)
-        for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
+            shelf, kept, note = shelf_of(session, source, run)
+        for name, content in {**run_files(run), **kept}.items():
             (draft / name).write_bytes(content)
     return Outcome(run_document(run, shelf, out), (*run_summary(run, shelf, out, session.texts), *note))
 
 
-def shelf_of(session: Session, source: Source, run: Run) -> tuple[Shelf | None, tuple[str, ...]]:
-    """Return what a run knows of the shelf, None without costs, and what there is to say of it."""
-    from api.shelves import build_shelf
+def shelf_of(
+    session: Session, source: Source, run: Run
+) -> tuple[Shelf | None, Mapping[str, bytes], tuple[str, ...]]:
+    """Return what a run knows of the shelf, None without costs, its files, and what there is to say of it."""
+    from api.shelves import build_shelf, past_files
     from pricing.errors import MissingCost
 
     try:
@@ -80,8 +83,10 @@ def shelf_of(session: Session, source: Source, run: Run) -> tuple[Shelf | None, 
         # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
         said = session.texts.reworded
         lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
-        return None, (f"[yellow]{escape(lacking)}[/yellow]",)
-    return shelf, tuple(plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts))
+        return None, {}, (f"[yellow]{escape(lacking)}[/yellow]",)
+    files = {**shelf.files(), **past_files(source, shelf)}
+    told = plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts)
+    return shelf, files, tuple(told)
 
 
 def run_document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:

@@ -79,13 +79,14 @@ def desk_of(
     """Open everything that is served; fails before anything listens."""
     from api.policies import open_policy, trained_under
     from api.prices.service import Desk
-    from api.runs import open_shelf
+    from api.runs import open_shelf, read_past
     from api.storage.sqlite import url_of
     from api.storage.store import Store
 
     with session.progress("serve") as told:
         told("verifying the run", 0.1)
         shelf = open_shelf(run, accepted)
+        past = read_past(run, shelf.catalogue)
         require_data(run, shelf.model.fingerprint, data)
         told("making policies", 0.5)
         names = [name.strip() for name in policy.split(",") if name.strip()]
@@ -98,7 +99,7 @@ def desk_of(
         told("opening the store", 0.9)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(url_of(place), lambda: dt.datetime.now(dt.UTC))
-    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened, trained)
+    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, opened, trained, past)
 
 
 def _require_distinct(names: list[str]) -> None:

@@ -63,8 +63,8 @@ def update_folder(session: Session, run: Path, data: Path, out: Path, until: str
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             made = update_run(before, source, until=until, progress=told)
             told("catalogue", 0.95)
-            shelf, note = shelf_of(session, source, made)
-        for name, content in {**run_files(made), **(shelf.files() if shelf else {})}.items():
+            shelf, kept, note = shelf_of(session, source, made)
+        for name, content in {**run_files(made), **kept}.items():
             (draft / name).write_bytes(content)
     lineage = made.lineage
     document = run_document(made, shelf, out)
