@@ -115,7 +115,8 @@ class _Deciding:
     def draft(self, policy: str | None) -> Draft:
         """Return the joint decision of a policy."""
         served, entries = self.desk.entries(policy)
-        return Draft(served.name, served.run, entries, self.desk.shelf.catalogue.series.category)
+        series = self.desk.shelf.catalogue.series
+        return Draft(served.name, served.run, entries, series.category, self.desk.past.names)
 
     def number(self, policy: str) -> str | None:
         """Return the number of the run that it decided now."""

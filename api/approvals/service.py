@@ -7,14 +7,14 @@ service decides on something newer. Whoever looked at something older is refused
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from api.reviewed import Listed, Preview, Read
 from api.storage import reviews
 from api.storage.chain import link
-from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
+from api.storage.reviews import ProposalRow, Round, Wanted
 from api.storage.store import Entry, Run, Store
 from policies.serve.journey import PriceAsked
 from pricing.approval import (
@@ -31,7 +31,7 @@ from pricing.errors import ConditionMissing, RefusedError, StaleError, UnknownPr
 from pricing.evidence import Identification
 from pricing.standing import Verdict
 
-__all__ = ["Approvals", "Decided", "Draft", "Listed", "Preview", "Read"]
+__all__ = ["Approvals", "Decided", "Draft"]
 
 _IDENTIFICATION = {kind.label: kind for kind in Identification}
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
@@ -47,14 +47,15 @@ class Draft:
         Name under which its policy is served.
     run
         The joint decision.
-    entries, categories
-        Its decisions, and the category of each.
+    entries, categories, names
+        Its decisions, the category of each, and what people call it (empty where nobody said).
     """
 
     policy: str
     run: Run
     entries: Sequence[Entry]
     categories: Sequence[str]
+    names: Sequence[str]
 
 
 class Decided(Protocol):
@@ -76,57 +77,6 @@ class Decided(Protocol):
     def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
         """Judge a person's own price; None where the decision is none of this policy's."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A page of proposals of the round that counts, how many are wanted, and how many stand where."""
-
-    round: Round
-    rows: tuple[ProposalRow, ...]
-    whole: int
-    states: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One proposal, its reviews (the oldest first), and whether it can still be reviewed."""
-
-    row: ProposalRow
-    reviews: tuple[ReviewRow, ...]
-    stale: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a review of many proposals would do.
-
-    Attributes
-    ----------
-    round
-        Of which round.
-    changes
-        Proposals as they are, and where each would stand.
-    refused
-        Proposals that it cannot be done with, and why.
-    etag
-        What changes whenever any of them does.
-    """
-
-    round: Round
-    changes: tuple[tuple[ProposalRow, Reviewed], ...]
-    refused: tuple[tuple[ProposalRow, str], ...]
-    etag: str
-
-    @property
-    def profit_change(self) -> int:
-        """Sum of the recommended moves' expected profit changes, minor units."""
-        return sum(row.profit_change for row, _ in self.changes)
-
-    @property
-    def states(self) -> dict[str, int]:
-        """How many would stand where."""
-        return dict(Counter(stands.state.value for _, stands in self.changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +111,10 @@ class Approvals:
             digests = [stored.digest for stored in transaction.read(ids)]
             facts = _facts(draft)
             rows = [
-                _row(entry, category, digest, facts, self.settings)
-                for entry, category, digest in zip(draft.entries, draft.categories, digests, strict=True)
+                _row(entry, category, name, digest, facts, self.settings)
+                for entry, category, name, digest in zip(
+                    draft.entries, draft.categories, draft.names, digests, strict=True
+                )
             ]
             reviews.open_round(
                 transaction.transaction, draft.run.number, rows, settings=self.settings, facts=facts, by=by
@@ -192,6 +144,12 @@ class Approvals:
             )
             states = reviews.count(connection, now.number)
         return Listed(now, rows, whole, states)
+
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Return what the round that counts can be filtered by, and its values."""
+        now = self.current()
+        with self.decided.store.database.reading() as connection:
+            return {name: reviews.choices(connection, now.number, name) for name in reviews.CHOICES}
 
     def read(self, decision_id: str) -> Read:
         """Return one proposal with its history; raises :class:`UnknownProduct` where there is none."""
@@ -303,7 +261,7 @@ def _facts(draft: Draft) -> dict[str, Any]:
 
 
 def _row(
-    entry: Entry, category: str, digest: str, facts: dict[str, Any], settings: ApprovalSettings
+    entry: Entry, category: str, name: str, digest: str, facts: dict[str, Any], settings: ApprovalSettings
 ) -> ProposalRow:
     found: Any = entry.content["recommendation"]
     price = found["recommended_price"]
@@ -313,6 +271,7 @@ def _row(
         price_group=entry.price_group,
         zone=entry.zone,
         category=category,
+        name=name,
         current_price=found["current_price"],
         recommended_price=price,
         change=0.0 if price is None else price / found["current_price"] - 1.0,

@@ -20,12 +20,14 @@ from pricing.approval import Action, ApprovalSettings, Review, Reviewed, ReviewS
 from pricing.guardrails import Rule
 
 __all__ = [
+    "CHOICES",
     "SORTS",
     "ProposalRow",
     "ReviewRow",
     "Round",
     "Wanted",
     "append",
+    "choices",
     "count",
     "current_round",
     "every",
@@ -40,8 +42,11 @@ _AT_ONCE = 500
 _MOVING = ("state", "price", "starts_at", "approved_by", "overridden", "review")
 """What a review changes of a proposal."""
 
-SORTS = ("price_group", "change", "profit_change", "probability_of_loss", "current_price")
+SORTS = ("price_group", "name", "change", "profit_change", "probability_of_loss", "current_price")
 """What a list may be sorted by."""
+
+CHOICES = ("zone", "category", "identified_by", "binding_guardrail")
+"""What a list may be filtered by."""
 
 
 _STANDS = (
@@ -69,8 +74,8 @@ class ProposalRow:
 
     Attributes
     ----------
-    round, decision_id, price_group, zone, category
-        Which decision of which round, about what.
+    round, decision_id, price_group, zone, category, name
+        Which decision of which round, about what; `name` is for people, empty where nobody gave one.
     current_price, recommended_price
         In force and recommended; None where no price is allowed.
     change
@@ -92,6 +97,7 @@ class ProposalRow:
     price_group: str
     zone: str
     category: str
+    name: str
     current_price: int
     recommended_price: int | None
     change: float
@@ -143,7 +149,7 @@ class Wanted:
     states, zone, category, identified_by, binding_guardrail
         Codes and names.
     search
-        Part of a price group's name, whatever its case.
+        Part of a price group or of its name, whatever its case.
     decision_ids
         Exactly these.
     """
@@ -257,6 +263,13 @@ def count(connection: Connection, number: int) -> dict[str, int]:
     return {str(state): int(n) for state, n in connection.execute(query.group_by(PROPOSALS.c.state))}
 
 
+def choices(connection: Connection, number: int, column: str) -> tuple[str, ...]:
+    """Return the different values that a round's proposals have of one of :data:`CHOICES`, ascending."""
+    found = PROPOSALS.c[column]
+    query = select(found).distinct().where(PROPOSALS.c.round == number, found.is_not(None))
+    return tuple(str(value) for value in connection.execute(query.order_by(found)).scalars())
+
+
 def page(
     connection: Connection, number: int, wanted: Wanted, *, sort: str, falling: bool, start: int, limit: int
 ) -> tuple[tuple[ProposalRow, ...], int]:
@@ -304,14 +317,15 @@ def verify(connection: Connection) -> int:
 def _filtered(query: Select[Any], number: int, wanted: Wanted) -> Select[Any]:
     table = PROPOSALS.c
     query = query.where(table.round == number)
-    for name in ("zone", "category", "identified_by", "binding_guardrail"):
+    for name in CHOICES:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(table[name] == value)
     if wanted.states:
         query = query.where(table.state.in_(wanted.states))
     if wanted.search:
-        query = query.where(table.price_group.icontains(wanted.search, autoescape=True))
+        columns = (table.price_group, table.name)
+        query = query.where(or_(*(found.icontains(wanted.search, autoescape=True) for found in columns)))
     if wanted.decision_ids is not None:
         parts = [
             table.decision_id.in_(wanted.decision_ids[start : start + _AT_ONCE])

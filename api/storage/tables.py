@@ -104,6 +104,7 @@ PROPOSALS = Table(
     Column("price_group", Text, nullable=False),
     Column("zone", Text, nullable=False),
     Column("category", Text, nullable=False),
+    Column("name", Text, nullable=False),
     Column("current_price", Integer, nullable=False),
     Column("recommended_price", Integer),
     Column("change", Float, nullable=False),
