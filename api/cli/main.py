@@ -12,6 +12,7 @@ from api.cli import (
     elasticities,
     fit,
     import_command,
+    keys,
     predict,
     recommend,
     serve,
@@ -44,6 +45,7 @@ for _name, _command in (
     ("train", train.train_policy),
     ("recommend", recommend.recommend_prices),
     ("serve", serve.serve_run),
+    ("keys", keys.manage_keys),
 ):
     app.command(_name)(_command)
 

@@ -55,7 +55,7 @@ def serve_run(
     A run whose passport failed is refused until each failed check is accepted by its name; every
     recommendation then says so.
 
-    There is no authentication: keep it on 127.0.0.1, or behind a proxy that knows who asks.
+    From the first `tarifa keys add` on every request needs a key; before, only this computer is answered.
 
     Example: tarifa serve run --policy resolve --port 8000
     """
@@ -145,7 +145,7 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
     from api.app import create_app
 
     if host not in _LOOPBACK:
-        session.err.print("Warning: there is no authentication; everybody who reaches this address may ask.")
+        _require_keys(desk)
     _log_to_stderr()
 
     def decided() -> Desk:
@@ -160,6 +160,19 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on")
         uvicorn.Server(config).run(sockets=[listening])
     return Outcome({"served": where})
+
+
+def _require_keys(desk: Desk) -> None:
+    """Refuse to be reached from elsewhere while nobody needs a key."""
+    from api.storage.keys import any_key
+
+    with desk.store.database.reading() as connection:
+        if not any_key(connection):
+            raise UsageError(
+                "--host: without access keys this service answers this computer only.",
+                why="Whoever reached it could approve prices.",
+                todo="Make a key with `tarifa keys add NAME --role manager --store STORE`, then serve again.",
+            )
 
 
 def _listen(host: str, port: int) -> socket.socket:

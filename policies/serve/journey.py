@@ -285,7 +285,6 @@ class Recommended:
         part = np.array([series], dtype=np.int64)
         return curve(_part(self.decisions, part), _draws(self.shelf, part, self.draws), 0)
 
-
     def asked(self, series: int, price: int) -> PriceAsked:
         """Judge a person's own price of one series, as the recommendation is judged."""
         part = np.array([series], dtype=np.int64)

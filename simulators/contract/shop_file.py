@@ -22,6 +22,7 @@ from simulators.contract.settings import Says, Setting, parse, render, settings_
 
 __all__ = [
     "SHOP_FILE",
+    "Approvals",
     "CostAssumption",
     "Fees",
     "GuardrailSection",

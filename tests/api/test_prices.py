@@ -2,48 +2,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import structlog
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from api.app import LOGGED, create_app
 from api.prices.service import Desk
 from policies.serve.journey import recommend
 from pricing.errors import ArtifactError, TarifaError
 from pricing.guardrails import Rule
+from tests.api.client import URL, Client, problem, serving
 from tests.api.runs import SERIES, open_desk, toy_shelf, write_run
-
-URL = "/v1/recommendations"
-
-
-class Client:
-    """Calls the application in this process, through its ASGI face."""
-
-    def __init__(self, app: Any, portal: BlockingPortal) -> None:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://tarifa")
-        self._portal = portal
-
-    def call(self, method: str, url: str, **options: Any) -> httpx.Response:
-        return self._portal.call(lambda: self._client.request(method, url, **options))
-
-    def get(self, url: str, **options: Any) -> httpx.Response:
-        return self.call("GET", url, **options)
-
-    def post(self, body: object, **headers: str) -> httpx.Response:
-        return self.call("POST", URL, json=body, headers=headers)
-
-
-@pytest.fixture(scope="module")
-def portal() -> Iterator[BlockingPortal]:
-    with start_blocking_portal() as portal:
-        yield portal
 
 
 @pytest.fixture
@@ -53,24 +26,7 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def client(desk: Desk, portal: BlockingPortal) -> Client:
-    return _serving(desk, portal)
-
-
-def _serving(desk: Desk, portal: BlockingPortal) -> Client:
-    app = create_app(lambda: desk)
-    app.state.readiness.start()
-    app.state.readiness.wait(30)
-    return Client(app, portal)
-
-
-def _problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert (body["status"], body["code"], body["type"]) == (status, code, f"urn:tarifa:problem:{code}")
-    assert body["title"]
-    assert body["detail"]
-    return body
+    return serving(desk, portal)
 
 
 def test_a_recommendation_is_what_the_kernel_decided(client: Client, desk: Desk) -> None:
@@ -133,9 +89,9 @@ def test_what_is_recorded_is_listed_in_pages(client: Client) -> None:
 
 def test_a_cursor_belongs_to_its_list_and_its_run(client: Client, desk: Desk) -> None:
     cursor = client.post({"limit": 8}).json()["next"]
-    _problem(client.get(URL, params={"cursor": cursor}), 422, "usage")
-    _problem(client.post({"limit": 8, "cursor": cursor, "policy": "incumbent"}), 422, "usage")
-    _problem(client.post({"price_groups": ["toy00001"], "cursor": cursor}), 422, "usage")
+    problem(client.get(URL, params={"cursor": cursor}), 422, "usage")
+    problem(client.post({"limit": 8, "cursor": cursor, "policy": "incumbent"}), 422, "usage")
+    problem(client.post({"price_groups": ["toy00001"], "cursor": cursor}), 422, "usage")
     assert client.post({"limit": 8, "cursor": cursor, "policy": "resolve"}).status_code == 200
     assert desk.store.verify() == 16
 
@@ -159,8 +115,8 @@ def test_one_recommendation_with_all_behind_it(client: Client, desk: Desk) -> No
 def test_a_decision_of_another_run_has_no_curve(tmp_path: Path, portal: BlockingPortal) -> None:
     old = open_desk(write_run(tmp_path / "old", toy_shelf(seed=1)), tmp_path / "d.sqlite3")
     new = open_desk(write_run(tmp_path / "new", toy_shelf()), tmp_path / "d.sqlite3")
-    made = _serving(old, portal).post({"price_groups": ["toy00001"]}).json()["items"][0]
-    body = _serving(new, portal).get(f"{URL}/{made['decision_id']}").json()
+    made = serving(old, portal).post({"price_groups": ["toy00001"]}).json()["items"][0]
+    body = serving(new, portal).get(f"{URL}/{made['decision_id']}").json()
     assert body["curve"] is None
     assert body["recommended_price"] == made["recommended_price"]
 
@@ -175,7 +131,7 @@ def test_the_reader_chooses_the_language(client: Client) -> None:
     assert english.json()["items"][0]["reasons"] != spanish.json()["items"][0]["reasons"]
     assert english.json()["items"][0]["reason_codes"] == spanish.json()["items"][0]["reason_codes"]
     missing = client.post({"price_groups": ["x"]}, **{"Accept-Language": "es"})
-    assert _problem(missing, 404, "unknown_product")["title"] == "Producto desconocido"
+    assert problem(missing, 404, "unknown_product")["title"] == "Producto desconocido"
 
 
 def test_an_idempotency_key_stands_for_one_request(client: Client, desk: Desk) -> None:
@@ -185,7 +141,7 @@ def test_an_idempotency_key_stands_for_one_request(client: Client, desk: Desk) -
     assert again.json() == first.json()
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
-    _problem(client.post({"price_groups": ["toy00002"]}, **key), 422, "usage")
+    problem(client.post({"price_groups": ["toy00002"]}, **key), 422, "usage")
     assert desk.store.verify() == 1
 
 
@@ -207,7 +163,7 @@ def test_an_idempotency_key_stands_for_one_request(client: Client, desk: Desk) -
 def test_bad_requests_are_problems_that_name_the_field(
     client: Client, desk: Desk, body: object, status: int, code: str, names: str
 ) -> None:
-    found = _problem(client.post(body), status, code)
+    found = problem(client.post(body), status, code)
     assert names in json.dumps(found)
     assert desk.store.verify() == 0, "a refused request records nothing"
 
@@ -224,16 +180,16 @@ def test_a_key_means_the_request_not_how_it_was_written(client: Client, desk: De
         assert again.json() == first.json()
         assert again.headers["idempotent-replayed"] == "true"
     for other in ({"price_groups": ["toy00001"], "policy": "incumbent"}, {"limit": 1}):
-        _problem(client.post(other, **key), 422, "usage")
+        problem(client.post(other, **key), 422, "usage")
 
 
 def test_a_key_is_replayed_whatever_is_served_by_then(tmp_path: Path, portal: BlockingPortal) -> None:
     asked, key = {"limit": 3}, {"Idempotency-Key": "k1"}
     old = open_desk(write_run(tmp_path / "old", toy_shelf(seed=1)), tmp_path / "d.sqlite3")
-    first = _serving(old, portal).post(asked, **key)
+    first = serving(old, portal).post(asked, **key)
     new = open_desk(write_run(tmp_path / "new", toy_shelf()), tmp_path / "d.sqlite3")
     new.default = "incumbent"
-    again = _serving(new, portal).post(asked, **key)
+    again = serving(new, portal).post(asked, **key)
     assert again.json() == first.json()
     assert again.headers["idempotent-replayed"] == "true"
 
@@ -243,7 +199,7 @@ def test_a_key_whose_answer_was_removed_is_not_answered_anew(client: Client, des
     with desk.store.database.reading() as connection:
         connection.exec_driver_sql("DELETE FROM decisions")
         connection.exec_driver_sql("COMMIT")
-    _problem(client.post({"price_groups": ["toy00001"]}, **{"Idempotency-Key": "k1"}), 503, "artifact")
+    problem(client.post({"price_groups": ["toy00001"]}, **{"Idempotency-Key": "k1"}), 503, "artifact")
 
 
 def test_policies_are_listed_and_what_is_listed_can_be_named(client: Client, desk: Desk) -> None:
@@ -265,11 +221,11 @@ def test_policies_are_listed_and_what_is_listed_can_be_named(client: Client, des
 
 def test_a_list_of_what_nobody_has_is_a_problem_that_says_what_there_is(client: Client, desk: Desk) -> None:
     zone = desk.shelf.catalogue.series.zone[0]
-    assert zone in _problem(client.get(URL, params={"zone": "moon"}), 404, "unknown_product")["todo"]
-    assert zone in _problem(client.post({"zone": "moon"}), 404, "unknown_product")["todo"]
-    found = _problem(client.get(URL, params={"price_group": "nope"}), 404, "unknown_product")
+    assert zone in problem(client.get(URL, params={"zone": "moon"}), 404, "unknown_product")["todo"]
+    assert zone in problem(client.post({"zone": "moon"}), 404, "unknown_product")["todo"]
+    found = problem(client.get(URL, params={"price_group": "nope"}), 404, "unknown_product")
     assert "nope" in found["detail"]
-    _problem(client.get(URL, params={"run": "00000000"}), 404, "unknown_product")
+    problem(client.get(URL, params={"run": "00000000"}), 404, "unknown_product")
     known = {"zone": zone, "price_group": "toy00001", "run": desk.served()[0].run.number}
     assert client.get(URL, params=known).json() == {"items": [], "next": None}
 
@@ -277,12 +233,12 @@ def test_a_list_of_what_nobody_has_is_a_problem_that_says_what_there_is(client: 
 def test_what_another_run_recorded_can_still_be_listed(tmp_path: Path, portal: BlockingPortal) -> None:
     both = toy_shelf()
     old = open_desk(write_run(tmp_path / "old", both), tmp_path / "d.sqlite3")
-    made = _serving(old, portal).post({"price_groups": ["toy00019"]}).json()
+    made = serving(old, portal).post({"price_groups": ["toy00019"]}).json()
     part = both.take(np.arange(10, dtype=np.int64))
-    new = _serving(open_desk(write_run(tmp_path / "new", part), tmp_path / "d.sqlite3"), portal)
+    new = serving(open_desk(write_run(tmp_path / "new", part), tmp_path / "d.sqlite3"), portal)
     for query in ({"price_group": "toy00019"}, {"run": made["run"]["run"]}):
         assert new.get(URL, params=query).json()["items"] == made["items"]
-    _problem(new.post({"price_groups": ["toy00019"]}), 404, "unknown_product")
+    problem(new.post({"price_groups": ["toy00019"]}), 404, "unknown_product")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +252,7 @@ def test_what_another_run_recorded_can_still_be_listed(tmp_path: Path, portal: B
 )
 def test_only_json_is_read(client: Client, headers: dict[str, str], says: str) -> None:
     body = json.dumps({"price_groups": ["toy00001"]}).encode()
-    found = _problem(client.call("POST", URL, content=body, headers=headers), 415, "unsupported_media_type")
+    found = problem(client.call("POST", URL, content=body, headers=headers), 415, "unsupported_media_type")
     assert says in found["detail"]
     named = {"Content-Type": "application/vnd.shop+json; charset=utf-8"}
     assert client.call("POST", URL, content=body, headers=named).status_code == 200
@@ -314,7 +270,7 @@ def test_only_json_is_read(client: Client, headers: dict[str, str], says: str) -
 )
 def test_what_is_no_json_is_a_problem_that_says_where(client: Client, body: bytes, says: str) -> None:
     answer = client.call("POST", URL, content=body, headers={"Content-Type": "application/json"})
-    assert says in _problem(answer, 400, "malformed")["detail"]
+    assert says in problem(answer, 400, "malformed")["detail"]
 
 
 @pytest.mark.parametrize(
@@ -333,29 +289,29 @@ def test_names_of_any_letters_are_answered(client: Client, desk: Desk, name: str
 
 
 def test_other_failures_are_problems_too(client: Client) -> None:
-    assert "/openapi.json" in _problem(client.get("/nowhere"), 404, "not_found")["todo"]
-    _problem(client.get(f"{URL}/"), 404, "not_found")
+    assert "/openapi.json" in problem(client.get("/nowhere"), 404, "not_found")["todo"]
+    problem(client.get(f"{URL}/"), 404, "not_found")
     refused = client.call("DELETE", URL)
-    assert _problem(refused, 405, "method_not_allowed")["todo"] == "Use GET, POST."
+    assert problem(refused, 405, "method_not_allowed")["todo"] == "Use GET, POST."
     assert refused.headers["allow"] == "GET, POST"
     assert client.call("PUT", "/v1/policies").headers["allow"] == "GET"
     for limit in ("-1", "0", "1001", "x", "9" * 30):
-        found = _problem(client.get(URL, params={"limit": limit}), 422, "validation")
+        found = problem(client.get(URL, params={"limit": limit}), 422, "validation")
         assert found["errors"][0]["pointer"] == "/query/limit"
-    many = _problem(client.post({"price_groups": [f"g{i}" for i in range(10_000)]}), 422, "validation")
+    many = problem(client.post({"price_groups": [f"g{i}" for i in range(10_000)]}), 422, "validation")
     assert "1000" in many["errors"][0]["detail"]
-    _problem(client.get(f"{URL}/{'0' * 32}"), 404, "unknown_product")
-    _problem(client.get(f"{URL}/short"), 422, "validation")
-    _problem(client.get(URL, params={"cursor": "nonsense"}), 422, "usage")
+    problem(client.get(f"{URL}/{'0' * 32}"), 404, "unknown_product")
+    problem(client.get(f"{URL}/short"), 422, "validation")
+    problem(client.get(URL, params={"cursor": "nonsense"}), 422, "usage")
     long, json_type = b" " * (2 << 20), {"Content-Type": "application/json"}
-    _problem(client.call("POST", URL, content=long, headers=json_type), 413, "too_large")
+    problem(client.call("POST", URL, content=long, headers=json_type), 413, "too_large")
 
 
 def test_fields_of_any_name_are_pointed_at_and_not_too_many(client: Client) -> None:
-    found = _problem(client.post({"a/b~c": 1}), 422, "validation")["errors"]
+    found = problem(client.post({"a/b~c": 1}), 422, "validation")["errors"]
     assert [field["pointer"] for field in found] == ["/body/a~1b~0c"]
     many = client.post({f"field{i}": i for i in range(5000)})
-    assert len(_problem(many, 422, "validation")["errors"]) == 100
+    assert len(problem(many, 422, "validation")["errors"]) == 100
 
 
 class _Slow:
@@ -407,8 +363,8 @@ def test_a_loopback_service_answers_to_its_own_names_only(desk: Desk, portal: Bl
     client = Client(app, portal)
     for own in ("localhost", "127.0.0.1:8000", "[::1]:8000"):
         assert client.post({"price_groups": ["toy00001"]}, Host=own).status_code == 200
-    _problem(client.post({"price_groups": ["toy00001"]}, Host="evil.example"), 421, "misdirected")
-    _problem(client.get("/health/ready", headers={"Host": "evil.example"}), 421, "misdirected")
+    problem(client.post({"price_groups": ["toy00001"]}, Host="evil.example"), 421, "misdirected")
+    problem(client.get("/health/ready", headers={"Host": "evil.example"}), 421, "misdirected")
 
 
 class _Broken(_Slow):
@@ -420,7 +376,7 @@ class _Broken(_Slow):
 
 def test_an_unforeseen_error_stays_inside(client: Client, desk: Desk) -> None:
     desk.policies = {"resolve": _Broken(desk.policies["resolve"])}
-    found = _problem(client.post({"price_groups": ["toy00001"]}), 500, "internal")
+    found = problem(client.post({"price_groups": ["toy00001"]}), 500, "internal")
     assert "secret" not in json.dumps(found)
 
 
@@ -431,12 +387,12 @@ def test_live_is_not_ready(portal: BlockingPortal, desk: Desk, tmp_path: Path) -
     app = create_app(corrupt)
     client = Client(app, portal)
     assert client.get("/health/live").json() == {"status": "live"}
-    _problem(client.get("/health/ready"), 503, "busy")
+    problem(client.get("/health/ready"), 503, "busy")
     app.state.readiness.start()
     app.state.readiness.wait(30)
     assert client.get("/health/live").status_code == 200
-    _problem(client.get("/health/ready"), 503, "artifact")
-    _problem(client.post({"price_groups": ["toy00001"]}), 503, "artifact")
+    problem(client.get("/health/ready"), 503, "artifact")
+    problem(client.post({"price_groups": ["toy00001"]}), 503, "artifact")
 
 
 def test_not_ready_while_the_store_cannot_be_written(client: Client, desk: Desk) -> None:
@@ -444,8 +400,8 @@ def test_not_ready_while_the_store_cannot_be_written(client: Client, desk: Desk)
     with desk.store.database.reading() as connection:
         connection.exec_driver_sql("DROP TABLE chain")
         connection.commit()
-    _problem(client.get("/health/ready"), 503, "busy")
-    _problem(client.post({"price_groups": ["toy00001"]}), 503, "busy")
+    problem(client.get("/health/ready"), 503, "busy")
+    problem(client.post({"price_groups": ["toy00001"]}), 503, "busy")
 
 
 def test_requests_have_identifiers_and_logs_hold_only_what_is_allowed(client: Client) -> None:
@@ -475,4 +431,4 @@ def test_every_error_of_the_tree_has_a_status_that_http_knows() -> None:
     def statuses(kind: type[TarifaError]) -> set[int]:
         return {kind.status}.union(*(statuses(child) for child in kind.__subclasses__()))
 
-    assert statuses(TarifaError) == {404, 422, 500, 503}
+    assert statuses(TarifaError) == {401, 403, 404, 412, 422, 428, 500, 503}

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from api.prices.service import Desk
 from api.storage.store import Entry, Run, Stored, Writing
 from pricing.standing import Standing, Verdict
+from tests.api.client import URL, Client, serving
 from tests.api.runs import open_desk, toy_shelf, write_run
-from tests.api.test_prices import URL, Client, _serving
-
-
-@pytest.fixture(scope="module")
-def portal() -> Iterator[BlockingPortal]:
-    with start_blocking_portal() as portal:
-        yield portal
 
 
 @pytest.fixture
@@ -30,7 +24,7 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def client(desk: Desk, portal: BlockingPortal) -> Client:
-    return _serving(desk, portal)
+    return serving(desk, portal)
 
 
 ACCEPTED = Standing("a" * 64, Verdict.FAILED, ("lift", "totals"))
@@ -47,7 +41,7 @@ def trusting(desk: Desk) -> Desk:
 def test_every_answer_says_under_which_passport_it_was_decided(
     trusting: Desk, portal: BlockingPortal
 ) -> None:
-    client, under = _serving(trusting, portal), {"passport": "a" * 64, "model_verdict": "failed"}
+    client, under = serving(trusting, portal), {"passport": "a" * 64, "model_verdict": "failed"}
     under_all = {**under, "accepted_checks": ["lift", "totals"]}
     answer = client.post({"price_groups": ["toy00003"]}).json()
     ready = client.get("/health/ready").json()
@@ -66,7 +60,7 @@ def test_every_answer_says_under_which_passport_it_was_decided(
 def test_one_recommendation_names_what_failed_in_the_readers_language(
     trusting: Desk, portal: BlockingPortal
 ) -> None:
-    client = _serving(trusting, portal)
+    client = serving(trusting, portal)
     items = client.post({"price_groups": ["toy00003"], "policy": "incumbent"}).json()["items"]
     one = {
         name: client.get(f"{URL}/{items[0]['decision_id']}", headers={"Accept-Language": name}).json()
