@@ -13,12 +13,21 @@ __all__ = ["Listed", "Preview", "Read"]
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A page of proposals of the round that counts, how many are wanted, and how many stand where."""
+    """A page of proposals of the round that counts.
+
+    Attributes
+    ----------
+    round, rows, whole
+        Which round, what stands on the page, how many are wanted in all.
+    states, worth
+        How many of the round stand where, and their expected profit changes together, minor units.
+    """
 
     round: Round
     rows: tuple[ProposalRow, ...]
     whole: int
     states: dict[str, int]
+    worth: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,8 @@ class Approvals:
                 connection, now.number, wanted, sort=sort, falling=falling, start=start, limit=limit
             )
             states = reviews.count(connection, now.number)
-        return Listed(now, rows, whole, states)
+            worth = reviews.worth(connection, now.number)
+        return Listed(now, rows, whole, states, worth)
 
     def choices(self) -> dict[str, tuple[str, ...]]:
         """Return what the round that counts can be filtered by, and its values."""
@@ -159,7 +160,13 @@ class Approvals:
             now = reviews.current_round(connection)
         if row is None or now is None:
             raise _unknown(decision_id)
-        return Read(row, found, stale=row.round != now.number or self._superseded(now))
+        return Read(row, found, stale=row.round != now.number or self.superseded(now))
+
+    def possible(self, row: ProposalRow, now: Round, actor: str) -> tuple[Action, ...]:
+        """Return what somebody could do with a proposal of a round, as far as where it stands decides."""
+        return tuple(
+            action for action in Action if isinstance(_attempt(row, now, _trial(action, actor)), Reviewed)
+        )
 
     def asked(self, decision_id: str, price: int) -> PriceAsked:
         """Judge a person's own price of a proposal.
@@ -198,7 +205,7 @@ class Approvals:
             row, now = reviews.proposal(connection, decision_id), reviews.current_round(connection)
             if row is None or now is None:
                 raise _unknown(decision_id)
-            if row.round != now.number or row.etag != etag.strip('"') or self._superseded(now):
+            if row.round != now.number or row.etag != etag.strip('"') or self.superseded(now):
                 raise _stale()
             self._require_rules(row, review, now)
             stands = after(row.reviewed, review, _proposal(row, now), now.settings)
@@ -232,12 +239,12 @@ class Approvals:
 
     def _fresh(self) -> Round:
         now = self.current()
-        if self._superseded(now):
+        if self.superseded(now):
             raise _stale()
         return now
 
-    def _superseded(self, now: Round) -> bool:
-        """Return whether something newer was decided here than what the round put up."""
+    def superseded(self, now: Round) -> bool:
+        """Return whether something else is decided here by now than what the round put up."""
         return self.decided.number(_policy(now)) != now.run
 
     def _require_rules(self, row: ProposalRow, review: Review, now: Round) -> None:
@@ -318,12 +325,27 @@ def _preview(now: Round, rows: Sequence[ProposalRow], review: Review) -> Preview
     changes: list[tuple[ProposalRow, Reviewed]] = []
     refused: list[tuple[ProposalRow, str]] = []
     for row in rows:
-        try:
-            changes.append((row, after(row.reviewed, review, _proposal(row, now), now.settings)))
-        except RefusedError as error:
-            refused.append((row, error.what))
+        stands = _attempt(row, now, review)
+        if isinstance(stands, Reviewed):
+            changes.append((row, stands))
+        else:
+            refused.append((row, stands))
     seen = link(str(now.number), review.action.value, *(row.etag for row in rows))[:32]
     return Preview(now, tuple(changes), tuple(refused), seen)
+
+
+def _attempt(row: ProposalRow, now: Round, review: Review) -> Reviewed | str:
+    """Return where a proposal would stand after a review, or why it cannot be done."""
+    try:
+        return after(row.reviewed, review, _proposal(row, now), now.settings)
+    except RefusedError as error:
+        return error.what
+
+
+def _trial(action: Action, actor: str) -> Review:
+    """Return a review that is complete, to try whether one of its kind can be done."""
+    price = 1 if action is Action.OVERRIDE else None
+    return Review(action, actor, action.value, price)
 
 
 def _unknown(decision_id: str) -> UnknownProduct:

@@ -36,6 +36,7 @@ __all__ = [
     "page",
     "proposal",
     "verify",
+    "worth",
 ]
 
 _AT_ONCE = 500
@@ -261,6 +262,12 @@ def count(connection: Connection, number: int) -> dict[str, int]:
     """Return how many proposals of a round stand where."""
     query = select(PROPOSALS.c.state, func.count()).where(PROPOSALS.c.round == number)
     return {str(state): int(n) for state, n in connection.execute(query.group_by(PROPOSALS.c.state))}
+
+
+def worth(connection: Connection, number: int) -> dict[str, int]:
+    """Return the expected profit changes of a round's proposals together, minor units, by where they stand."""
+    query = select(PROPOSALS.c.state, func.sum(PROPOSALS.c.profit_change)).where(PROPOSALS.c.round == number)
+    return {str(state): int(sum_) for state, sum_ in connection.execute(query.group_by(PROPOSALS.c.state))}
 
 
 def choices(connection: Connection, number: int, column: str) -> tuple[str, ...]:
