@@ -116,6 +116,7 @@ class Approvals:
                     draft.entries, draft.categories, draft.names, digests, strict=True
                 )
             ]
+            facts["choices"] = {name: _values(rows, name) for name in reviews.CHOICES}
             reviews.open_round(
                 transaction.transaction, draft.run.number, rows, settings=self.settings, facts=facts, by=by
             )
@@ -142,15 +143,9 @@ class Approvals:
             rows, whole = reviews.page(
                 connection, now.number, wanted, sort=sort, falling=falling, start=start, limit=limit
             )
-            states = reviews.count(connection, now.number)
-            worth = reviews.worth(connection, now.number)
+            stands = reviews.standing(connection, now.number)
+        states, worth = ({state: both[i] for state, both in stands.items()} for i in range(2))
         return Listed(now, rows, whole, states, worth)
-
-    def choices(self) -> dict[str, tuple[str, ...]]:
-        """Return what the round that counts can be filtered by, and its values."""
-        now = self.current()
-        with self.decided.store.database.reading() as connection:
-            return {name: reviews.choices(connection, now.number, name) for name in reviews.CHOICES}
 
     def read(self, decision_id: str) -> Read:
         """Return one proposal with its history; raises :class:`UnknownProduct` where there is none."""
@@ -265,6 +260,11 @@ def _facts(draft: Draft) -> dict[str, Any]:
         "valid_to": first.get("valid_to"),
         "currency": draft.entries[0].content["currency"] if draft.entries else None,
     }
+
+
+def _values(rows: Sequence[ProposalRow], name: str) -> list[str]:
+    """Return the different values that proposals have of something they can be filtered by, ascending."""
+    return sorted({value for row in rows if (value := getattr(row, name)) is not None})
 
 
 def _row(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -17,11 +16,11 @@ from api.desk.product import own_price, product_view
 from api.desk.service import (
     Pages,
     Scale,
-    filters,
     list_view,
     preview_view,
     row_view,
     scale_of,
+    tabs_view,
     waiting,
 )
 from api.readiness import Readiness
@@ -74,8 +73,7 @@ def show_list(request: Request, serving: Standing, actor: Reading) -> Response:
         found = list_view(serving, asked, actor, words)
     except UnknownProduct:
         return answer(request, "empty.html", **values)
-    choices = filters(serving, asked, words)
-    return answer(request, "list.html", view=found, choices=choices, said="", **values)
+    return answer(request, "list.html", view=found, said="", **values)
 
 
 @router.get("/list")
@@ -138,8 +136,7 @@ def review(
     now, words = serving.reviewing.current(), told(request)
     scale = Scale.parse(sent.one("scale")) or scale_of((read.row,))
     row = row_view(serving, read.row, now, actor, words, scale)
-    asked_list = Asked.of(sent.one("query"))
-    tabs = list_view(serving, replace(asked_list, start=0), actor, words).tabs
+    tabs = tabs_view(serving, Asked.of(sent.one("query")), words)
     values: dict[str, Any] = {"row": row, "tabs": tabs, "stale": stale, "gone": read.stale, "actor": actor}
     return answer(request, "row_done.html", status=412 if stale else 200, **values)
 

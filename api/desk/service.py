@@ -73,7 +73,6 @@ class Reviewing(Protocol):
     def offer(self, policy: str | None, by: str) -> Round: ...  # noqa: D102 - see api.approvals.service
     def current(self) -> Round: ...  # noqa: D102 - the same
     def superseded(self, now: Round) -> bool: ...  # noqa: D102 - the same
-    def choices(self) -> dict[str, tuple[str, ...]]: ...  # noqa: D102 - the same
     def listed(  # noqa: D102 - the same
         self, wanted: Wanted, *, sort: str, falling: bool, start: int, limit: int
     ) -> Listed: ...
@@ -230,6 +229,7 @@ class ListView:
     """A page of the list."""
 
     round: RoundView
+    filters: tuple[Filter, ...]
     rows: tuple[RowView, ...]
     tabs: tuple[Tab, ...]
     whole: int
@@ -258,7 +258,7 @@ class PreviewView:
 
 def waiting(pages: Pages) -> Asked:
     """Return what is shown first: what waits for somebody, or everything where nothing does."""
-    found = pages.reviewing.listed(Wanted(), sort="profit_change", falling=True, start=0, limit=1).states
+    found = _counted(pages).states
     states = tuple(
         state.value for state in (ReviewState.PENDING, ReviewState.AWAITING_SECOND) if found.get(state.value)
     )
@@ -275,6 +275,7 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
     end = asked.start + len(rows)
     return ListView(
         round=round_view(pages, found.round, texts),
+        filters=filters(found.round, asked, texts),
         rows=rows,
         tabs=_tabs(found, asked, texts),
         whole=found.whole,
@@ -286,7 +287,7 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
     )
 
 
-def filters(pages: Pages, asked: Asked, texts: Texts) -> tuple[Filter, ...]:
+def filters(now: Round, asked: Asked, texts: Texts) -> tuple[Filter, ...]:
     """Return what the list can be filtered by: whatever its proposals differ in."""
     words = {
         "identified_by": texts.sections["evidence"],
@@ -301,9 +302,18 @@ def filters(pages: Pages, asked: Asked, texts: Texts) -> tuple[Filter, ...]:
                 for value in values
             ),
         )
-        for name, values in pages.reviewing.choices().items()
+        for name, values in now.facts.get("choices", {}).items()
         if len(values) > 1 or getattr(asked.wanted, name) is not None
     )
+
+
+def tabs_view(pages: Pages, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
+    """Return how many proposals stand where."""
+    return _tabs(_counted(pages), asked, texts)
+
+
+def _counted(pages: Pages) -> Listed:
+    return pages.reviewing.listed(Wanted(), sort="profit_change", falling=True, start=0, limit=1)
 
 
 def round_view(pages: Pages, now: Round, texts: Texts) -> RoundView:
@@ -337,7 +347,7 @@ def row_view(pages: Pages, row: ProposalRow, now: Round, actor: Actor, texts: Te
     """Return one proposal as `actor` sees it."""
     money = Currency.of(str(now.facts["currency"]))
     new = row.recommended_price
-    several = len(set(pages.serving.shelf.catalogue.series.zone)) > 1
+    several = len(now.facts.get("choices", {}).get("zone", ())) > 1
     low, high = (texts.amount(end, money) for end in (row.profit_change_lower, row.profit_change_upper))
     return RowView(
         decision_id=row.decision_id,

@@ -27,16 +27,14 @@ __all__ = [
     "Round",
     "Wanted",
     "append",
-    "choices",
-    "count",
     "current_round",
     "every",
     "history",
     "open_round",
     "page",
     "proposal",
+    "standing",
     "verify",
-    "worth",
 ]
 
 _AT_ONCE = 500
@@ -164,6 +162,9 @@ class Wanted:
     decision_ids: tuple[str, ...] | None = None
 
 
+_COLUMNS = tuple(PROPOSALS.c[entry.name] for entry in fields(ProposalRow))
+
+
 def current_round(connection: Connection) -> Round | None:
     """Return the round that counts, None before the first."""
     newest = select(ROUNDS).order_by(ROUNDS.c.number.desc()).limit(1)
@@ -247,9 +248,9 @@ def append(
 
 def proposal(connection: Connection, decision_id: str) -> ProposalRow | None:
     """Return a proposal as the newest round that holds it has it."""
-    query = select(PROPOSALS).where(PROPOSALS.c.decision_id == decision_id)
-    row = connection.execute(query.order_by(PROPOSALS.c.round.desc()).limit(1)).mappings().first()
-    return None if row is None else ProposalRow(**row)
+    query = select(*_COLUMNS).where(PROPOSALS.c.decision_id == decision_id)
+    row = connection.execute(query.order_by(PROPOSALS.c.round.desc()).limit(1)).first()
+    return None if row is None else ProposalRow(*row)
 
 
 def history(connection: Connection, decision_id: str) -> tuple[ReviewRow, ...]:
@@ -258,23 +259,11 @@ def history(connection: Connection, decision_id: str) -> tuple[ReviewRow, ...]:
     return tuple(_review(row) for row in connection.execute(query).mappings())
 
 
-def count(connection: Connection, number: int) -> dict[str, int]:
-    """Return how many proposals of a round stand where."""
-    query = select(PROPOSALS.c.state, func.count()).where(PROPOSALS.c.round == number)
-    return {str(state): int(n) for state, n in connection.execute(query.group_by(PROPOSALS.c.state))}
-
-
-def worth(connection: Connection, number: int) -> dict[str, int]:
-    """Return the expected profit changes of a round's proposals together, minor units, by where they stand."""
-    query = select(PROPOSALS.c.state, func.sum(PROPOSALS.c.profit_change)).where(PROPOSALS.c.round == number)
-    return {str(state): int(sum_) for state, sum_ in connection.execute(query.group_by(PROPOSALS.c.state))}
-
-
-def choices(connection: Connection, number: int, column: str) -> tuple[str, ...]:
-    """Return the different values that a round's proposals have of one of :data:`CHOICES`, ascending."""
-    found = PROPOSALS.c[column]
-    query = select(found).distinct().where(PROPOSALS.c.round == number, found.is_not(None))
-    return tuple(str(value) for value in connection.execute(query.order_by(found)).scalars())
+def standing(connection: Connection, number: int) -> dict[str, tuple[int, int]]:
+    """Return how many proposals of a round stand where, and their profit changes together, minor units."""
+    state, profit = PROPOSALS.c.state, PROPOSALS.c.profit_change
+    query = select(state, func.count(), func.sum(profit)).where(PROPOSALS.c.round == number).group_by(state)
+    return {str(name): (int(found), int(worth)) for name, found, worth in connection.execute(query)}
 
 
 def page(
@@ -284,20 +273,21 @@ def page(
 
     `sort` is one of :data:`SORTS`; those that are equal in it follow by price group and zone.
     """
-    chosen = _filtered(select(PROPOSALS), number, wanted)
+    chosen = _filtered(select(*_COLUMNS), number, wanted)
     column = PROPOSALS.c[sort]
     ordered = chosen.order_by(
         column.desc() if falling else column.asc(), PROPOSALS.c.price_group, PROPOSALS.c.zone
     )
-    rows = connection.execute(ordered.offset(start).limit(limit)).mappings()
+    rows = connection.execute(ordered.offset(start).limit(limit))
     whole = connection.execute(_filtered(select(func.count()), number, wanted)).scalar_one()
-    return tuple(ProposalRow(**row) for row in rows), int(whole)
+    return tuple(ProposalRow(*row) for row in rows), int(whole)
 
 
 def every(connection: Connection, number: int, wanted: Wanted) -> tuple[ProposalRow, ...]:
     """Return all proposals of a round that are wanted, by price group and zone."""
-    ordered = _filtered(select(PROPOSALS), number, wanted).order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
-    return tuple(ProposalRow(**row) for row in connection.execute(ordered).mappings())
+    chosen = _filtered(select(*_COLUMNS), number, wanted)
+    ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
+    return tuple(ProposalRow(*row) for row in connection.execute(ordered))
 
 
 def verify(connection: Connection) -> int:
