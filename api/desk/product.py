@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from api.access import Actor
-from api.desk.service import Pages, RowView, row_view, scale_of
+from api.desk.service import Pages, RowView, person, row_view, scale_of
 from api.reviewed import Read
 from api.standing_texts import check_names, standing_short
 from api.storage.reviews import ReviewRow, Round
@@ -181,7 +181,7 @@ def _told(row: ReviewRow, money: Currency, texts: Texts) -> Told:
     what = texts.text("desk", f"did_{review.action.value}", price=price)
     day, clock = row.recorded_at[:10], row.recorded_at[11:16]
     rules = "; ".join(texts.text("rule", rule.label) for rule in review.accepted_rules)
-    return Told(f"{texts.day(day)}, {clock} UTC", what, review.actor, review.reason, rules)
+    return Told(f"{texts.day(day)}, {clock} UTC", what, person(review.actor, texts), review.reason, rules)
 
 
 def _rungs(stored: Stored, curve: Curve | None, charts: _Charts) -> tuple[Rung, ...]:

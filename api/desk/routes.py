@@ -20,7 +20,6 @@ from api.desk.service import (
     preview_view,
     row_view,
     scale_of,
-    tabs_view,
     waiting,
 )
 from api.readiness import Readiness

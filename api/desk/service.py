@@ -16,7 +16,7 @@ from api.access import LOCAL, Actor, Permission
 from api.desk.forms import PAGE, Asked
 from api.reviewed import Listed, Preview, Read
 from api.standing_texts import standing_lines
-from api.storage.reviews import ProposalRow, Round, Wanted
+from api.storage.reviews import CHOICES, ProposalRow, Round, Wanted
 from api.storage.store import Run, Store, Stored
 from api.texts import Texts
 from policies.serve.journey import PriceAsked
@@ -258,7 +258,7 @@ class PreviewView:
 
 def waiting(pages: Pages) -> Asked:
     """Return what is shown first: what waits for somebody, or everything where nothing does."""
-    found = _counted(pages).states
+    found = _counted(pages, Wanted()).states
     states = tuple(
         state.value for state in (ReviewState.PENDING, ReviewState.AWAITING_SECOND) if found.get(state.value)
     )
@@ -289,31 +289,26 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
 
 def filters(now: Round, asked: Asked, texts: Texts) -> tuple[Filter, ...]:
     """Return what the list can be filtered by: whatever its proposals differ in."""
-    words = {
-        "identified_by": texts.sections["evidence"],
-        "binding_guardrail": texts.sections["rule"],
-    }
-    return tuple(
-        Filter(
-            name,
-            texts.text("desk", f"filter_{name}"),
-            tuple(
-                Choice(value, words.get(name, {}).get(value, value), getattr(asked.wanted, name) == value)
-                for value in values
-            ),
-        )
-        for name, values in now.facts.get("choices", {}).items()
-        if len(values) > 1 or getattr(asked.wanted, name) is not None
-    )
+    words = {"identified_by": texts.sections["evidence"], "binding_guardrail": texts.sections["rule"]}
+    known: Any = now.facts.get("choices", {})
+    found: list[Filter] = []
+    for name in CHOICES:
+        chosen, named = getattr(asked.wanted, name), words.get(name, {})
+        values = [str(value) for value in known.get(name, ())]
+        if len(values) > 1 or chosen is not None:
+            choices = tuple(Choice(value, named.get(value, value), chosen == value) for value in values)
+            found.append(Filter(name, texts.text("desk", f"filter_{name}"), choices))
+    return tuple(found)
 
 
-def tabs_view(pages: Pages, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
-    """Return how many proposals stand where."""
-    return _tabs(_counted(pages), asked, texts)
+def counts_view(pages: Pages, asked: Asked, texts: Texts) -> tuple[tuple[Tab, ...], int]:
+    """Return how many proposals stand where, and how many a list shows in all."""
+    found = _counted(pages, asked.wanted)
+    return _tabs(found, asked, texts), found.whole
 
 
-def _counted(pages: Pages) -> Listed:
-    return pages.reviewing.listed(Wanted(), sort="profit_change", falling=True, start=0, limit=1)
+def _counted(pages: Pages, wanted: Wanted) -> Listed:
+    return pages.reviewing.listed(wanted, sort="profit_change", falling=True, start=0, limit=1)
 
 
 def round_view(pages: Pages, now: Round, texts: Texts) -> RoundView:
@@ -326,7 +321,7 @@ def round_view(pages: Pages, now: Round, texts: Texts) -> RoundView:
         span=texts.span(facts["valid_from"], facts["valid_to"]) if facts["valid_from"] else "",
         policy=texts.sections["policy"].get(policy, policy),
         currency=str(facts["currency"] or ""),
-        by=texts.text("desk", "local") if now.offered_by == LOCAL.name else now.offered_by,
+        by=person(now.offered_by, texts),
         day=texts.day(now.offered_at[:10]),
         four_eyes=now.settings.four_eyes,
         automatic=texts.percent(now.settings.automatic_change, 1) if now.settings.automatic_change else "",
@@ -374,6 +369,11 @@ def row_view(pages: Pages, row: ProposalRow, now: Round, actor: Actor, texts: Te
     )
 
 
+def person(name: str, texts: Texts) -> str:
+    """Return what somebody is called who did something: the name of a key."""
+    return texts.text("desk", "person_local") if name == LOCAL.name else name
+
+
 def _actions(pages: Pages, row: ProposalRow, now: Round, actor: Actor) -> tuple[str, ...]:
     if Permission.REVIEW not in actor.role.permissions or pages.reviewing.superseded(now):
         return ()
@@ -382,7 +382,7 @@ def _actions(pages: Pages, row: ProposalRow, now: Round, actor: Actor) -> tuple[
 
 def _settled(row: ProposalRow, money: Currency, texts: Texts) -> str:
     """Return by whom, and at which price if it is a person's own."""
-    by = texts.text("desk", "corridor") if row.approved_by == "corridor" else row.approved_by
+    by = texts.text("desk", "corridor") if row.approved_by == "corridor" else person(row.approved_by, texts)
     words = [texts.text("desk", "by", name=by)] if by else []
     if row.overridden and row.price is not None:
         words.insert(0, texts.text("desk", "own_at", price=texts.amount(row.price, money)))
