@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from api.runs import ORIGIN_FILE
 from policies.serve.past import NAMES_FILE, names_to_bytes
 from policies.serve.shelf import Corridor, Shelf
 from pricing.approval import ApprovalSettings
@@ -92,8 +94,9 @@ def past_of(shelf: Shelf, seed: int = 0) -> Panel:
 
 def write_desk_run(target: Path, shelf: Shelf, *, past: bool = True) -> Path:
     """Write the run folder of a shelf, with its past or without."""
-    kept = (
-        {PANEL_FILE: past_of(shelf).to_bytes(), NAMES_FILE: names_to_bytes(names_of(shelf))} if past else {}
-    )
-    write_folder(target, "run", {"model.npz": shelf.model.to_bytes(), **shelf.files(), **kept})
+    origin = {"data_name": "invented", "fingerprint": shelf.model.fingerprint, "run_id": "0" * 12}
+    files = {"model.npz": shelf.model.to_bytes(), **shelf.files(), ORIGIN_FILE: json.dumps(origin).encode()}
+    if past:
+        files |= {PANEL_FILE: past_of(shelf).to_bytes(), NAMES_FILE: names_to_bytes(names_of(shelf))}
+    write_folder(target, "run", files)
     return target

@@ -155,6 +155,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     made.filters["coded"] = _coded
     made.tests["reviewer"] = _reviewer

@@ -16,6 +16,7 @@ from api.desk.product import own_price, product_view
 from api.desk.service import (
     Pages,
     Scale,
+    counts_view,
     list_view,
     preview_view,
     row_view,
@@ -135,8 +136,9 @@ def review(
     now, words = serving.reviewing.current(), told(request)
     scale = Scale.parse(sent.one("scale")) or scale_of((read.row,))
     row = row_view(serving, read.row, now, actor, words, scale)
-    tabs = tabs_view(serving, Asked.of(sent.one("query")), words)
-    values: dict[str, Any] = {"row": row, "tabs": tabs, "stale": stale, "gone": read.stale, "actor": actor}
+    tabs, whole = counts_view(serving, Asked.of(sent.one("query")), words)
+    values: dict[str, Any] = {"row": row, "tabs": tabs, "whole": whole, "stale": stale}
+    values |= {"gone": read.stale, "actor": actor}
     return answer(request, "row_done.html", status=412 if stale else 200, **values)
 
 

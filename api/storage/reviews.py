@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _AT_ONCE = 500
+_STATES = {state.value: state for state in ReviewState}
 _MOVING = ("state", "price", "starts_at", "approved_by", "overridden", "review")
 """What a review changes of a proposal."""
 
@@ -117,9 +118,7 @@ class ProposalRow:
     @property
     def reviewed(self) -> Reviewed:
         """Where it stands."""
-        return Reviewed(
-            ReviewState(self.state), self.price, self.starts_at, self.approved_by, self.overridden
-        )
+        return Reviewed(_STATES[self.state], self.price, self.starts_at, self.approved_by, self.overridden)
 
     @property
     def etag(self) -> str:
@@ -287,7 +286,7 @@ def every(connection: Connection, number: int, wanted: Wanted) -> tuple[Proposal
     """Return all proposals of a round that are wanted, by price group and zone."""
     chosen = _filtered(select(*_COLUMNS), number, wanted)
     ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
-    return tuple(ProposalRow(*row) for row in connection.execute(ordered))
+    return tuple(ProposalRow(*row) for row in connection.execute(ordered).all())
 
 
 def verify(connection: Connection) -> int:

@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal
+from hypothesis import given
+from hypothesis import strategies as st
 
+import api
 from api.access import COOKIE, Role, make_key
 from api.desk.assets import assets
+from api.desk.forms import PAGE, Asked, price_of
 from api.prices.service import Desk
-from api.texts import texts
+from api.storage.reviews import Wanted
+from api.texts import LANGUAGES, texts
 from pricing.approval import ApprovalSettings
 from pricing.errors import ArtifactError
+from pricing.money import Currency
 from tests.api.client import Client, serving
 from tests.api.desk import desk_of, rows, send
 
@@ -68,9 +74,9 @@ def test_what_waits_comes_first_and_says_what_it_is_worth(client: Client) -> Non
     waiting = [item for item in listed["items"] if item["state"] == "pending"]
     assert f"<b>{len(waiting)}</b>" in page
     assert f"+{sum(item['profit_change'] for item in waiting) / 100:.2f}\u00a0EUR expected" in page
-    assert [name for name, _ in rows(page)] == [item["decision_id"] for item in waiting]
+    assert [name for name, _ in rows(page)] == [item["decision_id"] for item in waiting[:PAGE]]
     every = client.get("/desk?state=all").text
-    assert every.count("<tbody") == 50
+    assert every.count("<tbody") == PAGE
     assert "51 to 60 of 60" in client.get("/desk?state=all&start=50").text
 
 
@@ -168,7 +174,8 @@ def test_bulk_is_previewed_then_done_as_previewed_or_not_at_all(client: Client) 
     assert send(client, "/desk/bulk", action="approve", etag=etag, **ticked).status_code == 412
     every = {"scope": "all", "query": "state=all"}
     preview = send(client, "/desk/bulk/preview", action="approve", **every)
-    assert f"Approve {len(found) - 3} proposals?" in preview.text
+    waiting: Any = client.get("/v1/approvals", params={"state": "pending"}).json()
+    assert f"Approve {waiting['whole']} proposals?" in preview.text
     assert "3: To approve is not possible: it is approved." in preview.text
     refused = send(client, "/desk/bulk/preview", action="reject", **every)
     assert refused.status_code == 422
@@ -319,3 +326,35 @@ def test_without_their_libraries_pages_are_refused_and_the_api_serves(
     assert client.get("/v1/policies").status_code == 200
     with pytest.raises(ArtifactError, match=r"htmx\.min\.js"):
         assets(tmp_path / "nowhere")
+
+
+@given(st.integers(1, 10**12), st.sampled_from(["EUR", "JPY", "KWD"]), st.sampled_from(LANGUAGES))
+def test_a_price_that_is_shown_is_read_back(minor: int, code: str, language: str) -> None:
+    money = Currency.of(code)
+    shown = texts(language).amount(minor, money)
+    plain = shown if money.exponent else shown.replace(".", "").replace(",", "")
+    assert price_of(plain, money) == minor
+    assert price_of(f" {plain}\u00a0{code}", money) == minor
+
+
+@given(
+    st.lists(st.sampled_from(["pending", "approved", "blocked"]), unique=True),
+    st.none() | st.text(min_size=1, max_size=30).map(str.strip).filter(bool),
+    st.sampled_from(["price_group", "change", "profit_change"]),
+    st.booleans(),
+    st.integers(0, 10**6),
+)
+def test_an_address_says_what_is_shown(
+    states: list[str], search: str | None, sort: str, falling: bool, start: int
+) -> None:
+    asked = Asked(Wanted(tuple(states), search=search), sort, falling, start)
+    assert Asked.of(asked.query(start=start)) == asked
+
+
+def test_every_text_of_the_pages_is_used() -> None:
+    folder = Path(api.__file__).parent
+    said = "".join(path.read_text() for path in [*folder.rglob("desk/*.html"), *folder.rglob("desk/*.py")])
+    built = ("did_", "mark_", "filter_", "preview_", "carry_out_", "done_", "role_")
+    for code in EN:
+        used = f'"{code}"' in said or f"'{code}'" in said
+        assert used or code.startswith(built) or code.endswith("_label"), code
