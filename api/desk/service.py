@@ -28,25 +28,9 @@ from pricing.recommendation import LIMIT_SHARE, Curve
 from pricing.standing import Standing, Verdict
 
 __all__ = [
-    "Choice",
-    "Drawn",
-    "Filter",
-    "ListView",
-    "Pages",
-    "PreviewView",
-    "Reviewing",
-    "RoundView",
-    "RowView",
-    "Scale",
-    "Serving",
-    "Tab",
-    "filters",
-    "list_view",
-    "preview_view",
-    "round_view",
-    "row_view",
-    "scale_of",
-    "waiting",
+    "Choice", "Drawn", "Filter", "ListView", "Pages", "PreviewView", "Reviewing", "RoundView", "RowView",
+    "Scale", "Serving", "Tab", "counts_view", "filters", "list_view", "person", "preview_view",
+    "round_view", "row_view", "scale_of", "waiting",
 ]  # fmt: skip
 
 _MOST_ROWS = 10

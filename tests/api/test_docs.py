@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import typer
+from fastapi.routing import APIRoute
 
 from api.app import LOGGED, create_app
 from api.cli.demo import demo
 from api.cli.main import app
 from api.cli.session import INTERNAL, INTERRUPTED
+from api.desk.routes import router as desk
 from api.prices.schemas import RecommendationRequest
 from api.prices.service import Desk
 from pricing.errors import BusyError, TarifaError
@@ -33,6 +35,17 @@ def test_every_route_is_documented_and_every_documented_route_exists() -> None:
     assert routes == set(re.findall(r"^\| `((?:GET|POST|PUT|DELETE) [^`]+)` \|", text, re.MULTILINE))
     assert all(f"`{name}`" in text for name in RecommendationRequest.model_fields)
     assert all(f"`{name}`" in text for name in LOGGED)
+
+
+def test_every_route_of_the_desk_is_documented_and_no_other() -> None:
+    text = (DOCS / "desk.md").read_text()
+    routes = {
+        f"{method} {route.path}"
+        for route in desk.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    assert routes == set(re.findall(r"^\| `((?:GET|POST) /desk[^`]*)` \|", text, re.MULTILINE))
 
 
 def test_every_command_and_option_is_documented() -> None:

@@ -52,7 +52,7 @@ def test_foreign_files_are_refused() -> None:
             Past.from_files(shelf.catalogue, None, names)
     with pytest.raises(ArtifactError):
         Past.from_files(shelf.catalogue, b"nothing", None)
-    with pytest.raises(ArtifactError, match="expected a panel|Expected a panel"):
+    with pytest.raises(ArtifactError, match="Expected a panel"):
         Past.from_files(shelf.catalogue, shelf.catalogue.to_bytes(), None)
     few: Panel = past_of(shelf).take(np.array([0, 1], dtype=np.int64))
     with pytest.raises(ArtifactError, match="toy00002"):
