@@ -34,6 +34,7 @@ __all__ = [
     "Role",
     "make_key",
     "permitted",
+    "require_own_page",
     "who",
 ]
 
@@ -160,7 +161,7 @@ def permitted(permission: Permission) -> Callable[..., Actor]:
         readiness: Readiness[Any] = request.app.state.readiness
         key = bearer.credentials if bearer is not None else cookie
         if bearer is None and cookie is not None:
-            _require_own_page(request)
+            require_own_page(request)
         actor = who(readiness.require().store.database, key)
         if permission not in actor.role.permissions:
             raise ForbiddenError(
@@ -172,8 +173,14 @@ def permitted(permission: Permission) -> Callable[..., Actor]:
     return allowed
 
 
-def _require_own_page(request: Request) -> None:
-    """Refuse what a page of another site asks a browser to change in its user's name."""
+def require_own_page(request: Request) -> None:
+    """Refuse what a page of another site asks a browser to change in its user's name.
+
+    Raises
+    ------
+    ForbiddenError
+        If it does.
+    """
     origin = request.headers.get("origin")
     if request.method in _SAFE or origin is None:
         return

@@ -21,6 +21,8 @@ from api.approvals.routes import rounds
 from api.approvals.routes import router as approvals
 from api.approvals.service import Approvals, Draft
 from api.bodies import BodyLimit
+from api.desk.routes import router as pages
+from api.desk.service import Pages
 from api.health.routes import router as health
 from api.prices.routes import policies
 from api.prices.routes import router as prices
@@ -31,7 +33,7 @@ from api.storage.store import Store
 from policies.serve.asked import PriceAsked
 from pricing.errors import TarifaError
 
-__all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app"]
+__all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app", "pages_of"]
 
 LOGGED = ("request_id", "method", "route", "status", "milliseconds")
 """Everything that the access log may hold. Paths, queries, headers and bodies are never logged."""
@@ -92,9 +94,11 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
     )
     app.state.readiness = readiness
     app.state.approvals = approvals_of
+    app.state.pages = pages_of
     for router in (prices, policies, rounds, approvals):
         app.include_router(router)
-    app.include_router(health)
+    for router in (health, pages):
+        app.include_router(router)
     for kind in (TarifaError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer_error)
     app.add_middleware(BodyLimit)
@@ -115,7 +119,8 @@ class _Deciding:
     def draft(self, policy: str | None) -> Draft:
         """Return the joint decision of a policy."""
         served, entries = self.desk.entries(policy)
-        return Draft(served.name, served.run, entries, self.desk.shelf.catalogue.series.category)
+        series = self.desk.shelf.catalogue.series
+        return Draft(served.name, served.run, entries, series.category, self.desk.past.names)
 
     def number(self, policy: str) -> str | None:
         """Return the number of the run that it decided now."""
@@ -129,6 +134,11 @@ class _Deciding:
 def approvals_of(desk: Desk) -> Approvals:
     """Return the approvals of what a desk decides."""
     return Approvals(_Deciding(desk), desk.shelf.corridor.approvals)
+
+
+def pages_of(desk: Desk) -> Pages:
+    """Return what the pages stand on: the same approvals, and the same desk, as the API."""
+    return Pages(approvals_of(desk), desk)
 
 
 class AccessLog:

@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from policies.serve.past import NAMES_FILE, Past
 from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, PLANS_FILE, Shelf
+from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError, BusyError, FingerprintError
 from pricing.marker import MARKER, Marker, aside
+from pricing.panel import PANEL_FILE
 from pricing.standing import UNVALIDATED, Judgement, Standing, refuse_acceptance
 from pricing.trial import Trial
 
@@ -32,6 +35,7 @@ __all__ = [
     "open_shelf",
     "open_trial",
     "passport_place",
+    "read_past",
     "read_shelf",
     "run_id",
     "standing_of",
@@ -242,6 +246,22 @@ def read_shelf(path: Path) -> Shelf:
     model, catalogue, corridor, plans = ((path / name).read_bytes() for name in names)
     number = hashlib.sha256(written.encode()).hexdigest()
     return Shelf.from_files(model, catalogue, corridor, plans, number)
+
+
+def read_past(path: Path, catalogue: Catalogue) -> Past:
+    """Read what a run that was verified remembers for people: names, and what was sold at which price.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is not what it is called.
+    """
+    panel, names = (_content(path / name) for name in (PANEL_FILE, NAMES_FILE))
+    return Past.from_files(catalogue, panel, names)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _digest(path: Path) -> str | None:

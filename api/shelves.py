@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 
 import numpy as np
 
+from policies.serve.past import NAMES_FILE, names_to_bytes
 from policies.serve.shelf import Corridor, Shelf
 from pricing.arrays import Bools
 from pricing.errors import DataError
 from pricing.panel import Panel
 from simulators.contract.catalogue import build_catalogue
+from simulators.contract.names import group_names
 from simulators.contract.plans import build_plans
 from simulators.contract.tables import Source
 from simulators.demand.newcomers import newcomers
 from simulators.run import Run
 
-__all__ = ["HORIZON", "build_shelf"]
+__all__ = ["HORIZON", "build_shelf", "past_files"]
 
 HORIZON = 13
 """Periods that planning policies look ahead: a quarter of weeks."""
@@ -62,6 +65,12 @@ def build_shelf(
     rules, reviewed = source.shop.corridor, source.shop.reviewed
     corridor = Corridor(rules, section.ladder_size, section.ladder_reach, horizon, reviewed)
     return Shelf(run.model, catalogue, corridor, plans, "")
+
+
+def past_files(source: Source, shelf: Shelf) -> Mapping[str, bytes]:
+    """Return what a run folder keeps for people beside its panel: what they call the price groups."""
+    known, priced = group_names(source), set(shelf.catalogue.series.group)
+    return {NAMES_FILE: names_to_bytes({group: known[group] for group in known if group in priced})}
 
 
 def _arriving(source: Source, training: Panel) -> Bools:

@@ -211,7 +211,7 @@ def after(now: Reviewed, review: Review, proposal: Proposal, settings: ApprovalS
         price = review.price
         if now.state is ReviewState.REJECTED:
             raise _impossible(now, review)
-        return _first(replace(now, price=price, overridden=True), review, settings)
+        return _first(price, review, settings, overridden=True)
     if review.action is Action.REJECT:
         if now.state not in (ReviewState.PENDING, ReviewState.AWAITING_SECOND, ReviewState.APPROVED):
             raise _impossible(now, review)
@@ -220,7 +220,7 @@ def after(now: Reviewed, review: Review, proposal: Proposal, settings: ApprovalS
         return _second(now, review)
     if now.state is not ReviewState.PENDING:
         raise _impossible(now, review)
-    return _first(replace(now, price=proposal.price), review, settings)
+    return _first(proposal.price, review, settings, overridden=now.overridden)
 
 
 def require_rules(broken: tuple[Rule, ...], review: Review) -> None:
@@ -242,9 +242,9 @@ def require_rules(broken: tuple[Rule, ...], review: Review) -> None:
         )
 
 
-def _first(now: Reviewed, review: Review, settings: ApprovalSettings) -> Reviewed:
+def _first(price: int | None, review: Review, settings: ApprovalSettings, *, overridden: bool) -> Reviewed:
     state = ReviewState.AWAITING_SECOND if settings.four_eyes else ReviewState.APPROVED
-    return replace(now, state=state, starts_at=review.starts_at, by=review.actor)
+    return Reviewed(state, price, review.starts_at, review.actor, overridden)
 
 
 def _second(now: Reviewed, review: Review) -> Reviewed:

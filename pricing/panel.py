@@ -12,14 +12,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pricing.archive import pack, unpack
 from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import ArtifactError
 
-__all__ = ["SILENCE_DAYS", "Panel", "Series", "rebuild"]
+__all__ = ["PANEL_FILE", "SILENCE_DAYS", "Panel", "Series", "rebuild"]
+
+PANEL_FILE = "panel.npz"
+"""The file of a run folder that holds its panel."""
+
 
 SILENCE_DAYS = 56
 """After eight weeks without a sale a series counts as having left the assortment, unless it was silent for
 longer before; what nobody bought in its first eight weeks with a price is a listing, and no newcomer."""
+
+_KIND, _VERSION = "panel", 2
 
 _Noun = TypeVar("_Noun")
 
@@ -137,6 +144,33 @@ class Panel:
         """Return the number of periods that start before `day` (a half-open boundary)."""
         return int(np.searchsorted(self.periods, day, side="left"))
 
+    def to_bytes(self) -> bytes:
+        """Serialise without pickle; the same panel gives the same bytes."""
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in (*_FACTS, "series")}
+        series = {f.name: list(getattr(self.series, f.name)) for f in fields(Series)}
+        facts = {
+            "currency": self.currency,
+            "traffic_is_orders": self.traffic_is_orders,
+            "instrument_names": list(self.instrument_names),
+        }
+        arrays = {name: array for name, array in found.items() if array is not None}
+        return pack(_KIND, _VERSION, arrays, {"series": series, **facts})
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Panel:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        arrays, meta = unpack(_KIND, _VERSION, content)
+        facts = {
+            "series": meta["series"],
+            "currency": str(meta["currency"]),
+            "traffic_is_orders": bool(meta.get("traffic_is_orders", False)),
+            "instrument_names": tuple(meta.get("instrument_names", ())),
+        }
+        return rebuild(Panel, _KIND, arrays, facts)
+
+
+_FACTS = ("currency", "traffic_is_orders", "instrument_names")
+"""What a panel holds beside its series and arrays."""
 
 _BY_SERIES = (
     "units",

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from pricing.archive import digest, pack, unpack
+from pricing.archive import digest
 from pricing.arrays import Bools, Ints
 from pricing.errors import ArtifactError, DataError, FingerprintError
 from pricing.model import DemandModel
 from pricing.money import Currency
-from pricing.panel import SILENCE_DAYS, Panel, Series
+from pricing.panel import PANEL_FILE, SILENCE_DAYS, Panel
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 from simulators.demand.anchor import Anchor
@@ -41,8 +41,6 @@ __all__ = [
     "fit_run",
     "held_out_run",
     "load_run",
-    "panel_from_bytes",
-    "panel_to_bytes",
     "run_files",
     "save_run",
     "split",
@@ -52,7 +50,6 @@ __all__ = [
 
 _KIND, _VERSION = "run", 1
 _STANDING, _LINEAGE = "standing.npz", "lineage.json"
-_PANEL_KIND, _PANEL_VERSION = "panel", 2
 _OWN_HOLDOUT = 0.2
 _VERSIONED = ("tarifa", "numpy", "scipy", "statsmodels")
 
@@ -267,7 +264,7 @@ def run_files(run: Run) -> dict[str, bytes]:
     """Return what a run folder holds, by file name."""
     files = {
         "model.npz": run.model.to_bytes(),
-        "panel.npz": panel_to_bytes(run.panel),
+        PANEL_FILE: run.panel.to_bytes(),
         "report.json": _json(asdict(run.report)),
         "run.json": _json({**asdict(run.origin), "run_id": run.identifier}),
     }
@@ -309,7 +306,7 @@ def load_run(path: Path, *, fingerprint: str | None = None) -> Run:
     there = dict(folder.digests)
     standing = Standing.from_bytes(folder.read(_STANDING)) if _STANDING in there else None
     lineage = Lineage.from_bytes(folder.read(_LINEAGE)) if _LINEAGE in there else None
-    run = Run(model, panel_from_bytes(folder.read("panel.npz")), report, origin, standing, lineage)
+    run = Run(model, Panel.from_bytes(folder.read(PANEL_FILE)), report, origin, standing, lineage)
     if origin.fingerprint != model.fingerprint or fingerprint not in (None, origin.fingerprint):
         raise FingerprintError(
             f"{path} was fitted on other data ({origin.data_name}, {origin.fingerprint[:12]}).",
@@ -317,39 +314,6 @@ def load_run(path: Path, *, fingerprint: str | None = None) -> Run:
             todo="Use the data it was fitted on, or fit again.",
         )
     return run
-
-
-def panel_to_bytes(panel: Panel) -> bytes:
-    """Serialise a panel without pickle; the same panel gives the same bytes."""
-    arrays = {name: getattr(panel, name) for name in _PANEL_ARRAYS if getattr(panel, name) is not None}
-    series = {f.name: list(getattr(panel.series, f.name)) for f in fields(Series)}
-    facts = {
-        "currency": panel.currency,
-        "traffic_is_orders": panel.traffic_is_orders,
-        "instrument_names": list(panel.instrument_names),
-    }
-    return pack(_PANEL_KIND, _PANEL_VERSION, arrays, {"series": series, **facts})
-
-
-def panel_from_bytes(content: bytes) -> Panel:
-    """Read what :func:`panel_to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
-    arrays, meta = unpack(_PANEL_KIND, _PANEL_VERSION, content)
-    series = Series(**{name: tuple(values) for name, values in meta["series"].items()})
-    of_orders = bool(meta.get("traffic_is_orders", False))
-    return Panel(
-        series=series,
-        currency=str(meta["currency"]),
-        traffic_is_orders=of_orders,
-        instrument_names=tuple(meta.get("instrument_names", ())),
-        **arrays,
-    )
-
-
-_PANEL_ARRAYS = tuple(
-    f.name
-    for f in fields(Panel)
-    if f.name not in ("series", "currency", "traffic_is_orders", "instrument_names")
-)
 
 
 def _fitted(panel: Panel, training: Panel, origin: Origin, progress: Progress) -> Run:

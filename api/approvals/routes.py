@@ -20,11 +20,12 @@ from api.approvals.schemas import (
     RoundInfo,
     State,
 )
-from api.approvals.service import Approvals, Read
+from api.approvals.service import Approvals
 from api.bodies import JsonRoute
 from api.problems import CONDITIONAL, PROBLEMS
 from api.readers import Reader
 from api.readiness import Readiness
+from api.reviewed import Read
 from api.storage.reviews import Wanted
 
 __all__ = ["rounds", "router"]
@@ -75,7 +76,9 @@ def list_proposals(
     category: Name = None,
     identified_by: Name = None,
     binding_guardrail: Name = None,
-    search: Annotated[str | None, Query(max_length=200, description="Part of a price group's name.")] = None,
+    search: Annotated[
+        str | None, Query(max_length=200, description="Part of a price group or of its name.")
+    ] = None,
     sort: Annotated[str, Query(max_length=40, description="What they are sorted by.")] = "profit_change",
     falling: Annotated[bool, Query(description="The largest first.")] = True,  # noqa: FBT002 - a query
     start: Annotated[int, Query(ge=0, le=10**9)] = 0,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.approvals.service import Listed, Preview, Read
+from api.reviewed import Listed, Preview, Read
 from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
 from api.texts import Texts
 from policies.serve.asked import PriceAsked
@@ -97,6 +97,7 @@ class ProposalInfo(BaseModel):
     price_group: str
     zone: str
     category: str
+    name: str = Field(description="What people call the product; empty where nobody said.")
     current_price: int
     recommended_price: int | None = Field(description="Null where no price is allowed.")
     change: float = Field(description="Recommended over current price, less 1.")
@@ -122,6 +123,7 @@ class ProposalInfo(BaseModel):
             price_group=row.price_group,
             zone=row.zone,
             category=row.category,
+            name=row.name,
             current_price=row.current_price,
             recommended_price=row.recommended_price,
             change=row.change,
@@ -244,7 +246,7 @@ class Selection(BaseModel):
     category: Name | None = None
     identified_by: Name | None = None
     binding_guardrail: Name | None = None
-    search: Name | None = Field(default=None, description="Part of a price group's name.")
+    search: Name | None = Field(default=None, description="Part of a price group or of its name.")
     decision_ids: list[Id] | None = Field(default=None, max_length=10_000, description="Exactly these.")
 
     def wanted(self) -> Wanted:

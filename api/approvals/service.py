@@ -7,16 +7,16 @@ service decides on something newer. Whoever looked at something older is refused
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from api.reviewed import Listed, Preview, Read
 from api.storage import publications, reviews
 from api.storage.chain import link
-from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
+from api.storage.reviews import ProposalRow, Round, Wanted
 from api.storage.store import Entry, Run, Store
 from policies.serve.asked import PriceAsked
 from pricing.approval import (
@@ -30,7 +30,7 @@ from pricing.approval import (
 )
 from pricing.errors import ConditionMissing, RefusedError, StaleError, UnknownProduct, UsageError
 
-__all__ = ["Approvals", "Decided", "Draft", "Listed", "Preview", "Read"]
+__all__ = ["Approvals", "Decided", "Draft"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,15 @@ class Draft:
         Name under which its policy is served.
     run
         The joint decision.
-    entries, categories
-        Its decisions, and the category of each.
+    entries, categories, names
+        Its decisions, the category of each, and what people call it (empty where nobody said).
     """
 
     policy: str
     run: Run
     entries: Sequence[Entry]
     categories: Sequence[str]
+    names: Sequence[str]
 
 
 class Decided(Protocol):
@@ -72,57 +73,6 @@ class Decided(Protocol):
     def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
         """Judge a person's own price; None where the decision is none of this policy's."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A page of proposals of the round that counts, how many are wanted, and how many stand where."""
-
-    round: Round
-    rows: tuple[ProposalRow, ...]
-    whole: int
-    states: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One proposal, its reviews (the oldest first), and whether it can still be reviewed."""
-
-    row: ProposalRow
-    reviews: tuple[ReviewRow, ...]
-    stale: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a review of many proposals would do.
-
-    Attributes
-    ----------
-    round
-        Of which round.
-    changes
-        Proposals as they are, and where each would stand.
-    refused
-        Proposals that it cannot be done with, and why.
-    etag
-        What changes whenever any of them does.
-    """
-
-    round: Round
-    changes: tuple[tuple[ProposalRow, Reviewed], ...]
-    refused: tuple[tuple[ProposalRow, str], ...]
-    etag: str
-
-    @property
-    def profit_change(self) -> int:
-        """Sum of the recommended moves' expected profit changes, minor units."""
-        return sum(row.profit_change for row, _ in self.changes)
-
-    @property
-    def states(self) -> dict[str, int]:
-        """How many would stand where."""
-        return dict(Counter(stands.state.value for _, stands in self.changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +107,12 @@ class Approvals:
             digests = [stored.digest for stored in transaction.read(ids)]
             facts = _facts(draft)
             rows = [
-                _row(entry, category, digest, facts, self.settings)
-                for entry, category, digest in zip(draft.entries, draft.categories, digests, strict=True)
+                _row(entry, category, name, digest, facts, self.settings)
+                for entry, category, name, digest in zip(
+                    draft.entries, draft.categories, draft.names, digests, strict=True
+                )
             ]
+            facts["choices"] = {name: _values(rows, name) for name in reviews.CHOICES}
             reviews.open_round(
                 transaction.transaction, draft.run.number, rows, settings=self.settings, facts=facts, by=by
             )
@@ -186,8 +139,9 @@ class Approvals:
             rows, whole = reviews.page(
                 connection, now.number, wanted, sort=sort, falling=falling, start=start, limit=limit
             )
-            states = reviews.count(connection, now.number)
-        return Listed(now, rows, whole, states)
+            stands = reviews.standing(connection, now.number)
+        states, worth = ({state: both[i] for state, both in stands.items()} for i in range(2))
+        return Listed(now, rows, whole, states, worth)
 
     def read(self, decision_id: str) -> Read:
         """Return one proposal with its history; raises :class:`UnknownProduct` where there is none."""
@@ -197,7 +151,16 @@ class Approvals:
             now = reviews.current_round(connection)
         if row is None or now is None:
             raise _unknown(decision_id)
-        return Read(row, found, stale=row.round != now.number or self._superseded(now))
+        return Read(row, found, stale=row.round != now.number or self.superseded(now))
+
+    def possible(self, row: ProposalRow, now: Round, actor: str) -> tuple[Action, ...]:
+        """Return what somebody could do with a proposal of a round, as far as where it stands decides."""
+        with self.decided.store.database.reading() as connection:
+            return tuple(
+                action
+                for action in Action
+                if isinstance(_attempt(connection, row, now, _trial(action, actor)), Reviewed)
+            )
 
     def asked(self, decision_id: str, price: int) -> PriceAsked:
         """Judge a person's own price of a proposal.
@@ -236,7 +199,7 @@ class Approvals:
             row, now = reviews.proposal(connection, decision_id), reviews.current_round(connection)
             if row is None or now is None:
                 raise _unknown(decision_id)
-            if row.round != now.number or row.etag != etag.strip('"') or self._superseded(now):
+            if row.round != now.number or row.etag != etag.strip('"') or self.superseded(now):
                 raise _stale()
             _require_inside(connection, row, review)
             self._require_rules(row, review, now)
@@ -271,12 +234,12 @@ class Approvals:
 
     def _fresh(self) -> Round:
         now = self.current()
-        if self._superseded(now):
+        if self.superseded(now):
             raise _stale()
         return now
 
-    def _superseded(self, now: Round) -> bool:
-        """Return whether something newer was decided here than what the round put up."""
+    def superseded(self, now: Round) -> bool:
+        """Return whether something else is decided here by now than what the round put up."""
         return self.decided.number(_policy(now)) != now.run
 
     def _require_rules(self, row: ProposalRow, review: Review, now: Round) -> None:
@@ -299,8 +262,13 @@ def _facts(draft: Draft) -> dict[str, Any]:
     }
 
 
+def _values(rows: Sequence[ProposalRow], name: str) -> list[str]:
+    """Return the different values that proposals have of something they can be filtered by, ascending."""
+    return sorted({value for row in rows if (value := getattr(row, name)) is not None})
+
+
 def _row(
-    entry: Entry, category: str, digest: str, facts: dict[str, Any], settings: ApprovalSettings
+    entry: Entry, category: str, name: str, digest: str, facts: dict[str, Any], settings: ApprovalSettings
 ) -> ProposalRow:
     found: Any = entry.content["recommendation"]
     price = found["recommended_price"]
@@ -310,6 +278,7 @@ def _row(
         price_group=entry.price_group,
         zone=entry.zone,
         category=category,
+        name=name,
         current_price=found["current_price"],
         recommended_price=price,
         change=0.0 if price is None else price / found["current_price"] - 1.0,
@@ -341,11 +310,11 @@ def _preview(connection: Connection, now: Round, rows: Sequence[ProposalRow], re
     changes: list[tuple[ProposalRow, Reviewed]] = []
     refused: list[tuple[ProposalRow, str]] = []
     for row in rows:
-        try:
-            _require_inside(connection, row, review)
-            changes.append((row, after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)))
-        except RefusedError as error:
-            refused.append((row, error.what))
+        stands = _attempt(connection, row, now, review)
+        if isinstance(stands, Reviewed):
+            changes.append((row, stands))
+        else:
+            refused.append((row, stands))
     seen = link(str(now.number), review.action.value, *(row.etag for row in rows))[:32]
     return Preview(now, tuple(changes), tuple(refused), seen)
 
@@ -358,6 +327,21 @@ def _require_inside(connection: Connection, row: ProposalRow, review: Review) ->
             why="To withdraw its approval would leave it out there.",
             todo="Bring it back with `tarifa cycle HOME --undo`, or override it.",
         )
+
+
+def _attempt(connection: Connection, row: ProposalRow, now: Round, review: Review) -> Reviewed | str:
+    """Return where a proposal would stand after a review, or why it cannot be done."""
+    try:
+        _require_inside(connection, row, review)
+        return after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
+    except RefusedError as error:
+        return error.what
+
+
+def _trial(action: Action, actor: str) -> Review:
+    """Return a review that is complete, to try whether one of its kind can be done."""
+    price = 1 if action is Action.OVERRIDE else None
+    return Review(action, actor, action.value, price)
 
 
 def _unknown(decision_id: str) -> UnknownProduct:

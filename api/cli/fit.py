@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,8 +75,8 @@ def fit_folder(
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
-            shelf, note = shelf_of(session, source, run, known_until(source, until, decided_on))
-        for name, content in {**run_files(run), **(shelf.files() if shelf else {})}.items():
+            shelf, kept, note = shelf_of(session, source, run, known_until(source, until, decided_on))
+        for name, content in {**run_files(run), **kept}.items():
             (draft / name).write_bytes(content)
     return Outcome(run_document(run, shelf, out), (*run_summary(run, shelf, out, session.texts), *note))
 
@@ -106,9 +107,9 @@ def known_until(source: Source, until: str | None, decided_on: str | None) -> dt
 
 def shelf_of(
     session: Session, source: Source, run: Run, known: dt.date | None
-) -> tuple[Shelf | None, tuple[str, ...]]:
-    """Return what a run knows of the shelf, None without costs, and what there is to say of it."""
-    from api.shelves import build_shelf
+) -> tuple[Shelf | None, Mapping[str, bytes], tuple[str, ...]]:
+    """Return what a run knows of the shelf, None without costs, its files, and what there is to say of it."""
+    from api.shelves import build_shelf, past_files
     from pricing.errors import MissingCost
 
     try:
@@ -117,8 +118,10 @@ def shelf_of(
         # Demand asks nothing of costs: the run still validates and predicts, it only prices nothing.
         said = session.texts.reworded
         lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
-        return None, (f"[yellow]{escape(lacking)}[/yellow]",)
-    return shelf, tuple(plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts))
+        return None, {}, (f"[yellow]{escape(lacking)}[/yellow]",)
+    files = {**shelf.files(), **past_files(source, shelf)}
+    told = plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts)
+    return shelf, files, tuple(told)
 
 
 def run_document(run: Run, shelf: Shelf | None, out: Path) -> dict[str, object]:

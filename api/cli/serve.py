@@ -21,6 +21,7 @@ from pricing.errors import FingerprintError, UsageError
 if TYPE_CHECKING:
     from api.prices.service import Desk
     from api.storage.store import Store
+    from policies.serve.past import Past
     from policies.serve.shelf import Shelf
 
 __all__ = ["desk_of", "desk_over", "require_data", "serve_folder", "serve_run"]
@@ -81,22 +82,23 @@ def desk_of(
     plan: Path | None = None,
 ) -> Desk:
     """Open everything that is served; fails before anything listens."""
-    from api.runs import open_shelf
+    from api.runs import open_shelf, read_past
     from api.storage.sqlite import url_of
     from api.storage.store import Store
 
     with session.progress("serve") as told:
         told("verifying the run", 0.1)
         shelf = open_shelf(run, accepted, plan)
+        past = read_past(run, shelf.catalogue)
         require_data(run, shelf.model.fingerprint, data)
         told("opening the store", 0.5)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(url_of(place), lambda: dt.datetime.now(dt.UTC))
         told("making policies", 0.6)
-        return desk_over(shelf, policy, opened)
+        return desk_over(shelf, policy, opened, past)
 
 
-def desk_over(shelf: Shelf, policy: str, store: Store) -> Desk:
+def desk_over(shelf: Shelf, policy: str, store: Store, past: Past | None = None) -> Desk:
     """Open the policies that are named, separated by commas, over a shelf; the first decides by default."""
     from api.policies import open_policy, trained_under
     from api.prices.service import Desk
@@ -108,7 +110,7 @@ def desk_over(shelf: Shelf, policy: str, store: Store) -> Desk:
     _require_distinct([made.name for made in chosen])
     under = [trained_under(name) for name in names]
     trained = {made.name: found for made, found in zip(chosen, under, strict=True) if found is not None}
-    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, store, trained)
+    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, store, trained, past)
 
 
 def _require_distinct(names: list[str]) -> None:

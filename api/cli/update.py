@@ -66,8 +66,8 @@ def update_folder(
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             made = update_run(before, source, until=until, progress=told)
             told("catalogue", 0.95)
-            shelf, note = shelf_of(session, source, made, known_until(source, until, decided_on))
-        for name, content in {**run_files(made), **(shelf.files() if shelf else {})}.items():
+            shelf, kept, note = shelf_of(session, source, made, known_until(source, until, decided_on))
+        for name, content in {**run_files(made), **kept}.items():
             (draft / name).write_bytes(content)
     lineage = made.lineage
     document = run_document(made, shelf, out)

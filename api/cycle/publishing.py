@@ -209,7 +209,8 @@ def due(
 def waiting(connection: Connection, now: dt.datetime, zone: dt.tzinfo) -> Waiting:
     """Return what keeps the newest cycle open, and what of earlier ones has not arrived."""
     up = reviews.current_round(connection)
-    states = {} if up is None else reviews.count(connection, up.number)
+    stands = {} if up is None else reviews.standing(connection, up.number)
+    states = {state: found[0] for state, found in stands.items()}
     latest = publications.latest(publications.every(connection))
     count = {state: sum(row.state is state for row in latest) for state in State}
     later = [row for row, starts in _approved(connection, up, zone) if now < starts]

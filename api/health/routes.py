@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from api.prices.service import Desk
 from api.problems import PROBLEMS
 from api.readiness import Readiness
+from api.storage.store import Store
+from policies.serve.shelf import Shelf
 
-__all__ = ["Live", "Ready", "router"]
+__all__ = ["Live", "Ready", "Serving", "router"]
 
 router = APIRouter(prefix="/health", tags=["health"])
+
+
+class Serving(Protocol):
+    """What is asked of whatever serves."""
+
+    @property
+    def store(self) -> Store:
+        """Where decisions are recorded."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf:
+        """What the run knows of the shop."""
+        ...
+
+    @property
+    def default(self) -> str:
+        """The policy that decides where none is asked for."""
+        ...
 
 
 class Live(BaseModel):
@@ -43,13 +65,13 @@ async def live() -> Live:
 @router.get("/ready", summary="Can it serve?", responses={503: PROBLEMS[503]})
 def ready(request: Request) -> Ready:
     """Answer once every policy that is served answers at once, and is recorded; else say why not."""
-    readiness: Readiness[Desk] = request.app.state.readiness
-    desk = readiness.require()
-    desk.store.ping()
-    shelf, standing = desk.shelf, desk.shelf.standing
+    readiness: Readiness[Serving] = request.app.state.readiness
+    serving = readiness.require()
+    serving.store.ping()
+    shelf, standing = serving.shelf, serving.shelf.standing
     return Ready(
         run=shelf.digest,
-        policy=desk.default,
+        policy=serving.default,
         as_of=shelf.catalogue.as_of,
         passport=standing.passport,
         model_verdict=standing.word,

@@ -24,6 +24,7 @@ from typing import Any, cast
 from api.storage.store import Entry, Filter, Request, Run, Store, Stored
 from policies.serve.asked import PriceAsked
 from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
+from policies.serve.past import Past
 from policies.serve.shelf import Shelf
 from pricing.errors import ArtifactError, RefusedError, UnknownProduct, UsageError
 from pricing.policy import Policy
@@ -139,6 +140,8 @@ class Desk:
         Where decisions are recorded.
     trained
         Standing of the model that a policy was trained on, by name; policies made on this run are not there.
+    past
+        What the run remembers for people; None where nothing.
     """
 
     def __init__(
@@ -148,8 +151,10 @@ class Desk:
         default: str,
         store: Store,
         trained: Mapping[str, Standing] | None = None,
+        past: Past | None = None,
     ) -> None:
         self.shelf = shelf
+        self.past = past or Past.of(shelf.catalogue)
         self.trained: Mapping[str, Standing] = trained or {}
         self.policies = policies
         self.default = default

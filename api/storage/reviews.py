@@ -22,13 +22,13 @@ from pricing.guardrails import Rule
 from pricing.standing import Verdict
 
 __all__ = [
+    "CHOICES",
     "SORTS",
     "ProposalRow",
     "ReviewRow",
     "Round",
     "Wanted",
     "append",
-    "count",
     "current_round",
     "every",
     "history",
@@ -36,15 +36,20 @@ __all__ = [
     "page",
     "proposal",
     "proposed",
+    "standing",
     "verify",
 ]
 
 _AT_ONCE = 500
+_STATES = {state.value: state for state in ReviewState}
 _MOVING = ("state", "price", "starts_at", "approved_by", "overridden", "review")
 """What a review changes of a proposal."""
 
-SORTS = ("price_group", "change", "profit_change", "probability_of_loss", "current_price")
+SORTS = ("price_group", "name", "change", "profit_change", "probability_of_loss", "current_price")
 """What a list may be sorted by."""
+
+CHOICES = ("zone", "category", "identified_by", "binding_guardrail")
+"""What a list may be filtered by."""
 
 
 _IDENTIFICATION = {kind.label: kind for kind in Identification}
@@ -75,8 +80,8 @@ class ProposalRow:
 
     Attributes
     ----------
-    round, decision_id, price_group, zone, category
-        Which decision of which round, about what.
+    round, decision_id, price_group, zone, category, name
+        Which decision of which round, about what; `name` is for people, empty where nobody gave one.
     current_price, recommended_price
         In force and recommended; None where no price is allowed.
     change
@@ -98,6 +103,7 @@ class ProposalRow:
     price_group: str
     zone: str
     category: str
+    name: str
     current_price: int
     recommended_price: int | None
     change: float
@@ -118,9 +124,7 @@ class ProposalRow:
     @property
     def reviewed(self) -> Reviewed:
         """Where it stands."""
-        return Reviewed(
-            ReviewState(self.state), self.price, self.starts_at, self.approved_by, self.overridden
-        )
+        return Reviewed(_STATES[self.state], self.price, self.starts_at, self.approved_by, self.overridden)
 
     @property
     def etag(self) -> str:
@@ -149,7 +153,7 @@ class Wanted:
     states, zone, category, identified_by, binding_guardrail
         Codes and names.
     search
-        Part of a price group's name, whatever its case.
+        Part of a price group or of its name, whatever its case.
     decision_ids
         Exactly these.
     """
@@ -161,6 +165,9 @@ class Wanted:
     binding_guardrail: str | None = None
     search: str | None = None
     decision_ids: tuple[str, ...] | None = None
+
+
+_COLUMNS = tuple(PROPOSALS.c[entry.name] for entry in fields(ProposalRow))
 
 
 def current_round(connection: Connection) -> Round | None:
@@ -258,9 +265,9 @@ def append(
 
 def proposal(connection: Connection, decision_id: str) -> ProposalRow | None:
     """Return a proposal as the newest round that holds it has it."""
-    query = select(PROPOSALS).where(PROPOSALS.c.decision_id == decision_id)
-    row = connection.execute(query.order_by(PROPOSALS.c.round.desc()).limit(1)).mappings().first()
-    return None if row is None else ProposalRow(**row)
+    query = select(*_COLUMNS).where(PROPOSALS.c.decision_id == decision_id)
+    row = connection.execute(query.order_by(PROPOSALS.c.round.desc()).limit(1)).first()
+    return None if row is None else ProposalRow(*row)
 
 
 def history(connection: Connection, decision_id: str) -> tuple[ReviewRow, ...]:
@@ -269,10 +276,11 @@ def history(connection: Connection, decision_id: str) -> tuple[ReviewRow, ...]:
     return tuple(_review(row) for row in connection.execute(query).mappings())
 
 
-def count(connection: Connection, number: int) -> dict[str, int]:
-    """Return how many proposals of a round stand where."""
-    query = select(PROPOSALS.c.state, func.count()).where(PROPOSALS.c.round == number)
-    return {str(state): int(n) for state, n in connection.execute(query.group_by(PROPOSALS.c.state))}
+def standing(connection: Connection, number: int) -> dict[str, tuple[int, int]]:
+    """Return how many proposals of a round stand where, and their profit changes together, minor units."""
+    state, profit = PROPOSALS.c.state, PROPOSALS.c.profit_change
+    query = select(state, func.count(), func.sum(profit)).where(PROPOSALS.c.round == number).group_by(state)
+    return {str(name): (int(found), int(worth)) for name, found, worth in connection.execute(query)}
 
 
 def page(
@@ -282,20 +290,21 @@ def page(
 
     `sort` is one of :data:`SORTS`; those that are equal in it follow by price group and zone.
     """
-    chosen = _filtered(select(PROPOSALS), number, wanted)
+    chosen = _filtered(select(*_COLUMNS), number, wanted)
     column = PROPOSALS.c[sort]
     ordered = chosen.order_by(
         column.desc() if falling else column.asc(), PROPOSALS.c.price_group, PROPOSALS.c.zone
     )
-    rows = connection.execute(ordered.offset(start).limit(limit)).mappings()
+    rows = connection.execute(ordered.offset(start).limit(limit))
     whole = connection.execute(_filtered(select(func.count()), number, wanted)).scalar_one()
-    return tuple(ProposalRow(**row) for row in rows), int(whole)
+    return tuple(ProposalRow(*row) for row in rows), int(whole)
 
 
 def every(connection: Connection, number: int, wanted: Wanted) -> tuple[ProposalRow, ...]:
     """Return all proposals of a round that are wanted, by price group and zone."""
-    ordered = _filtered(select(PROPOSALS), number, wanted).order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
-    return tuple(ProposalRow(**row) for row in connection.execute(ordered).mappings())
+    chosen = _filtered(select(*_COLUMNS), number, wanted)
+    ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
+    return tuple(ProposalRow(*row) for row in connection.execute(ordered).all())
 
 
 def verify(connection: Connection) -> int:
@@ -322,14 +331,15 @@ def verify(connection: Connection) -> int:
 def _filtered(query: Select[Any], number: int, wanted: Wanted) -> Select[Any]:
     table = PROPOSALS.c
     query = query.where(table.round == number)
-    for name in ("zone", "category", "identified_by", "binding_guardrail"):
+    for name in CHOICES:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(table[name] == value)
     if wanted.states:
         query = query.where(table.state.in_(wanted.states))
     if wanted.search:
-        query = query.where(table.price_group.icontains(wanted.search, autoescape=True))
+        columns = (table.price_group, table.name)
+        query = query.where(or_(*(found.icontains(wanted.search, autoescape=True) for found in columns)))
     if wanted.decision_ids is not None:
         parts = [
             table.decision_id.in_(wanted.decision_ids[start : start + _AT_ONCE])

@@ -104,6 +104,7 @@ PROPOSALS = Table(
     Column("price_group", Text, nullable=False),
     Column("zone", Text, nullable=False),
     Column("category", Text, nullable=False),
+    Column("name", Text, nullable=False),
     Column("current_price", Integer, nullable=False),
     Column("recommended_price", Integer),
     Column("change", Float, nullable=False),
@@ -120,7 +121,8 @@ PROPOSALS = Table(
     Column("approved_by", Text, nullable=False),
     Column("overridden", Boolean, nullable=False),
     Column("review", Integer, nullable=False),
-    Index("proposals_by_state", "round", "state"),
+    Index("proposals_by_state", "round", "state", "profit_change"),
+    Index("proposals_by_profit", "round", "profit_change"),
 )
 """What a round put up for review, and where each proposal stands: a summary of `decisions` and `reviews`."""
 REVIEWS = Table(

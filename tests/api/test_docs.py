@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from fastapi.routing import APIRoute
 
 from api.app import LOGGED, create_app
 from api.cli.demo import demo
 from api.cli.main import app
 from api.cli.session import INTERNAL, INTERRUPTED
+from api.desk.routes import router as desk
 from api.prices.schemas import RecommendationRequest
 from api.prices.service import Desk
 from pricing.errors import BusyError, TarifaError
@@ -43,6 +45,17 @@ def _flat(group: object, before: str = "") -> dict[str, Any]:
         inner = hasattr(command, "commands")
         found |= _flat(command, f"{before}{name} ") if inner else {f"{before}{name}": command}
     return found
+
+
+def test_every_route_of_the_desk_is_documented_and_no_other() -> None:
+    text = (DOCS / "desk.md").read_text()
+    routes = {
+        f"{method} {route.path}"
+        for route in desk.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+    assert routes == set(re.findall(r"^\| `((?:GET|POST) /desk[^`]*)` \|", text, re.MULTILINE))
 
 
 def test_every_command_and_option_is_documented() -> None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from api.runs import open_shelf
+from api.runs import open_shelf, read_past, read_shelf
 from policies.serve.shelf import CORRIDOR_FILE, Corridor
 from pricing.errors import ArtifactError
 from simulators.folders import write_folder
@@ -51,3 +52,16 @@ def test_a_corridor_that_cannot_be_read_is_refused(change: dict[str, object]) ->
     body = json.loads(toy_shelf().corridor.to_bytes())
     with pytest.raises(ArtifactError, match="corridor"):
         Corridor.from_bytes(json.dumps({**body, **change}).encode())
+
+
+def test_a_fitted_run_remembers_its_past_and_an_older_one_is_read_without(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    catalogue = read_shelf(run_folder).catalogue
+    seen = read_past(run_folder, catalogue).seen(0)
+    assert seen is not None
+    assert str(seen.days[-1]) < catalogue.as_of <= str(seen.days[-1] + np.timedelta64(7, "D"))
+    assert seen.units.sum() > 0
+    assert (run_folder / "names.json").is_file()
+    older = write_run(tmp_path / "older", toy_shelf())
+    assert read_past(older, read_shelf(older).catalogue).seen(0) is None

@@ -21,7 +21,7 @@ from simulators.demand.instruments import Control, price_control
 from simulators.known_truth.draw import World, draw_world
 from simulators.known_truth.specification import Information, WorldSpec
 from simulators.known_truth.tables import write_world
-from simulators.run import Run, fit_run, load_run, panel_from_bytes, panel_to_bytes, save_run
+from simulators.run import Run, fit_run, load_run, save_run
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
 
 LATER = dt.date(2100, 1, 1)
@@ -182,7 +182,7 @@ def test_instruments_by_hand(tmp_path: Path) -> None:
     # A's first week holds two values; what is missing later is the last one; a rate without product is all's.
     np.testing.assert_allclose(panel.instruments[..., 0], [[3.0, 3.0, 3.0], [np.nan, np.nan, 5.0]])
     np.testing.assert_allclose(panel.instruments[..., 1], [[np.nan, 7.0, 7.0], [np.nan, 7.0, 7.0]])
-    assert panel_from_bytes(panel_to_bytes(panel)).instrument_names == ("freight", "rate")
+    assert Panel.from_bytes(panel.to_bytes()).instrument_names == ("freight", "rate")
 
 
 def test_tested_prices_follow_nothing() -> None:
@@ -315,6 +315,6 @@ def test_a_run_keeps_costs_tests_and_the_first_stage(
     assert run.panel.cost is not None
     assert again.panel.cost is not None
     np.testing.assert_array_equal(again.panel.cost, run.panel.cost)
-    bare = panel_from_bytes(panel_to_bytes(replace(run.panel, cost=None, tested=None)))
+    bare = Panel.from_bytes(replace(run.panel, cost=None, tested=None).to_bytes())
     assert (bare.cost, bare.tested) == (None, None)
     assert run.panel.between(3, 9).take(np.array([2, 0])).cost is not None

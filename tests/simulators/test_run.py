@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pricing.errors import ArtifactError, DataError, FingerprintError
+from pricing.panel import Panel
 from simulators.contract.tables import open_source
 from simulators.demand.elasticities import elasticities
 from simulators.demand.predict import last_known, predict
@@ -16,8 +17,6 @@ from simulators.run import (
     Run,
     fit_run,
     load_run,
-    panel_from_bytes,
-    panel_to_bytes,
     save_run,
     split,
     validate_run,
@@ -101,7 +100,7 @@ def test_until_is_exclusive_and_whole_periods_only() -> None:
 
 def test_a_panel_comes_back() -> None:
     panel = make(4, 3).panel
-    assert panel_to_bytes(panel_from_bytes(panel_to_bytes(panel))) == panel_to_bytes(panel)
+    assert Panel.from_bytes(panel.to_bytes()).to_bytes() == panel.to_bytes()
 
 
 def test_output_tables_follow_the_contract(tmp_path: Path) -> None:
