@@ -122,7 +122,8 @@ class _Round:
         before = self._earlier("import")
         past = None if before is None else self.home.data(before)
         continued = past if past is not None and (past / IDENTITY).is_file() else None
-        said = Answers(None, None, None, None, None, yes=True, before=continued, listed_at=None)
+        listed = self._listed_at()
+        said = Answers(None, None, None, None, None, yes=True, before=continued, listed_at=listed)
         made = import_folder(
             self.session,
             str(self.home.inbox),
@@ -133,6 +134,17 @@ class _Round:
         )
         self._require_whole()
         return {"before": before, "tables": made.document["tables"]}
+
+    def _listed_at(self) -> str | None:
+        """Return when exports were made that are newer than the day on which the cycle goes round; else None.
+
+        Only who goes round as on an earlier day has such: they count as of that day's noon.
+        """
+        zone = zoneinfo.ZoneInfo(self.shop.time_zone)
+        noon = dt.datetime.fromisoformat(f"{self.today}T12:00").replace(tzinfo=zone)
+        newest = max((path.stat().st_mtime for path in self.home.inbox.iterdir()), default=0.0)
+        later = dt.datetime.fromtimestamp(newest, zone).date() > noon.date()
+        return noon.isoformat() if later else None
 
     def _require_whole(self) -> None:
         """Refuse exports that end too early: missing days would look like days without a sale."""

@@ -23,9 +23,11 @@ from simulators.importers.platform_merge import WRITTEN, join, put_listings
 from simulators.importers.platform_orders import Left, Taken, take_orders
 from simulators.importers.platform_reconciliation import Reconciliation, reconcile_platform
 from simulators.importers.pseudonyms import pseudonym, read_key
+from simulators.importers.spreadsheets import write_table
 
 __all__ = ["IDENTITY", "RECONCILIATION", "Imported", "Request", "import_platform"]
 
+_ALIASES = "product_aliases"
 IDENTITY, RECONCILIATION = "platform.json", "reconciliation.json"
 """Files of the data folder beside its tables: which platform it is of, and how its totals compare."""
 
@@ -78,7 +80,7 @@ class Imported:
     unknown_statuses
         Words of the platform for the status of an order that nobody knows; such orders are drafts.
     not_read
-        Tables of the data contract that lie beside the export and were not read.
+        Tables that lie beside the export and were not read, because the platform's own say the same.
     reconciliation
         The platform's totals beside those of the tables.
     """
@@ -126,12 +128,14 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         put_listings(engine, catalogue, taken.left, request.shop, request.listed_at, told)
         rows = join(engine, before, draft)
         _carry_over(before, draft)
+        own = _write_beside(request, key, draft)
         (draft / SHOP_FILE).write_text(render_shop_file(request.shop), encoding="utf-8")
         (draft / IDENTITY).write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
         found = _reconciled(draft, request)
     tables = tuple(ImportedTable(name, count, _behind(export, name)) for name, count in rows)
-    repeated, beside = tuple(sorted(catalogue.repeated)), _not_read(request.files)
-    return Imported(platform.name, tables, taken, repeated, words, beside, found)
+    repeated = tuple(sorted(catalogue.repeated))
+    beside = tuple(path.name for name, path in _beside(request.files) if name in WRITTEN and name != _ALIASES)
+    return Imported(platform.name, (*tables, *own), taken, repeated, words, beside, found)
 
 
 def _require_orders(engine: Engine, request: Request) -> None:
@@ -151,11 +155,22 @@ def _unknown_statuses(engine: Engine) -> tuple[str, ...]:
     return tuple(str(word) for (word,) in rows if word is not None and word not in STATUSES)
 
 
-def _not_read(files: tuple[ExportFile, ...]) -> tuple[str, ...]:
+def _beside(files: tuple[ExportFile, ...]) -> tuple[tuple[str, Path], ...]:
+    """Return the tables of the contract that lie beside an export, by name."""
     taken = {file.path for file in files}
     folders = sorted({file.path.parent for file in files})
     tables = [entry for folder in folders for entry in find_files(folder)]
-    return tuple(path.name for name, path in tables if path not in taken and name != "product_aliases")
+    return tuple((name, path) for name, path in tables if path not in taken)
+
+
+def _write_beside(request: Request, key: bytes, draft: Path) -> tuple[ImportedTable, ...]:
+    """Write the tables that a platform does not export and the shop gives itself: promotions, traffic, ..."""
+    with open_engine(on_disk=False) as engine:
+        return tuple(
+            write_table(engine, open_table_file(engine, name, path), request.shop, key, draft)
+            for name, path in _beside(request.files)
+            if name not in WRITTEN
+        )
 
 
 def _refuse_itself(out: Path, before: Path | None) -> None:
@@ -210,30 +225,26 @@ def _require_same(before: Path, identity: _Identity) -> None:
 
 def _told_aliases(engine: Engine, request: Request) -> tuple[tuple[str, str, dt.datetime], ...]:
     """Return (source_key, product_id, valid_from) of a product_aliases table that lies beside the export."""
-    beside = {path.parent for path in (file.path for file in request.files)}
     found: list[tuple[str, str, dt.datetime]] = []
-    for folder in sorted(beside):
-        for name, path in find_files(folder):
-            if name != "product_aliases":
-                continue
-            file = open_table_file(engine, name, path)
-            for column in ("source_key", "product_id", "valid_from"):
-                if column not in file.header:
-                    raise DataError(
-                        f"{path.name} has no column {column}.",
-                        todo="It needs source_key, product_id and valid_from.",
-                    )
-            rows = engine.rows(
-                "SELECT trim(source_key::VARCHAR), trim(product_id::VARCHAR), "
-                f"try_cast(valid_from AS TIMESTAMP) FROM {file.relation}"
-            )
-            for number, (key, product, since) in enumerate(rows, start=2):
-                if not key or not product or since is None:
-                    raise DataError(
-                        f"{path.name}, row {number} is not a key, a product and a day like 2025-03-01.",
-                        todo="Correct it.",
-                    )
-                found.append((str(key), str(product), since.replace(tzinfo=dt.UTC)))
+    for path in (path for name, path in _beside(request.files) if name == _ALIASES):
+        file = open_table_file(engine, _ALIASES, path)
+        for column in ("source_key", "product_id", "valid_from"):
+            if column not in file.header:
+                raise DataError(
+                    f"{path.name} has no column {column}.",
+                    todo="It needs source_key, product_id and valid_from.",
+                )
+        rows = engine.rows(
+            "SELECT trim(source_key::VARCHAR), trim(product_id::VARCHAR), "
+            f"try_cast(valid_from AS TIMESTAMP) FROM {file.relation}"
+        )
+        for number, (key, product, since) in enumerate(rows, start=2):
+            if not key or not product or since is None:
+                raise DataError(
+                    f"{path.name}, row {number} is not a key, a product and a day like 2025-03-01.",
+                    todo="Correct it.",
+                )
+            found.append((str(key), str(product), since.replace(tzinfo=dt.UTC)))
     return tuple(found)
 
 

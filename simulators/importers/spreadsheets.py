@@ -23,7 +23,7 @@ from simulators.folders import claim
 from simulators.importers.complete_journey import ImportedTable
 from simulators.importers.pseudonyms import pseudonyms, read_key
 
-__all__ = ["import_spreadsheets"]
+__all__ = ["import_spreadsheets", "write_table"]
 
 _ADDRESS = r"[^\s@]+@[^\s@]+\.[a-zA-Z]{2,}"
 
@@ -61,12 +61,16 @@ def import_spreadsheets(source: Path, out: Path, shop: ShopFile, key_file: Path)
     with claim(out, "data", editable=(SHOP_FILE,)) as draft, open_engine(on_disk=False) as engine:
         key = read_key(key_file, out)
         opened = [open_table_file(engine, name, path) for name, path in files]
-        written = tuple(_write(engine, file, shop, key, draft) for file in opened)
+        written = tuple(write_table(engine, file, shop, key, draft) for file in opened)
         (draft / SHOP_FILE).write_text(render_shop_file(shop), encoding="utf-8")
     return written
 
 
-def _write(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: Path) -> ImportedTable:
+def write_table(engine: Engine, file: TableFile, shop: ShopFile, key: bytes, folder: Path) -> ImportedTable:
+    """Write one table of the contract by allow-list; arguments and errors as :func:`import_spreadsheets`.
+
+    The engine must be one that spills nothing (``on_disk=False``).
+    """
     columns = columns_of(table(file.name), shop)
     places = places_of(columns, file, shop)
     constants = shop.constants.get(file.name, {})

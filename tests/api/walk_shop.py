@@ -1,0 +1,99 @@
+"""An invented shop as Shopify exports it, with the promotions that its owner keeps in a sheet of his own."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+PRODUCTS, WEEKS = 12, 40
+FIRST = dt.date(2025, 2, 17)
+TODAY = FIRST + dt.timedelta(weeks=WEEKS)
+_ORDERS = """
+Name Email Financial_Status Paid_at Currency Subtotal Shipping Taxes Total Discount_Code Discount_Amount
+Created_at Lineitem_quantity Lineitem_name Lineitem_price Lineitem_compare_at_price Lineitem_sku Cancelled_at
+Payment_Method Refunded_Amount Id Lineitem_discount Billing_Name
+"""
+_LISTED = """
+Handle Title Body_(HTML) Vendor Type Tags Published Option1_Name Option1_Value Option2_Name Option2_Value
+Option3_Name Option3_Value Variant_SKU Variant_Inventory_Tracker Variant_Inventory_Qty Variant_Price
+Variant_Compare_At_Price Gift_Card Cost_per_item Status
+"""
+
+
+def price_in(product: int, week: int) -> float:
+    """Return the price of a product in a week: three levels about its base."""
+    base = 8.0 + 1.5 * product
+    return round(base * (1.0 + 0.1 * ((week // 5 + product) % 3 - 1)), 1) - 0.01
+
+
+def write_walk(folder: Path) -> Path:
+    """Write orders_export.csv, products_export.csv and promotions.csv."""
+    folder.mkdir(parents=True)
+    (folder / "orders_export.csv").write_text(_table(_ORDERS, _orders()), encoding="utf-8")
+    (folder / "products_export.csv").write_bytes(_table(_LISTED, _listed(), end="\r\n").encode())
+    weeks = ((p, week) for p in range(PRODUCTS) for week in range(WEEKS) if (week + p) % 7 == 0)
+    rows = [f"P{p:02d},{_day(week)},{_day(week + 1)},feature,1" for p, week in weeks]
+    (folder / "promotions.csv").write_text(
+        "\n".join(["product_id,starts_at,ends_at,kind,share", *rows]) + "\n"
+    )
+    return folder
+
+
+def _day(week: int) -> dt.date:
+    return FIRST + dt.timedelta(weeks=week)
+
+
+def _orders() -> list[Mapping[str, object]]:
+    rng, rows = np.random.default_rng(11), list[Mapping[str, object]]()
+    for week in range(WEEKS):
+        for p in range(PRODUCTS):
+            price = price_in(p, week)
+            units = int(rng.poisson(24.0 * (price / (8.0 + 1.5 * p)) ** -2.2))
+            for day in range(7):
+                quantity = units // 7 + (day < units % 7)
+                if quantity:
+                    rows.append(_order(f"{week:02d}{p:02d}{day}", week, day, p, quantity))
+    return rows
+
+
+def _order(number: str, week: int, day: int, product: int, quantity: int) -> Mapping[str, object]:
+    price = price_in(product, week)
+    total = round(price * quantity, 2)
+    at = f"{_day(week) + dt.timedelta(days=day)} 12:00:00 +0100"
+    return {
+        "Name": f"#{number}", "Email": "somebody@example.com", "Financial Status": "paid", "Paid at": at,
+        "Currency": "EUR", "Subtotal": f"{total:.2f}", "Shipping": "0.00",
+        "Taxes": f"{total - total / 1.21:.2f}", "Total": f"{total:.2f}", "Discount Amount": "0.00",
+        "Created at": at, "Lineitem quantity": quantity, "Lineitem name": f"Product {product}",
+        "Lineitem price": f"{price:.2f}", "Lineitem sku": f"P{product:02d}",
+        "Payment Method": "Shopify Payments", "Refunded Amount": "0.00", "Id": f"5{number}",
+        "Lineitem discount": "0.00", "Billing Name": "Some Body",
+    }  # fmt: skip
+
+
+def _listed() -> list[Mapping[str, object]]:
+    return [
+        {
+            "Handle": f"product-{p}", "Title": f"Product {p}", "Body (HTML)": '<p>two\nlines, "quoted"</p>',
+            "Vendor": "Own", "Type": f"kind {p % 3}", "Published": "true", "Option1 Name": "Title",
+            "Option1 Value": "Default Title", "Variant SKU": f"P{p:02d}",
+            "Variant Inventory Tracker": "shopify", "Variant Inventory Qty": 500,
+            "Variant Price": f"{price_in(p, WEEKS - 1):.2f}", "Gift Card": "false",
+            "Cost per item": f"{4.0 + 0.7 * p:.2f}", "Status": "active",
+        }
+        for p in range(PRODUCTS)
+    ]  # fmt: skip
+
+
+def _table(header: str, rows: Sequence[Mapping[str, object]], end: str = "\n") -> str:
+    out = io.StringIO()
+    names = [name.replace("_", " ") for name in header.split()]
+    writer = csv.DictWriter(out, names, restval="", lineterminator=end)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
