@@ -48,6 +48,10 @@ _USUAL = {
 }
 """Where a review usually leaves proposals; anything else is said."""
 
+_WAITING = frozenset({"pending", "awaiting_second"})
+_WORTH = frozenset({"pending", "awaiting_second", "approved"})
+"""States in which an expected profit is still to come."""
+
 _ORDER = ("pending", "awaiting_second", "approved", "rejected", "unchanged", "blocked")
 
 
@@ -222,6 +226,7 @@ class ListView:
     asked: Asked
     before: str | None
     after: str | None
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,7 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
         asked=asked,
         before=asked.query(start=max(asked.start - PAGE, 0)) if asked.start else None,
         after=asked.query(start=end) if end < found.whole else None,
+        settled=not rows and asked == Asked(Wanted(asked.wanted.states)) and not _WAITING & set(found.states),
     )
 
 
@@ -403,7 +409,7 @@ def _tabs(found: Listed, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
             texts.text("review_state", state),
             texts.number(found.states[state]),
             texts.text("desk", "worth", profit=texts.money(found.worth[state], money, signed=True))
-            if found.worth[state]
+            if found.worth[state] and state in _WORTH
             else "",
             asked.query(states=(state,)),
             state in asked.wanted.states,

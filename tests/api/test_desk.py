@@ -296,7 +296,7 @@ def test_names_are_found_filtered_and_sorted_by(client: Client) -> None:
     assert names == sorted(names)
     assert len(names) == len([i for i in range(60) if i % 7 == 4])
     assert all(name.startswith("Tea, 20 bags") for name in names)
-    assert tea.headers["HX-Push-Url"] == "/desk?state=all&search=TEA%2C&sort=name&falling=0"
+    assert tea.headers["Desk-Address"] == "/desk?state=all&search=TEA%2C&sort=name&falling=0"
     assert EN["nothing_found"] in client.get("/desk?search=%25nothing").text
     odd = client.get("/desk?state=none&sort=evil&start=-1&zone=%00&falling=x&search=%ff")
     assert odd.status_code == 200
