@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 import json
 import logging
 import socket
@@ -150,6 +151,8 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
 
     def decided() -> Desk:
         desk.decide_all()
+        gc.collect()
+        gc.freeze()  # what is served lives as long as the process: no collection need look at it again
         return desk
 
     app = create_app(decided, _LOOPBACK if host in _LOOPBACK else ())

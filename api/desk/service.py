@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any, Protocol
 
 from api.access import LOCAL, Actor, Permission
@@ -423,19 +424,19 @@ def _tabs(found: Listed, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
 def preview_view(found: Preview, action: Action, texts: Texts) -> PreviewView:
     """Return what a bulk review would do, its largest moves first."""
     money = Currency.of(str(found.round.facts["currency"]))
-    priced = [(row, stands) for row, stands in found.changes if stands.price is not None]
-    largest = sorted(found.changes, key=lambda change: -abs(change[0].change))[:_MOST_ROWS]
-    why = Counter(reason for _, reason in found.refused)
+    moves = [stands.price - row.current_price for row, stands in found.changes if stands.price is not None]
+    largest = nlargest(_MOST_ROWS, found.changes, key=lambda change: abs(change[0].change))
+    why, states = Counter(reason for _, reason in found.refused), found.states
     return PreviewView(
         action=action.value,
         count=len(found.changes),
         profit=texts.money(found.profit_change, money, signed=True),
-        raised=sum(stands.price > row.current_price for row, stands in priced if stands.price is not None),
-        lowered=sum(stands.price < row.current_price for row, stands in priced if stands.price is not None),
+        raised=sum(move > 0 for move in moves),
+        lowered=sum(move < 0 for move in moves),
         states=tuple(
             (texts.text("review_state", ReviewState(state).value), number)
-            for state, number in sorted(found.states.items(), key=lambda pair: -pair[1])
-            if set(found.states) != {_USUAL[action]}
+            for state, number in sorted(states.items(), key=lambda pair: -pair[1])
+            if set(states) != {_USUAL[action]}
         ),
         rows=tuple(
             (
