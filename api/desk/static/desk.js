@@ -50,7 +50,10 @@
     const again = row ? row.querySelector(".do button") || row.querySelector("a")
       : kept && document.querySelector(`[data-keep="${kept}"]`);
     decided = kept = "";
-    if (again) requestAnimationFrame(() => setTimeout(() => again.focus({ preventScroll: true })));
+    if (again) requestAnimationFrame(() => setTimeout(() => {
+      // Whoever has gone on typing elsewhere meanwhile is not called back.
+      if (document.activeElement === document.body) again.focus({ preventScroll: true });
+    }));
   });
   document.addEventListener("htmx:sendError", () => say(document.body.dataset.offline));
   const say = (text) => { document.getElementById("said").textContent = text; };
