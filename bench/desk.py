@@ -72,12 +72,13 @@ def loaded(page: Page, place: str) -> float:
 def took(page: Page, act: Callable[[], object]) -> float:
     """Return the milliseconds from a press to the picture that answers it."""
     before = int(page.evaluate("window.took.length"))
+    time.sleep(0.3)  # nobody presses twice at once
     act()
     until = time.monotonic() + 30
     while int(page.evaluate("window.took.length")) == before:
         if time.monotonic() > until:
             raise SystemExit("an interaction was never answered")
-        time.sleep(0.02)
+        time.sleep(0.15)
     return float(page.evaluate("window.took.at(-1)"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 import json
 import logging
 import socket
@@ -161,6 +162,8 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
 
     def decided() -> Desk:
         desk.decide_all()
+        gc.collect()
+        gc.freeze()  # what is served lives as long as the process: no collection need look at it again
         return desk
 
     app = create_app(decided, _LOOPBACK if host in _LOOPBACK else ())
@@ -209,7 +212,8 @@ def _tell(session: Session, desk: Desk, where: str) -> None:
     """Say where the service is, and how to try it."""
     for line in standing_shown(desk.shelf.standing, session.texts, desk.trained):
         session.err.print(line, highlight=False)
-    session.err.print(f"Serving {desk.default} on {where} (Ctrl-C ends it); to try it: {where}/docs, or")
+    session.err.print(f"Serving {desk.default} on {where} (Ctrl-C ends it). The desk: {where}/desk")
+    session.err.print(f"To try the API: {where}/docs, or")
     body = json.dumps({"price_groups": list(desk.shelf.catalogue.series.group[:1])})
     example = f"curl -s {where}/v1/recommendations -H 'content-type: application/json' -d '{body}'"
     session.err.print(example, markup=False, highlight=False, soft_wrap=True)

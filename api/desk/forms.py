@@ -17,7 +17,7 @@ from pricing.money import Currency
 
 __all__ = ["PAGE", "Asked", "Form", "form", "price_of"]
 
-PAGE = 25
+PAGE = 20
 """Proposals on a page."""
 
 _MOST_FIELDS = 2_000

@@ -87,7 +87,7 @@ def _list(request: Request, serving: Pages, actor: Reading, asked: Asked, said: 
     found = list_view(serving, asked, actor, told(request))
     response = answer(request, "rows.html", view=found, actor=actor, said=said)
     query = asked.query(start=asked.start)
-    response.headers["HX-Push-Url"] = f"/desk?{query}" if query else "/desk"
+    response.headers["Desk-Address"] = f"/desk?{query}" if query else "/desk"
     return response
 
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any, Protocol
 
 from api.access import LOCAL, Actor, Permission
@@ -47,6 +48,10 @@ _USUAL = {
     Action.WITHDRAW: ReviewState.PENDING.value,
 }
 """Where a review usually leaves proposals; anything else is said."""
+
+_WAITING = frozenset({"pending", "awaiting_second"})
+_WORTH = frozenset({"pending", "awaiting_second", "approved"})
+"""States in which an expected profit is still to come."""
 
 _ORDER = ("pending", "awaiting_second", "approved", "rejected", "unchanged", "blocked")
 
@@ -222,6 +227,7 @@ class ListView:
     asked: Asked
     before: str | None
     after: str | None
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +274,7 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
         asked=asked,
         before=asked.query(start=max(asked.start - PAGE, 0)) if asked.start else None,
         after=asked.query(start=end) if end < found.whole else None,
+        settled=not rows and asked == Asked(Wanted(asked.wanted.states)) and not _WAITING & set(found.states),
     )
 
 
@@ -403,7 +410,7 @@ def _tabs(found: Listed, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
             texts.text("review_state", state),
             texts.number(found.states[state]),
             texts.text("desk", "worth", profit=texts.money(found.worth[state], money, signed=True))
-            if found.worth[state]
+            if found.worth[state] and state in _WORTH
             else "",
             asked.query(states=(state,)),
             state in asked.wanted.states,
@@ -417,19 +424,19 @@ def _tabs(found: Listed, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
 def preview_view(found: Preview, action: Action, texts: Texts) -> PreviewView:
     """Return what a bulk review would do, its largest moves first."""
     money = Currency.of(str(found.round.facts["currency"]))
-    priced = [(row, stands) for row, stands in found.changes if stands.price is not None]
-    largest = sorted(found.changes, key=lambda change: -abs(change[0].change))[:_MOST_ROWS]
-    why = Counter(reason for _, reason in found.refused)
+    moves = [stands.price - row.current_price for row, stands in found.changes if stands.price is not None]
+    largest = nlargest(_MOST_ROWS, found.changes, key=lambda change: abs(change[0].change))
+    why, states = Counter(reason for _, reason in found.refused), found.states
     return PreviewView(
         action=action.value,
         count=len(found.changes),
         profit=texts.money(found.profit_change, money, signed=True),
-        raised=sum(stands.price > row.current_price for row, stands in priced if stands.price is not None),
-        lowered=sum(stands.price < row.current_price for row, stands in priced if stands.price is not None),
+        raised=sum(move > 0 for move in moves),
+        lowered=sum(move < 0 for move in moves),
         states=tuple(
             (texts.text("review_state", ReviewState(state).value), number)
-            for state, number in sorted(found.states.items(), key=lambda pair: -pair[1])
-            if set(found.states) != {_USUAL[action]}
+            for state, number in sorted(states.items(), key=lambda pair: -pair[1])
+            if set(states) != {_USUAL[action]}
         ),
         rows=tuple(
             (

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from api.app import create_app
 from api.prices.service import Desk
@@ -56,6 +56,11 @@ def listening(desk: Desk) -> Generator[str]:
     thread.join()
 
 
+def _is_wrong(said: ConsoleMessage) -> bool:
+    """Return whether a console's line tells of a mistake; a request given up for a newer one is none."""
+    return said.type == "error" and not said.text.startswith(("htmx:afterRequest,", "htmx:sendAbort,"))
+
+
 @contextmanager
 def opened(browser: Browser, base: str, width: int, language: str) -> Generator[tuple[Page, list[str]]]:
     """Open a page of a width in a language; yield it and whatever its console complains of."""
@@ -64,7 +69,7 @@ def opened(browser: Browser, base: str, width: int, language: str) -> Generator[
         base_url=base, viewport={"width": width, "height": height}, locale=language
     )
     page, wrong = context.new_page(), list[str]()
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: wrong.append(said.text) if _is_wrong(said) else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     yield page, wrong
     context.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,21 @@ def test_a_run_without_a_past_says_so(tmp_path: Path, portal: BlockingPortal) ->
     assert EN["no_history"] in client.get("/desk/readiness").text
 
 
+def test_a_hostile_name_is_only_a_name(desk: Desk, portal: BlockingPortal) -> None:
+    name = """<img src=x onerror=alert(1)>"'</script>{{ 7 * 7 }}"""
+    desk.past = replace(desk.past, names=(name,) * len(desk.past.names))
+    client = serving(desk, portal)
+    page = _offered(client)
+    decision, etag = rows(page)[0]
+    answers = [page, client.get(f"/desk/products/{decision}").text]
+    answers.append(send(client, f"/desk/proposals/{decision}", action="approve", etag=etag).text)
+    answers.append(send(client, "/desk/bulk/preview", action="approve", scope="all", query="state=all").text)
+    for text in answers:
+        assert "<img" not in text
+        assert "&lt;img" in text
+        assert "{{ 7 * 7 }}" in text
+
+
 def test_names_are_found_filtered_and_sorted_by(client: Client) -> None:
     _offered(client)
     tea = client.get("/desk/list?state=all&search=TEA,&sort=name&falling=0", headers={"HX-Request": "true"})
@@ -296,7 +312,7 @@ def test_names_are_found_filtered_and_sorted_by(client: Client) -> None:
     assert names == sorted(names)
     assert len(names) == len([i for i in range(60) if i % 7 == 4])
     assert all(name.startswith("Tea, 20 bags") for name in names)
-    assert tea.headers["HX-Push-Url"] == "/desk?state=all&search=TEA%2C&sort=name&falling=0"
+    assert tea.headers["Desk-Address"] == "/desk?state=all&search=TEA%2C&sort=name&falling=0"
     assert EN["nothing_found"] in client.get("/desk?search=%25nothing").text
     odd = client.get("/desk?state=none&sort=evil&start=-1&zone=%00&falling=x&search=%ff")
     assert odd.status_code == 200

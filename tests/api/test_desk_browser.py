@@ -66,7 +66,7 @@ def test_a_week_of_a_manager(browser: Browser, base: str, width: int, language: 
         first.locator("button.yes").click()
         expect(page.locator("tbody.item").nth(0)).to_have_class(re.compile("approved"))
         expect(page.locator("#said")).to_contain_text(name)
-        assert page.evaluate("document.activeElement.closest('tbody') !== null")  # the keyboard stays there
+        expect(page.locator("tbody.item").nth(0).locator(".do button").first).to_be_focused()
         second = page.locator("tbody.item").nth(1)
         second.locator("[data-more]").click()
         price = second.locator("input[name=price]")
@@ -83,6 +83,10 @@ def test_a_week_of_a_manager(browser: Browser, base: str, width: int, language: 
         _no_wider_than_its_window(page)
         page.locator(".preview button.main").click()
         expect(page.locator("#preview .done")).to_be_visible()
+        settled = (
+            "Ya no queda nada pendiente." if language == "es-ES" else "Nothing waits for anybody any more."
+        )
+        expect(page.locator(".nothing")).to_contain_text(settled)
         _shot(page, "done")
         assert wrong == []
 

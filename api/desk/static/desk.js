@@ -30,16 +30,30 @@
     count();
     draw();
   });
-  // After a review the keyboard stays where it was: on the row that was decided.
-  let decided = "";
+  // The address follows the list; going back asks for that list anew, as prices may have been decided since.
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const body = event.detail.target.closest && event.detail.target.closest("tbody.item");
-    decided = body && body.contains(document.activeElement) && event.detail.target === body ? body.id : "";
+    const address = event.detail.xhr.getResponseHeader("Desk-Address");
+    if (address && address !== location.pathname + location.search) history.pushState(null, "", address);
   });
-  document.addEventListener("htmx:load", () => {
+  window.addEventListener("popstate", () => location.reload());
+  // After a review the keyboard stays where it was: on the row that was decided.
+  let decided = "", kept = "";
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const target = event.detail.target, here = document.activeElement;
+    decided = target.matches("tbody.item") && target.contains(here) ? target.id : "";
+    // Focus is taken up again once all is in place: the browser would lay the page out twice else.
+    kept = target.id === "list" && target.contains(here) && here.dataset.keep || "";
+    if (decided || kept) here.blur();
+  });
+  document.addEventListener("htmx:afterSettle", () => {
     const row = decided && document.getElementById(decided);
-    decided = "";
-    if (row) (row.querySelector(".do button") || row.querySelector("a")).focus({ preventScroll: true });
+    const again = row ? row.querySelector(".do button") || row.querySelector("a")
+      : kept && document.querySelector(`[data-keep="${kept}"]`);
+    decided = kept = "";
+    if (again) requestAnimationFrame(() => setTimeout(() => {
+      // Whoever has gone on typing elsewhere meanwhile is not called back.
+      if (document.activeElement === document.body) again.focus({ preventScroll: true });
+    }));
   });
   document.addEventListener("htmx:sendError", () => say(document.body.dataset.offline));
   const say = (text) => { document.getElementById("said").textContent = text; };
