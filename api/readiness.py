@@ -27,12 +27,14 @@ class Readiness(Generic[_Served]):
         self._served: _Served | None = None
         self._failure: TarifaError | None = None
         self._ended = threading.Event()
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="opening", daemon=True)
 
     def start(self) -> None:
-        """Begin to open; returns at once. A second call changes nothing."""
-        if self._thread.ident is None:
-            self._thread.start()
+        """Begin to open; returns at once. A second call changes nothing, whoever makes it and when."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def wait(self, seconds: float) -> None:
         """Wait until it is opened or failed, at most `seconds`."""

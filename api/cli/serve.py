@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from api.storage.store import Store
     from policies.serve.past import Past
     from policies.serve.shelf import Shelf
+    from pricing.policy import Policy
+    from pricing.standing import Standing
 
 __all__ = ["desk_of", "desk_over", "require_data", "serve_folder", "serve_run"]
 
@@ -92,26 +94,39 @@ def desk_of(
         shelf = open_shelf(run, accepted, plan)
         past = read_past(run, shelf.catalogue)
         require_data(run, shelf.model.fingerprint, data)
-        told("opening the store", 0.5)
+        told("making policies", 0.5)
+        chosen = _chosen(shelf, policy)
+        told("opening the store", 0.9)
         place = store or str(run.resolve().with_name(f"{run.resolve().name}.decisions.sqlite3"))
         opened = Store(url_of(place), lambda: dt.datetime.now(dt.UTC))
-        told("making policies", 0.6)
-        return desk_over(shelf, policy, opened, past)
+    return _desk(shelf, chosen, opened, past)
 
 
-def desk_over(shelf: Shelf, policy: str, store: Store, past: Past | None = None) -> Desk:
+def desk_over(shelf: Shelf, policy: str, store: Store) -> Desk:
     """Open the policies that are named, separated by commas, over a shelf; the first decides by default."""
+    return _desk(shelf, _chosen(shelf, policy), store, None)
+
+
+def _chosen(shelf: Shelf, policy: str) -> list[tuple[Policy, Standing | None]]:
+    """Return the policies that are named, each with the standing of the model that it was trained on."""
     from api.policies import open_policy, trained_under
-    from api.prices.service import Desk
 
     names = [name.strip() for name in policy.split(",") if name.strip()]
     if not names:
         raise UsageError("--policy names none.", todo="Give for example resolve.")
     chosen = [open_policy(name, shelf) for name in names]
     _require_distinct([made.name for made in chosen])
-    under = [trained_under(name) for name in names]
-    trained = {made.name: found for made, found in zip(chosen, under, strict=True) if found is not None}
-    return Desk(shelf, {made.name: made for made in chosen}, chosen[0].name, store, trained, past)
+    return [(made, trained_under(name)) for made, name in zip(chosen, names, strict=True)]
+
+
+def _desk(
+    shelf: Shelf, chosen: list[tuple[Policy, Standing | None]], store: Store, past: Past | None
+) -> Desk:
+    from api.prices.service import Desk
+
+    trained = {made.name: under for made, under in chosen if under is not None}
+    policies = {made.name: made for made, _ in chosen}
+    return Desk(shelf, policies, chosen[0][0].name, store, trained, past)
 
 
 def _require_distinct(names: list[str]) -> None:
