@@ -15,10 +15,7 @@ from simulators.contract.shop_file import ShopFile
 from simulators.contract.stock import forward, stock
 from simulators.contract.tables import Source
 
-__all__ = ["ONE_PRICE", "build_panel", "carried"]
-
-ONE_PRICE = 1e-3
-"""Prices nearer than this are one price, rounded."""
+__all__ = ["build_panel"]
 
 
 def build_panel(source: Source, until: str | None = None) -> Panel:
@@ -90,41 +87,6 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         instrument_names=names,
         short=None if counted is None else counted.short,
     )
-
-
-def carried(panel: Panel) -> tuple[Floats, Floats]:
-    """Return offered and regular prices without gaps, [N, T] each, gross minor units.
-
-    The last recorded price is carried forward, so no cell depends on a later record; only the gap before
-    a series' first record is filled backward from that record, because nothing earlier is known. A series
-    without any record stays NaN.
-
-    A discount is not carried past its end, or weeks without a sale after it would stand against its price.
-    It ends when more likely than not it has: with the promotion that it was recorded under, once that covers
-    less than half of what it did then; without one after as many periods as it had been seen for (of
-    spells looked in on at a random moment half last as long again; Gott, Nature 1993).
-    In an invented shop that features all its discounts, carrying them on said that deeper ones sell less:
-    +3.6 where -2.4 is true.
-    """
-    offered, regular = forward(panel.offered), forward(panel.regular)
-    return np.where(_ended(panel, offered, regular), regular, offered), regular
-
-
-def _ended(panel: Panel, offered: Floats, regular: Floats) -> Bools:
-    """Return the gaps, bool [N, T], in which the last discount that was recorded is over."""
-    recorded = np.isfinite(panel.offered)
-    place = np.arange(recorded.shape[1], dtype=np.int64)
-    last = np.maximum.accumulate(np.where(recorded, place, -1), axis=1)
-    low = offered < (1.0 - ONE_PRICE) * regular
-    share = np.fmax(panel.feature, panel.display)
-    then = np.take_along_axis(share, np.maximum(last, 0), axis=1)
-    # A spell runs from the first discount after the last full price to the last record.
-    full = np.maximum.accumulate(np.where(recorded & ~low, place, -1), axis=1)
-    coming = np.minimum.accumulate(np.where(recorded & low, place, len(place))[:, ::-1], axis=1)[:, ::-1]
-    began = np.take_along_axis(coming, np.minimum(full + 1, len(place) - 1), axis=1)
-    outlived = place - last > last - began + 1
-    over = np.where(then > 0.0, share < 0.5 * then, outlived)
-    return np.asarray(~recorded & (last >= 0) & low & over, dtype=np.bool_)
 
 
 def _calendar(engine: Engine, shop: ShopFile) -> tuple[Dates, Ints]:

@@ -15,8 +15,9 @@ import numpy as np
 from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.panel import Series
 from simulators.contract.apportioning import define_order_discounts
+from simulators.contract.carried import carried
 from simulators.contract.catalogue import cost_shares, return_rates
-from simulators.contract.panel import build_panel, carried
+from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 
 __all__ = ["AMOUNTS", "Realised", "build_realised"]

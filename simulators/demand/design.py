@@ -16,7 +16,7 @@ from pricing.model import COEFFICIENTS, deal_signal
 from pricing.panel import Panel, Series
 from pricing.response import bends
 from pricing.rivals import Rivals
-from simulators.contract.panel import ONE_PRICE, carried
+from simulators.contract.carried import ONE_PRICE, carried
 from simulators.demand.weekdays import by_days, closed
 
 __all__ = [

@@ -152,7 +152,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 def test_a_number_where_a_section_belongs_is_refused_with_the_section_to_write() -> None:
     lines = MINIMAL.splitlines()
-    with pytest.raises(SettingsError, match="cost_assumption = .* is not a section") as refused:
+    with pytest.raises(SettingsError, match=r"cost_assumption = .* is not a section") as refused:
         parse_shop_file("\n".join(["cost_assumption = 0.5", *lines]))
     assert "[cost_assumption]" in str(refused.value)
     assert "default" in str(refused.value)
