@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats, Ints
-from pricing.panel import Series
+from pricing.panel import Panel, Series
 from simulators.contract.apportioning import define_order_discounts
 from simulators.contract.catalogue import cost_shares, return_rates
 from simulators.contract.panel import build_panel, carried
 from simulators.contract.tables import Source
 
-__all__ = ["AMOUNTS", "Realised", "build_realised"]
+__all__ = ["AMOUNTS", "Realised", "build_realised", "realised_of"]
 
 AMOUNTS = ("sales", "refunds", "costs", "fees", "to_come")
 """Net sales after discounts that the shop funded; then, each taken off them: what was paid back, unit costs,
@@ -80,8 +80,16 @@ class Realised:
     @property
     def profit(self) -> Floats:
         """float64 [N, T]; net profit, minor units."""
+        return self._spread(self.net)
+
+    @property
+    def revenue(self) -> Floats:
+        """float64 [N, T]; net sales less what was paid back so far, minor units."""
+        return self._spread(np.asarray(self.amounts[:, 0] - self.amounts[:, 1]))
+
+    def _spread(self, cells: Floats) -> Floats:
         out = np.zeros(self.on_sale.shape)
-        np.add.at(out, (self.unit, self.period), self.net)
+        np.add.at(out, (self.unit, self.period), cells)
         return out
 
 
@@ -109,7 +117,11 @@ def build_realised(source: Source, frozen: dt.date) -> Realised:
     MissingCost
         If a product has no cost and the shop file assumes none.
     """
-    panel = build_panel(source)
+    return realised_of(source, build_panel(source), frozen)
+
+
+def realised_of(source: Source, panel: Panel, frozen: dt.date) -> Realised:
+    """Add up the net profit of a panel that was just built from `source`; see :func:`build_realised`."""
     engine = source.engine
     define_order_discounts(engine)
     engine.run(_FUNDED)
