@@ -48,7 +48,7 @@ def go_round(
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Go round once: import, check, learn, validate, recommend; publish what is approved, and read it back.
+    """Go round once: import, check, outcomes, learn, validate, recommend; publish what is approved, read back.
 
     The exports of the platform lie in HOME/inbox. What waits for a person ends the command; run it again, by
     hand or by a timer, and it goes on where it stands. Nothing is done or published twice.
@@ -188,6 +188,7 @@ class _Round:
         parts: list[RenderableType] = [
             grid(title, (texts.text("cycle", "step"), texts.text("cycle", "done_at")), rows)
         ]
+        parts += self._forecasts(steps)
         states: dict[str, int] = {}
         for row in out:
             states[row.state.value] = states.get(row.state.value, 0) + 1
@@ -201,6 +202,18 @@ class _Round:
             parts.append(texts.text("cycle", "no_publisher"))
         parts.append(escape(self._next(left)))
         return tuple(parts)
+
+    def _forecasts(self, steps: Mapping[str, StepRow]) -> tuple[str, ...]:
+        from api.cycle.outcomes import TABLE
+        from api.outcomes_told import check_of, outcomes_told
+
+        row = steps.get("outcomes")
+        if row is None:
+            return ()
+        found, texts = check_of(row.content), self.session.texts
+        place = self.home.cycle(self.name) / TABLE
+        where = (texts.text("outcomes", "table", place=str(place)),) if found.decisions else ()
+        return tuple(escape(line) for line in (*outcomes_told(found, texts), *where))
 
     def _next(self, left: Waiting) -> str:
         texts, run = self.session.texts, self.home.run(self.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pricing.errors import DataError, FailedChecks, FingerprintError
@@ -50,6 +50,7 @@ class Steps:
         return {
             Step.IMPORT: self._import,
             Step.CHECK: self._check,
+            Step.OUTCOMES: self._outcomes,
             Step.LEARN: self._learn,
             Step.VALIDATE: self._validate,
             Step.RECOMMEND: self._recommend,
@@ -115,6 +116,25 @@ class Steps:
             raise found.error
         return {"fingerprint": found.document["fingerprint"]}
 
+    def _outcomes(self) -> Mapping[str, Any]:
+        from api.cycle.outcomes import PAGE, TABLE, outcomes_of, past_decisions
+        from api.outcomes_page import render_outcomes
+        from simulators.folders import write_file
+        from simulators.outcome_check import check_outcomes
+        from simulators.output_schema import table_bytes
+
+        with self.session.progress("outcomes") as told:
+            told("joining", 0.1)
+            decided = past_decisions(self.store.database, self.name, self.shop)
+            table = outcomes_of(self.home, self.name, decided, self.now())
+            found = check_outcomes(table)
+            told("writing", 0.9)
+            place = self.home.cycle(self.name)
+            write_file(place / TABLE, table_bytes(table))
+            page = render_outcomes(table, found, self.name, self.session.texts)
+            write_file(place / PAGE, page.encode())
+        return asdict(found)
+
     def _learn(self) -> Mapping[str, Any]:
         from api.cli.fit import fit_folder
         from api.cli.update import update_folder
@@ -123,12 +143,13 @@ class Steps:
         why = "the first cycle" if before is None else self._due_for_fit(before)
         if before is not None and not why:
             try:
-                update_folder(self.session, self.home.run(before), data, run, self.name, self.today)
-                return {"how": "update", "of": before, "age": self._age(before) + 1}
+                made = update_folder(self.session, self.home.run(before), data, run, self.name, self.today)
+                age = self._age(before) + 1
+                return {"how": "update", "of": before, "age": age, "run_id": made.document["run_id"]}
             except FingerprintError as error:
                 why = error.what
-        fit_folder(self.session, data, run, self.name, 0, self.today)
-        return {"how": "fit", "why": why, "age": 0}
+        made = fit_folder(self.session, data, run, self.name, 0, self.today)
+        return {"how": "fit", "why": why, "age": 0, "run_id": made.document["run_id"]}
 
     def _due_for_fit(self, before: str) -> str:
         age = self._age(before)
@@ -151,7 +172,11 @@ class Steps:
     def _recommend(self) -> Mapping[str, Any]:
         from api.app import approvals_of
         from api.cli.serve import desk_over
-        from api.runs import open_shelf, read_past
+        from api.cycle.outcomes import SNAPSHOTS_FILE
+        from api.runs import open_shelf, read_past, run_id
+        from api.tables import snapshots_table
+        from simulators.folders import write_file
+        from simulators.output_schema import table_bytes
 
         run = self.home.run(self.name)
         try:
@@ -163,6 +188,8 @@ class Steps:
                 todo="Name those that you accept in cycle.accept_failed of shop.toml, and go round again.",
             ) from error
         past = read_past(run, shelf.catalogue)
+        known = snapshots_table(shelf.catalogue, shelf.model.fingerprint, run_id(run), self.shop.period_days)
+        write_file(self.home.cycle(self.name) / SNAPSHOTS_FILE, table_bytes(known))
         desk = desk_over(shelf, self.shop.cycle.policy, self.store, past)
         offered = approvals_of(desk).offer(None, _ACTOR)
         return {"round": offered.number, "run": offered.run, "policy": offered.facts["policy"]}

@@ -29,6 +29,7 @@ class Step(Enum):
 
     IMPORT = "import"
     CHECK = "check"
+    OUTCOMES = "outcomes"
     LEARN = "learn"
     VALIDATE = "validate"
     RECOMMEND = "recommend"
