@@ -8,7 +8,7 @@ the run cannot speak of the price, the row says so and is no check.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,18 +116,18 @@ class Sold:
     until: dt.date
 
 
-def sold(source: Source, *, frozen: dt.date, whole_until: dt.date) -> Sold:
+def sold(source: Source, *, whole_until: dt.date, known: Sequence[tuple[dt.date, Catalogue]]) -> Sold:
     """Read what was sold, at which prices and with which profit.
 
     Parameters
     ----------
     source
         The shop's tables, open.
-    frozen
-        Where costs are assumed as a share of the price, that is the price before this day; see
-        :func:`simulators.contract.realised.build_realised`.
     whole_until
         The data are whole up to this day, exclusive; later periods count as covered in part.
+    known
+        First days of periods, and what was known when their prices were decided: a cost that is assumed is
+        the one assumed then, so that what is compared rests on one assumption.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def sold(source: Source, *, frozen: dt.date, whole_until: dt.date) -> Sold:
         As :func:`simulators.contract.realised.build_realised`.
     """
     panel = build_panel(source)
-    found = realised_of(source, panel, frozen)
+    found = realised_of(source, panel, whole_until, _assumed(panel, known))
     offered, regular = carried(panel)
     zones = source.shop.zones
     return Sold(
@@ -150,6 +150,21 @@ def sold(source: Source, *, frozen: dt.date, whole_until: dt.date) -> Sold:
         whole_until=whole_until,
         until=dt.date.fromisoformat(found.until),
     )
+
+
+def _assumed(panel: Panel, known: Sequence[tuple[dt.date, Catalogue]]) -> Floats:
+    """Return assumed unit costs where decisions knew one, float64 [N, T]; NaN elsewhere."""
+    place = {pair: i for i, pair in enumerate(zip(panel.series.group, panel.series.zone, strict=True))}
+    column = {day: t for t, day in enumerate(panel.periods.tolist())}
+    out = np.full(panel.units.shape, np.nan)
+    for start, catalogue in known:
+        if start not in column:
+            continue
+        pairs = zip(catalogue.series.group, catalogue.series.zone, strict=True)
+        for row, pair in enumerate(pairs):
+            if pair in place:
+                out[place[pair], column[start]] = catalogue.unit_cost[row]
+    return out
 
 
 def outcomes_table(decided: Decided, found: Sold, by: Decider | None) -> Any:

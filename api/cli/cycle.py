@@ -48,10 +48,11 @@ def go_round(
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Go round once: import, check, outcomes, learn, validate, recommend; publish what is approved, read back.
+    """Go round once: import, check, join outcomes, learn, validate, recommend; publish what is approved.
 
-    The exports of the platform lie in HOME/inbox. What waits for a person ends the command; run it again, by
-    hand or by a timer, and it goes on where it stands. Nothing is done or published twice.
+    What was published is read back. The exports of the platform lie in HOME/inbox. What waits for a person
+    ends the command; run it again, by hand or by a timer, and it goes on where it stands. Nothing is done or
+    published twice.
 
     Example: tarifa cycle shop
     """

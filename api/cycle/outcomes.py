@@ -154,15 +154,12 @@ def outcomes_of(home: Home, cycle: str, found: Sequence[Decided], now: dt.dateti
     parts = [arrow_schema(OUTCOMES).empty_table()]
     if found:
         with open_source(home.data(cycle), today=now) as source:
-            came = sold(source, frozen=found[0].start, whole_until=dt.date.fromisoformat(cycle))
-        parts += [
-            outcomes_table(one, came, _decider(home, one.start.isoformat()))
-            for one in found
-            if one.start < came.until
-        ]
+            runs = {one.start: home.run(one.start.isoformat()) for one in found}
+            known = {day: read_shelf(run).catalogue for day, run in runs.items() if run.is_dir()}
+            came = sold(source, whole_until=dt.date.fromisoformat(cycle), known=tuple(known.items()))
+        for one in found:
+            if one.start < came.until:
+                there = one.start in known
+                by = Decider(load_run(runs[one.start]), known[one.start]) if there else None
+                parts.append(outcomes_table(one, came, by))
     return pa.concat_tables(parts).combine_chunks()
-
-
-def _decider(home: Home, cycle: str) -> Decider | None:
-    run = home.run(cycle)
-    return Decider(load_run(run), read_shelf(run).catalogue) if run.is_dir() else None
