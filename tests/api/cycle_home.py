@@ -31,6 +31,9 @@ def write_home(folder: Path) -> Path:
     shop = (inbox / "shop.toml").read_text()
     (inbox / "shop.toml").unlink()
     (folder / "shop.toml").write_text(shop + CYCLE)
+    products = (inbox / "products.csv").read_text().splitlines()
+    named = [f"{line},{f'Product {p - 1}' if p else 'name'}" for p, line in enumerate(products)]
+    (inbox / "products.csv").write_text("\n".join(named) + "\n")
     write_listing(inbox / "products_export.csv", {})
     return folder
 
