@@ -189,7 +189,7 @@ class _Round:
         parts: list[RenderableType] = [
             grid(title, (texts.text("cycle", "step"), texts.text("cycle", "done_at")), rows)
         ]
-        parts += self._forecasts(steps)
+        parts += (*self._sheets(steps), *self._forecasts(steps))
         states: dict[str, int] = {}
         for row in out:
             states[row.state.value] = states.get(row.state.value, 0) + 1
@@ -203,6 +203,22 @@ class _Round:
             parts.append(texts.text("cycle", "no_publisher"))
         parts.append(escape(self._next(left)))
         return tuple(parts)
+
+    def _sheets(self, steps: Mapping[str, StepRow]) -> list[str]:
+        texts = self.session.texts
+        found = steps["import"].content.get("sheets", ()) if "import" in steps else ()
+        return [
+            texts.text(
+                "cycle",
+                "sheet",
+                file=escape(one["file"]),
+                kind=one["kind"],
+                rows=texts.number(one["rows"]),
+                known=texts.number(one["known"]),
+                left=texts.number(sum(one["left"].values())),
+            )
+            for one in found
+        ]
 
     def _forecasts(self, steps: Mapping[str, StepRow]) -> tuple[str, ...]:
         from api.cycle.outcomes import TABLE

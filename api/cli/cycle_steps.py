@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -58,23 +59,24 @@ class Steps:
 
     def _import(self) -> Mapping[str, Any]:
         from api.cli.import_command import Answers, import_folder
+        from api.cycle.sheets import join_sheets, sheets_in
         from simulators.importers.platform_import import IDENTITY
 
         before = self._earlier("import")
         past = None if before is None else self.home.data(before)
         continued = past if past is not None and (past / IDENTITY).is_file() else None
-        listed = self._listed_at()
+        listed, inbox, data = self._listed_at(), self.home.inbox, self.home.data(self.name)
         said = Answers(None, None, None, None, None, yes=True, before=continued, listed_at=listed)
-        made = import_folder(
-            self.session,
-            str(self.home.inbox),
-            self.home.data(self.name),
-            self.home.shop_file,
-            self.home.key_file,
-            said,
-        )
+        sheets = sheets_in(self.home)
+        target = data.with_name("exports") if sheets else data
+        made = import_folder(self.session, str(inbox), target, self.home.shop_file, self.home.key_file, said)
+        told: list[Mapping[str, Any]] = []
+        if sheets:
+            today = dt.date.fromisoformat(self.today)
+            told = join_sheets(self.home, target, data, sheets, today, self.now())
+            shutil.rmtree(target)
         self._require_whole()
-        return {"before": before, "tables": made.document["tables"]}
+        return {"before": before, "tables": made.document["tables"], "sheets": told}
 
     def _listed_at(self) -> str | None:
         """Return when exports were made that are newer than the day on which the cycle goes round; else None.
@@ -83,7 +85,8 @@ class Steps:
         """
         zone = zoneinfo.ZoneInfo(self.shop.time_zone)
         noon = dt.datetime.fromisoformat(f"{self.today}T12:00").replace(tzinfo=zone)
-        newest = max((path.stat().st_mtime for path in self.home.inbox.iterdir()), default=0.0)
+        files = (path for path in self.home.inbox.iterdir() if path.is_file())
+        newest = max((path.stat().st_mtime for path in files), default=0.0)
         later = dt.datetime.fromtimestamp(newest, zone).date() > noon.date()
         return noon.isoformat() if later else None
 
