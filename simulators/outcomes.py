@@ -234,7 +234,7 @@ def _cells(decided: Decided, found: Sold) -> _Cells:
     n = np.array([place.get(pair, -1) for pair in pairs], dtype=np.int64)
     at = np.flatnonzero(panel.periods == np.datetime64(decided.start))
     t = int(at[0]) if at.size and (decided.end - decided.start).days == found.period_days else -1
-    share = np.array([found.gross_share[zone] for zone in decided.zone])
+    share = np.array([found.gross_share.get(zone, 1.0) for zone in decided.zone])
     covered = min(max((found.until - decided.start).days, 0), (decided.end - decided.start).days)
     told = np.isfinite(_at(panel.offered, n, t, np.nan))
     published = decided.published * share

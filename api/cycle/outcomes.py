@@ -60,11 +60,12 @@ def past_decisions(database: Database, cycle: str, shop: ShopFile) -> tuple[Deci
             number = cycles.round_of(connection, name) if name < cycle else None
             if number is None:
                 continue
-            learned = cycles.done(connection, name)["learn"].content
+            learned = cycles.done(connection, name).get("learn")
+            run_id = "" if learned is None else str(learned.content.get("run_id", ""))
             rows = reviews.every(connection, number, Wanted())
             start = dt.date.fromisoformat(name)
             span = start, start + dt.timedelta(days=shop.period_days)
-            found.append(decided_in(rows, out, str(learned.get("run_id", "")), span, zone))
+            found.append(decided_in(rows, out, run_id, span, zone))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ import math
 import shutil
 import subprocess
 import sys
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +24,16 @@ from api.app import approvals_of
 from api.cli.main import app
 from api.cli.serve import desk_over
 from api.cycle.loop import Home
-from api.cycle.outcomes import past_decisions
+from api.cycle.outcomes import decided_in, past_decisions
+from api.publishers.changes import Identity, PriceChange
 from api.runs import open_shelf, read_shelf
-from api.storage.reviews import Wanted
+from api.storage import reviews
+from api.storage.publications import Kind, Outgoing, State
+from api.storage.reviews import ProposalRow, Wanted
 from api.storage.store import Store
 from api.texts import texts
 from pricing.approval import Action, Review
-from pricing.outcomes import LeftOut, Shelf
+from pricing.outcomes import Ending, LeftOut, Shelf
 from simulators.contract.shop_file import read_shop_file
 from simulators.contract.tables import open_source
 from simulators.outcomes import Decided, Decider, Sold, outcomes_table, sold
@@ -202,11 +206,60 @@ def test_what_was_known_is_kept_with_each_cycle(twice: Path) -> None:
 def test_names_of_products_are_on_the_desk_of_a_cycle(twice: Path) -> None:
     store = _store(twice)
     with store.database.reading() as connection:
-        from api.storage import reviews
-
         rows = reviews.every(connection, 1, Wanted())
     store.close()
     assert {row.name for row in rows} == {f"Product {p}" for p in range(PRODUCTS)}
+
+
+_ROW = ProposalRow(
+    round=1, decision_id="d", price_group="g", zone="z", category="", name="", current_price=100,
+    recommended_price=110, change=0.1, profit_change=0, profit_change_lower=0, profit_change_upper=0,
+    probability_of_loss=0.0, identified_by="prior", binding_guardrail=None, digest="", state="approved",
+    price=110, starts_at=None, approved_by="ana", overridden=False, review=1,
+)  # fmt: skip
+_AT = "2024-10-07T23:30:00+00:00"
+
+
+def _went(*steps: tuple[Kind, State], product: str = "a", price: int = 110) -> list[Outgoing]:
+    return [
+        Outgoing(
+            str(place), 0, "c", kind, "d",
+            PriceChange(product, "z", "EUR", "gross", 100, price, known_as=Identity(product)),
+            state, settled_at=None if state is State.INTENDED else _AT,
+        )
+        for place, (kind, state) in enumerate(steps)
+    ]  # fmt: skip
+
+
+_OUT, _BACK, _FAILED = (
+    (Kind.PUBLISH, State.CONFIRMED), (Kind.UNDO, State.PUBLISHED), (Kind.PUBLISH, State.FAILED),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("out", "state", "ending", "price"),
+    [
+        (_went(_OUT), "approved", Ending.PUBLISHED, 110.0),
+        (_went(_FAILED, _OUT), "approved", Ending.PUBLISHED, 110.0),
+        (_went(_OUT, _FAILED), "approved", Ending.PUBLISHED, 110.0),  # what left stays out
+        (_went(_OUT, price=105), "approved", Ending.OVERRIDDEN, 105.0),
+        (_went(_FAILED), "approved", Ending.NOT_PUBLISHED, np.nan),
+        (_went((Kind.PUBLISH, State.INTENDED)), "approved", Ending.NOT_PUBLISHED, np.nan),
+        (_went(_OUT, _BACK), "pending", Ending.BROUGHT_BACK, np.nan),
+        (_went(_OUT, _BACK, _OUT), "approved", Ending.PUBLISHED, 110.0),
+        ([*_went(_OUT), *_went(_FAILED, product="b")], "approved", Ending.PARTLY_PUBLISHED, 110.0),
+        ([], "awaiting_second", Ending.UNDECIDED, np.nan),
+        ([], "blocked", Ending.BLOCKED, np.nan),
+    ],
+)
+def test_what_became_of_a_decision(out: list[Outgoing], state: str, ending: Ending, price: float) -> None:
+    rows = [replace(_ROW, state=state)]
+    zone = zoneinfo.ZoneInfo("Europe/Madrid")
+    found = decided_in(rows, {"d": out}, "r", (TODAY, NEXT), zone)
+    assert found.ending == (ending,)
+    np.testing.assert_equal(found.published, [price])
+    day = dt.date(2024, 10, 8)  # half past one in the morning, in Madrid
+    assert found.published_on == (None if np.isnan(price) else day,)
 
 
 class Joined:
