@@ -47,7 +47,7 @@ class LeftOut(Enum):
     """Why an outcome is no check of the forecast, in the order in which it is decided."""
 
     NO_RUN = "no_run"
-    """The run that decided is no longer there."""
+    """The run that decided is no longer there, or no longer readable."""
     OTHER_PERIODS = "other_periods"
     """Periods are cut another way by now."""
     NOT_ON_SALE = "not_on_sale"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pricing.errors import DataError, FailedChecks, FingerprintError
+from pricing.errors import ArtifactError, DataError, FailedChecks
 
 if TYPE_CHECKING:
     from api.cli.session import Session
@@ -149,7 +149,7 @@ class Steps:
                 made = update_folder(self.session, self.home.run(before), data, run, self.name, self.today)
                 age = self._age(before) + 1
                 return {"how": "update", "of": before, "age": age, "run_id": made.document["run_id"]}
-            except FingerprintError as error:
+            except ArtifactError as error:  # the past has changed, or the run is not readable any more
                 why = error.what
         made = fit_folder(self.session, data, run, self.name, 0, self.today)
         return {"how": "fit", "why": why, "age": 0, "run_id": made.document["run_id"]}

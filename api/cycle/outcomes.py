@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow  # noqa: ICN001 - `pa` is the same library, said once to be untyped
@@ -23,6 +24,7 @@ from api.storage.publications import Kind, Outgoing
 from api.storage.reviews import ProposalRow, Wanted
 from pricing.approval import ReviewState
 from pricing.arrays import Floats
+from pricing.errors import ArtifactError
 from pricing.outcomes import Ending
 from pricing.outputs import OUTCOMES
 from simulators.contract.shop_file import ShopFile
@@ -34,6 +36,8 @@ from simulators.run import load_run
 __all__ = ["PAGE", "SNAPSHOTS_FILE", "TABLE", "decided_in", "outcomes_of", "past_decisions"]
 
 pa: Any = pyarrow
+
+_Found = TypeVar("_Found")
 
 TABLE, PAGE, SNAPSHOTS_FILE = "outcomes.parquet", "outcomes.html", "snapshots.parquet"
 """Files of a cycle: its outcomes, for programs and for people, and what was known when it decided."""
@@ -156,11 +160,22 @@ def outcomes_of(home: Home, cycle: str, found: Sequence[Decided], now: dt.dateti
     if found:
         with open_source(home.data(cycle), today=now) as source:
             runs = {one.start: home.run(one.start.isoformat()) for one in found}
-            known = {day: read_shelf(run).catalogue for day, run in runs.items() if run.is_dir()}
+            known = {day: shelf.catalogue for day, run in runs.items() if (shelf := _read(read_shelf, run))}
             came = sold(source, whole_until=dt.date.fromisoformat(cycle), known=tuple(known.items()))
         for one in found:
             if one.start < came.until:
-                there = one.start in known
-                by = Decider(load_run(runs[one.start]), known[one.start]) if there else None
+                run = _read(load_run, runs[one.start]) if one.start in known else None
+                by = None if run is None else Decider(run, known[one.start])
                 parts.append(outcomes_table(one, came, by))
     return pa.concat_tables(parts).combine_chunks()
+
+
+def _read(reader: Callable[[Path], _Found], run: Path) -> _Found | None:
+    """Read a run of the past; None where it is gone, changed, or of a program that this one cannot read.
+
+    Such a run decides nothing any more. Its outcomes say so (`no_run`), and the shop goes on.
+    """
+    try:
+        return reader(run)
+    except ArtifactError:
+        return None

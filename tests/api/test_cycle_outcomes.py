@@ -11,6 +11,7 @@ import sys
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ import pytest
 from typer.testing import CliRunner
 
 from api.app import approvals_of
+from api.cli.cycle_steps import Steps
 from api.cli.main import app
 from api.cli.serve import desk_over
-from api.cycle.loop import Home
-from api.cycle.outcomes import decided_in, past_decisions
+from api.cli.session import Session
+from api.cycle.loop import Home, Step
+from api.cycle.outcomes import decided_in, outcomes_of, past_decisions
 from api.publishers.changes import Identity, PriceChange
 from api.runs import open_shelf, read_shelf
 from api.storage import reviews
@@ -209,6 +212,24 @@ def test_names_of_products_are_on_the_desk_of_a_cycle(twice: Path) -> None:
         rows = reviews.every(connection, 1, Wanted())
     store.close()
     assert {row.name for row in rows} == {f"Product {p}" for p in range(PRODUCTS)}
+
+
+def test_a_run_that_is_gone_or_changed_stops_nothing(twice: Path, tmp_path: Path) -> None:
+    home = Home(Path(shutil.copytree(twice, tmp_path / "home")))
+    store = _store(home.folder)
+    found = past_decisions(store.database, str(NEXT), read_shop_file(home.shop_file))
+    store.close()
+    (home.run(str(TODAY)) / "model.npz").write_bytes(b"")
+    rows = outcomes_of(home, str(NEXT), found, dt.datetime(2024, 10, 14, 9, tzinfo=dt.UTC)).to_pylist()
+    assert {(row["left_out"], row["expected_units"]) for row in rows} == {("no_run", None)}
+    assert {row["price_group"]: row["units"] for row in rows} == SOLD
+    store, shop = _store(home.folder), read_shop_file(home.shop_file)
+    now = partial(dt.datetime.now, dt.UTC)
+    steps = Steps(Session(texts("en"), as_json=True), home, shop, str(NEXT), str(NEXT), store, now)
+    learned = steps.work()[Step.LEARN]()
+    store.close()
+    assert learned["how"] == "fit"
+    assert "model.npz" in learned["why"]
 
 
 _ROW = ProposalRow(
