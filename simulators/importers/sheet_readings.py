@@ -155,7 +155,7 @@ def _require_header(path: Path, meaning: Meaning, words: Words, confirmed: Sheet
         (meaning.time, confirmed.dates, (DAY_FIRST, MONTH_FIRST), moment),
     ):
         own = confirmed.columns.get(column)
-        if own is not None and choice:
+        if own in place and choice:
             cells = [row[place[own]] for row in body if place[own] < len(row)]
             _require_read(path, own, cells, choice, others, read)
 
