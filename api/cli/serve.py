@@ -102,9 +102,9 @@ def desk_of(
     return _desk(shelf, chosen, opened, past)
 
 
-def desk_over(shelf: Shelf, policy: str, store: Store) -> Desk:
+def desk_over(shelf: Shelf, policy: str, store: Store, past: Past | None = None) -> Desk:
     """Open the policies that are named, separated by commas, over a shelf; the first decides by default."""
-    return _desk(shelf, _chosen(shelf, policy), store, None)
+    return _desk(shelf, _chosen(shelf, policy), store, past)
 
 
 def _chosen(shelf: Shelf, policy: str) -> list[tuple[Policy, Standing | None]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pricing.approval import ApprovalSettings
 from pricing.errors import DataError, SettingsError
@@ -332,6 +332,12 @@ class ShopFile:
     def period_days(self) -> int:
         """Days of a period: 7 or 1."""
         return 7 if self.grain == "week" else 1
+
+    @property
+    def week_begins(self) -> int:
+        """First day of a week as Python counts them: 0 is Monday."""
+        weekdays: tuple[Weekday, ...] = get_args(Weekday)
+        return weekdays.index(self.week_start)
 
     @property
     def endings(self) -> Endings:

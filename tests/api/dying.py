@@ -12,7 +12,7 @@ from api.cli.main import app
 from api.publishers.product_files import ProductFile
 from api.storage import cycles, publications
 
-_STEPS = ("import", "check", "learn", "validate", "recommend")
+_STEPS = ("import", "check", "outcomes", "learn", "validate", "recommend")
 MOMENTS = (
     *(f"{when} {step}" for step in _STEPS for when in ("before", "after")),
     "before intend", "after intend", "before publish", "after publish", "after settle", "before confirm",
