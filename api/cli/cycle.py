@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -275,7 +276,8 @@ class _Round:
             self._way,
         )
 
-    def _way(self, batch: str | None) -> Publisher:
+    @contextmanager
+    def _way(self, batch: str | None) -> Generator[Publisher]:
         from api.cycle.outlets import open_publisher
         from simulators.importers.platforms import recognise
 
@@ -283,7 +285,7 @@ class _Round:
         target = None if batch is None else self.home.cycle(batch[:10]) / "published" / f"{batch}.csv"
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-        return open_publisher(self.shop, exports, target)
+        yield open_publisher(self.shop, exports, target)
 
     def _outcome(self, steps: Mapping[str, StepRow], left: Waiting, out: tuple[Outgoing, ...]) -> Outcome:
         document = {

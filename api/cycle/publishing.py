@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -22,8 +23,6 @@ from pricing.approval import Action, Review, Reviewed, ReviewState, after
 from pricing.errors import DataError, UsageError
 
 __all__ = ["Gate", "Waiting", "due", "waiting"]
-
-_PUBLISHED = (State.PUBLISHED, State.CONFIRMED, State.DIFFERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Gate:
     addresses
         Products of each price group.
     open_way
-        Opens the publisher for a batch (its key), to write it; None: to read only.
+        Opens the publisher for a batch (its key), to write it; None: to read only. Closed again at once.
     """
 
     database: Database
@@ -86,7 +85,7 @@ class Gate:
     zone: dt.tzinfo
     market: Market
     addresses: Mapping[str, tuple[Address, ...]]
-    open_way: Callable[[str | None], Publisher]
+    open_way: Callable[[str | None], AbstractContextManager[Publisher]]
 
     def publish(self) -> tuple[Outgoing, ...]:
         """Publish what was left intended, then what is due; return everything that was tried."""
@@ -94,7 +93,8 @@ class Gate:
         with self.database.writing() as transaction:
             connection = transaction.connection
             rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
-            leaving = [(row.decision_id, change) for row in rows for change in self._changes(row)]
+            standing = _standing(publications.of_cycle(connection, self.cycle))
+            leaving = [(row.decision_id, change) for row in rows for change in self._changes(row, standing)]
             publications.intend(transaction, self._batch(connection, Kind.PUBLISH, leaving))
         return (*done, *self._finish())
 
@@ -111,7 +111,8 @@ class Gate:
             ]
         if not rows:
             return ()
-        found = self.open_way(None).read_back([row.change for row in rows])
+        with self.open_way(None) as way:
+            found = way.read_back([row.change for row in rows])
         arrived = [
             (row, reading)
             for row, reading in zip(rows, found, strict=True)
@@ -132,17 +133,15 @@ class Gate:
         self._finish()
         with self.database.writing() as transaction:
             connection = transaction.connection
-            out = [
-                row
-                for row in publications.latest(publications.of_cycle(connection, self.cycle))
-                if row.kind is Kind.PUBLISH and row.state in _PUBLISHED
-            ]
+            own = publications.of_cycle(connection, self.cycle)
+            out = [row for row in publications.latest(own) if row.kind is Kind.PUBLISH and row.state.out]
             if not out:
                 raise UsageError(
                     f"The cycle {self.cycle} has published nothing that could be brought back.",
                     todo="See `tarifa cycle HOME --status`.",
                 )
-            back = [(row.decision_id, _back(row.change, reason)) for row in out]
+            first = _before(own)
+            back = [(row.decision_id, _back(row.change, first[row.what], reason)) for row in out]
             publications.intend(transaction, self._batch(connection, Kind.UNDO, back))
             up = reviews.current_round(connection)
             ids = dict.fromkeys(row.decision_id for row in out)
@@ -156,7 +155,8 @@ class Gate:
             rows = publications.unsettled(connection)
         if not rows:
             return ()
-        published = self.open_way(rows[0].batch).publish([row.change for row in rows], key=rows[0].batch)
+        with self.open_way(rows[0].batch) as way:
+            published = way.publish([row.change for row in rows], key=rows[0].batch)
         with self.database.writing() as transaction:
             publications.settle(transaction, rows, published)
         with self.database.reading() as connection:
@@ -172,7 +172,12 @@ class Gate:
             for place, (decision, change) in enumerate(found)
         )
 
-    def _changes(self, row: ProposalRow) -> tuple[PriceChange, ...]:
+    def _changes(self, row: ProposalRow, standing: Mapping[tuple[str, str], int]) -> tuple[PriceChange, ...]:
+        """Return what publishing a proposal changes.
+
+        Each goes from the price that this cycle put out last, which the decision could not know, else from
+        the one that was decided on.
+        """
         found = self.addresses.get(row.price_group)
         if not found:
             raise DataError(
@@ -188,7 +193,7 @@ class Gate:
                 zone=row.zone,
                 currency=self.market.currency,
                 basis=self.market.basis,
-                regular_now=row.current_price,
+                regular_now=standing.get((one.product_id, row.zone), row.current_price),
                 regular_new=row.price,
                 reason=reason,
                 known_as=one.known_as,
@@ -245,10 +250,18 @@ def _out(connection: Connection, row: ProposalRow) -> bool:
     )
 
 
-def _back(change: PriceChange, reason: str) -> PriceChange:
-    return replace(
-        change, regular_now=change.regular_new, regular_new=change.regular_now, reason=f"undo: {reason}"
-    )
+def _standing(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
+    """Return the regular price that is out last, by product and zone, of everything that left."""
+    return {row.what: row.change.regular_new for row in rows if row.state.out}
+
+
+def _before(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
+    """Return the regular price from before anything left, by product and zone."""
+    return {row.what: row.change.regular_now for row in reversed(rows) if row.state.out}
+
+
+def _back(change: PriceChange, price: int, reason: str) -> PriceChange:
+    return replace(change, regular_now=change.regular_new, regular_new=price, reason=f"undo: {reason}")
 
 
 def _withdrawn(

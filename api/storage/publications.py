@@ -89,6 +89,11 @@ class Outgoing:
     settled_at: str | None = None
     confirmed_at: str | None = None
 
+    @property
+    def what(self) -> tuple[str, str]:
+        """Product and zone."""
+        return self.change.product_id, self.change.zone
+
 
 def intend(transaction: Transaction, rows: Sequence[Outgoing]) -> None:
     """Record a batch before anything of it leaves."""
@@ -171,7 +176,7 @@ def is_out(connection: Connection, decision_id: str) -> bool:
 
 def latest(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:
     """Return what happened last to each product in each zone, of rows in their order."""
-    return tuple({(row.change.product_id, row.change.zone): row for row in rows}.values())
+    return tuple({row.what: row for row in rows}.values())
 
 
 def batches(connection: Connection, cycle: str) -> tuple[str, ...]:

@@ -1,0 +1,54 @@
+"""Where prices leave the house: overridden after they left, failed after they left, and brought back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from pricing.approval import Action
+from tests.api.gate import CYCLE, House, told
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path, {"A": 1000, "B": 500})
+
+
+def _published(house: House, number: int, *, kind: str = "publish") -> None:
+    house.take_in(f"{CYCLE}-{number:03d}-{kind}")
+
+
+def test_an_override_goes_from_the_price_that_is_out_and_undo_to_the_one_before_the_first(
+    house: House,
+) -> None:
+    house.review("A", Action.APPROVE)
+    assert told(house.gate.publish()) == [("A", 1000, 1100, "published")]
+    _published(house, 1)
+    house.review("A", Action.OVERRIDE, 1050)
+    assert told(house.gate.publish()) == [("A", 1100, 1050, "published")]
+    _published(house, 2)
+    assert told(house.gate.undo("ana", "a rival answered")) == [("A", 1050, 1000, "published")]
+    _published(house, 3, kind="undo")
+    house.review("A", Action.APPROVE)
+    assert told(house.gate.publish()) == [("A", 1000, 1100, "published")]
+
+
+def test_a_price_that_the_shop_changed_after_it_was_published_is_left_alone(house: House) -> None:
+    house.review("A", Action.APPROVE)
+    house.gate.publish()
+    house.list({"A": 1234, "B": 500})
+    house.review("A", Action.OVERRIDE, 1050)
+    assert told(house.gate.publish()) == [("A", 1100, 1050, "failed")]
+
+
+def test_the_next_cycle_goes_from_what_its_own_data_show(house: House) -> None:
+    house.review("A", Action.APPROVE)
+    house.gate.publish()
+    house.list({"A": 2000, "B": 500})
+    house.prices = {"A": 2000, "B": 500}
+    house.clock.now += dt.timedelta(weeks=1)
+    house.offer("2026-11-23")
+    house.review("A", Action.APPROVE)
+    assert told(house.gate.publish()) == [("A", 2000, 2200, "published")]
