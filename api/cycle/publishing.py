@@ -7,6 +7,7 @@ the next one publishes that batch again under its own key, which changes nothing
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -36,7 +37,8 @@ class Waiting:
     later
         Approved ones whose start is still to come.
     failed
-        Price changes whose latest try failed.
+        Price changes whose latest try failed and that are still wanted: approved in the round that counts,
+        or to be brought back.
     unconfirmed
         Published, and not read back yet.
     differing
@@ -93,7 +95,7 @@ class Gate:
         with self.database.writing() as transaction:
             connection = transaction.connection
             rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
-            standing = _standing(publications.of_cycle(connection, self.cycle))
+            standing = _prices(publications.of_cycle(connection, self.cycle))
             leaving = [(row.decision_id, change) for row in rows for change in self._changes(row, standing)]
             publications.intend(transaction, self._batch(connection, Kind.PUBLISH, leaving))
         return (*done, *self._finish())
@@ -106,7 +108,7 @@ class Gate:
         with self.database.reading() as connection:
             rows = [
                 row
-                for row in publications.latest(publications.every(connection))
+                for row in publications.standing(publications.every(connection))
                 if row.state in (State.PUBLISHED, State.DIFFERS)
             ]
         if not rows:
@@ -134,7 +136,7 @@ class Gate:
         with self.database.writing() as transaction:
             connection = transaction.connection
             own = publications.of_cycle(connection, self.cycle)
-            out = [row for row in publications.latest(own) if row.kind is Kind.PUBLISH and row.state.out]
+            out = [row for row in publications.standing(own) if row.kind is Kind.PUBLISH]
             if not out:
                 raise UsageError(
                     f"The cycle {self.cycle} has published nothing that could be brought back.",
@@ -216,14 +218,15 @@ def waiting(connection: Connection, now: dt.datetime, zone: dt.tzinfo) -> Waitin
     up = reviews.current_round(connection)
     stands = {} if up is None else reviews.standing(connection, up.number)
     states = {state: found[0] for state, found in stands.items()}
-    latest = publications.latest(publications.every(connection))
-    count = {state: sum(row.state is state for row in latest) for state in State}
-    later = [row for row, starts in _approved(connection, up, zone) if now < starts]
+    rows, approved = publications.every(connection), _approved(connection, up, zone)
+    up_now = {row.decision_id for row, _ in approved}
+    failed = [row for row in publications.latest(rows) if row.state is State.FAILED]
+    count = Counter(row.state for row in publications.standing(rows))
     return Waiting(
         pending=states.get(ReviewState.PENDING.value, 0),
         second=states.get(ReviewState.AWAITING_SECOND.value, 0),
-        later=len(later),
-        failed=count[State.FAILED],
+        later=sum(now < starts for _, starts in approved),
+        failed=sum(row.kind is Kind.UNDO or row.decision_id in up_now for row in failed),
         unconfirmed=count[State.PUBLISHED] + count[State.INTENDED],
         differing=count[State.DIFFERS],
     )
@@ -250,9 +253,9 @@ def _out(connection: Connection, row: ProposalRow) -> bool:
     )
 
 
-def _standing(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
-    """Return the regular price that is out last, by product and zone, of everything that left."""
-    return {row.what: row.change.regular_new for row in rows if row.state.out}
+def _prices(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
+    """Return the regular price that is out, by product and zone."""
+    return {row.what: row.change.regular_new for row in publications.standing(rows)}
 
 
 def _before(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:

@@ -33,6 +33,7 @@ __all__ = [
     "of_cycle",
     "of_decision",
     "settle",
+    "standing",
     "unsettled",
 ]
 
@@ -169,14 +170,17 @@ def of_decision(connection: Connection, decision_id: str) -> tuple[Outgoing, ...
 
 def is_out(connection: Connection, decision_id: str) -> bool:
     """Return whether a price of this decision is, or may be, out: intended or published, not brought back."""
-    return any(
-        row.kind is Kind.PUBLISH and row.state.out for row in latest(of_decision(connection, decision_id))
-    )
+    return any(row.kind is Kind.PUBLISH for row in standing(of_decision(connection, decision_id)))
 
 
 def latest(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:
     """Return what happened last to each product in each zone, of rows in their order."""
     return tuple({row.what: row for row in rows}.values())
+
+
+def standing(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:
+    """Return what left last of each product in each zone: a later try that failed has changed nothing."""
+    return latest([row for row in rows if row.state.out])
 
 
 def batches(connection: Connection, cycle: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +102,7 @@ class House:
         return Gate(self.store.database, self.clock, self.cycle, dt.UTC, MARKET, addresses, self._way)
 
     @contextmanager
-    def _way(self, batch: str | None) -> Iterator[Publisher]:
+    def _way(self, batch: str | None) -> Generator[Publisher]:
         target = None if batch is None else self.folder / f"{batch}.csv"
         yield shopify_csv(self.listed.read_bytes(), MARKET, target)
 

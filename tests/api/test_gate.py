@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from api.cycle.publishing import waiting
+from api.storage import publications
 from pricing.approval import Action
 from tests.api.gate import CYCLE, House, told
 
@@ -52,3 +54,33 @@ def test_the_next_cycle_goes_from_what_its_own_data_show(house: House) -> None:
     house.offer("2026-11-23")
     house.review("A", Action.APPROVE)
     assert told(house.gate.publish()) == [("A", 2000, 2200, "published")]
+
+
+def test_a_price_that_is_out_stays_out_when_a_later_try_fails(house: House) -> None:
+    house.review("A", Action.APPROVE)
+    house.gate.publish()
+    house.list({"A": 1234, "B": 500})
+    house.review("A", Action.OVERRIDE, 1050)
+    house.gate.publish()
+    with house.store.database.reading() as connection:
+        assert publications.is_out(connection, house.decision("A"))
+        left = waiting(connection, house.clock(), dt.UTC)
+    assert (left.failed, left.unconfirmed) == (1, 1)
+    assert told(house.gate.confirm()) == [("A", 1000, 1100, "published")]
+    with house.store.database.reading() as connection:
+        assert waiting(connection, house.clock(), dt.UTC).differing == 1
+    assert told(house.gate.undo("ana", "a rival answered")) == [("A", 1100, 1000, "failed")]
+    house.list({"A": 1100, "B": 500})
+    assert told(house.gate.undo("ana", "again")) == [("A", 1100, 1000, "published")]
+    with house.store.database.reading() as connection:
+        assert not publications.is_out(connection, house.decision("A"))
+
+
+def test_what_failed_in_an_earlier_round_keeps_no_cycle_open(house: House) -> None:
+    house.review("A", Action.APPROVE)
+    house.list({"A": 1234, "B": 500})
+    assert told(house.gate.publish()) == [("A", 1000, 1100, "failed")]
+    house.clock.now += dt.timedelta(weeks=1)
+    house.offer("2026-11-23")
+    with house.store.database.reading() as connection:
+        assert waiting(connection, house.clock(), dt.UTC).failed == 0
