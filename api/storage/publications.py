@@ -27,15 +27,20 @@ __all__ = [
     "confirm",
     "every",
     "intend",
-    "is_out",
     "latest",
     "of_batch",
     "of_cycle",
     "of_decision",
+    "outside",
     "settle",
     "standing",
     "unsettled",
 ]
+
+_AT_ONCE = 500
+"""Decisions that one query names: databases bound how many values it may have."""
+
+_ORDER = (PUBLICATIONS.c.intended_at, PUBLICATIONS.c.batch, PUBLICATIONS.c.place)
 
 
 class Kind(Enum):
@@ -168,9 +173,17 @@ def of_decision(connection: Connection, decision_id: str) -> tuple[Outgoing, ...
     return _rows(connection, select(PUBLICATIONS).where(PUBLICATIONS.c.decision_id == decision_id))
 
 
-def is_out(connection: Connection, decision_id: str) -> bool:
-    """Return whether a price of this decision is, or may be, out: intended or published, not brought back."""
-    return any(row.kind is Kind.PUBLISH for row in standing(of_decision(connection, decision_id)))
+def outside(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
+    """Return the decisions of which a price is, or may be, out: intended or published, not brought back."""
+    table = PUBLICATIONS.c
+    columns = (table.decision_id, table.product_id, table.zone, table.kind)
+    last: dict[tuple[str, ...], str] = {}
+    for start in range(0, len(decision_ids), _AT_ONCE):
+        some = list(decision_ids[start : start + _AT_ONCE])
+        left = select(*columns).where(table.decision_id.in_(some), table.state != State.FAILED.value)
+        for *what, kind in connection.execute(left.order_by(*_ORDER)):
+            last[tuple(what)] = kind
+    return frozenset(decision for (decision, *_), kind in last.items() if kind == Kind.PUBLISH.value)
 
 
 def latest(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:
@@ -195,8 +208,7 @@ def _one(row: Outgoing) -> Any:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> tuple[Outgoing, ...]:
-    ordered = query.order_by(PUBLICATIONS.c.intended_at, PUBLICATIONS.c.batch, PUBLICATIONS.c.place)
-    return tuple(_outgoing(row) for row in connection.execute(ordered).mappings())
+    return tuple(_outgoing(row) for row in connection.execute(query.order_by(*_ORDER)).mappings())
 
 
 def _outgoing(row: Mapping[Any, Any]) -> Outgoing:

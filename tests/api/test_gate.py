@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from api.cycle.publishing import waiting
 from api.storage import publications
@@ -63,7 +64,8 @@ def test_a_price_that_is_out_stays_out_when_a_later_try_fails(house: House) -> N
     house.review("A", Action.OVERRIDE, 1050)
     house.gate.publish()
     with house.store.database.reading() as connection:
-        assert publications.is_out(connection, house.decision("A"))
+        out = publications.outside(connection, [house.decision("A"), house.decision("B")])
+        assert out == {house.decision("A")}
         left = waiting(connection, house.clock(), dt.UTC)
     assert (left.failed, left.unconfirmed) == (1, 1)
     assert told(house.gate.confirm()) == [("A", 1000, 1100, "published")]
@@ -73,7 +75,19 @@ def test_a_price_that_is_out_stays_out_when_a_later_try_fails(house: House) -> N
     house.list({"A": 1100, "B": 500})
     assert told(house.gate.undo("ana", "again")) == [("A", 1100, 1000, "published")]
     with house.store.database.reading() as connection:
-        assert not publications.is_out(connection, house.decision("A"))
+        assert publications.outside(connection, [house.decision("A")]) == frozenset()
+
+
+def test_many_decisions_are_looked_up_by_few_queries(tmp_path: Path) -> None:
+    house, asked = House(tmp_path, {f"p{i:04d}": 1000 for i in range(1100)}), list[str]()
+    for name in ("p0000", "p0600", "p1099"):
+        house.review(name, Action.APPROVE)
+    house.gate.publish()
+    with house.store.database.reading() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        found = publications.outside(connection, [house.decision(name) for name in house.prices])
+    assert found == {house.decision(name) for name in ("p0000", "p0600", "p1099")}
+    assert sum("SELECT" in statement for statement in asked) == 3
 
 
 def test_what_failed_in_an_earlier_round_keeps_no_cycle_open(house: House) -> None:
