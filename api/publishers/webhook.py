@@ -28,11 +28,9 @@ from api.publishers.changes import (
     Publication,
     Reading,
     Refusal,
-    asked_twice,
     checked_key,
-    judged_blind,
     read,
-    refused,
+    unasked,
 )
 from pricing.errors import SettingsError
 from pricing.money import Currency
@@ -125,15 +123,7 @@ class WebhookPublisher:
 
     def preview(self, changes: Sequence[PriceChange]) -> Preview:
         """Say which messages would be sent."""
-        twice = asked_twice(changes)
-        return Preview(
-            tuple(
-                refused(change, Refusal.ASKED_TWICE)
-                if (change.product_id, change.zone) in twice
-                else judged_blind(change)
-                for change in changes
-            )
-        )
+        return unasked(changes)
 
     def publish(self, changes: Sequence[PriceChange], *, key: str) -> Publication:
         """Send a message a change; one is published when the receiver answered it with 2xx."""

@@ -31,11 +31,9 @@ from api.publishers.changes import (
     Reading,
     Refusal,
     Tag,
-    asked_twice,
     checked_key,
-    judged_blind,
     read,
-    refused,
+    unasked,
 )
 from api.publishers.numerals import Numerals
 from api.texts import LANGUAGES, Texts, texts
@@ -142,15 +140,7 @@ class PriceWorkbook:
 
     def preview(self, changes: Sequence[PriceChange]) -> Preview:
         """Say which prices would be asked for; the price decided on is taken to be the one in force."""
-        twice = asked_twice(changes)
-        return Preview(
-            tuple(
-                refused(change, Refusal.ASKED_TWICE)
-                if (change.product_id, change.zone) in twice
-                else judged_blind(change)
-                for change in changes
-            )
-        )
+        return unasked(changes)
 
     def publish(self, changes: Sequence[PriceChange], *, key: str) -> Publication:
         """Write the workbook; a line is published when it stands there, and done when somebody has typed it.
