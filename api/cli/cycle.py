@@ -206,8 +206,10 @@ class _Round:
     def _recommend(self, _done: Mapping[str, StepRow]) -> Mapping[str, Any]:
         from api.app import approvals_of
         from api.cli.serve import desk_over
+        from api.cycle.seen import take_in
         from api.runs import open_shelf
 
+        take_in(self.store.database, self.home.data(self.name), self.now(), self.name)
         try:
             shelf = open_shelf(self.home.run(self.name), self._accepted())
         except FailedChecks as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from api.cycle.outlets import Address
-from api.publishers.changes import Market, PriceChange, Publisher
+from api.publishers.changes import Market, Preview, PriceChange, Publisher, Reading, Refusal
 from api.storage import publications, reviews
 from api.storage.database import Database
 from api.storage.publications import Kind, Outgoing, State
@@ -43,6 +43,9 @@ class Waiting:
         Published, and not read back yet.
     differing
         Read back as something else.
+    blind
+        Published by a way that cannot be read back. They keep no cycle open: the next import that shows them
+        confirms them.
     """
 
     pending: int
@@ -51,6 +54,7 @@ class Waiting:
     failed: int
     unconfirmed: int
     differing: int
+    blind: int
 
     @property
     def nothing(self) -> bool:
@@ -94,16 +98,26 @@ class Gate:
         done = self._finish()
         with self.database.writing() as transaction:
             connection = transaction.connection
-            rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
-            standing = _prices(publications.of_cycle(connection, self.cycle))
-            leaving = [(row.decision_id, change) for row in rows for change in self._changes(row, standing)]
-            publications.intend(transaction, self._batch(connection, Kind.PUBLISH, leaving))
+            batch = self._batch(connection, Kind.PUBLISH, self._leaving(connection))
+            publications.intend(transaction, batch)
         return (*done, *self._finish())
+
+    def preview(self) -> Preview:
+        """Say what publishing would do now, line by line; nothing is recorded, and nothing leaves."""
+        with self.database.reading() as connection:
+            intended = [row.change for row in publications.unsettled(connection)]
+            changes = intended or [change for _, change in self._leaving(connection)]
+        if not changes:
+            return Preview(())
+        with self.open_way(None) as way:
+            return way.preview(changes)
 
     def confirm(self) -> tuple[Outgoing, ...]:
         """Read back what was published, in earlier cycles too, and return what was found.
 
-        What still says the former price has not arrived yet, and waits.
+        What still says the former price has not arrived yet, and waits; so does what cannot be asked. Where
+        a way out cannot be read back at all, the shop's own data are asked instead: the next import that
+        shows the product's price says whether it is there.
         """
         with self.database.reading() as connection:
             rows = [
@@ -115,14 +129,12 @@ class Gate:
             return ()
         with self.open_way(None) as way:
             found = way.read_back([row.change for row in rows])
-        arrived = [
-            (row, reading)
-            for row, reading in zip(rows, found, strict=True)
-            if reading.found is None or reading.found.regular != row.change.regular_now or reading.equal
-        ]
         with self.database.writing() as transaction:
-            publications.confirm(transaction, [row for row, _ in arrived], [each for _, each in arrived])
-        return tuple(row for row, _ in arrived)
+            publications.see(transaction, rows, found, str(self.zone))
+            found = tuple(_shown(transaction.connection, *pair) for pair in zip(rows, found, strict=True))
+            publications.confirm(transaction, rows, found)
+        pairs = zip(rows, found, strict=True)
+        return tuple(row for row, reading in pairs if publications.arrived(row, reading))
 
     def undo(self, by: str, reason: str) -> tuple[Outgoing, ...]:
         """Bring back the former prices of everything that this cycle published, and withdraw its approvals.
@@ -151,6 +163,11 @@ class Gate:
             reviews.append(transaction, [each for each in found if each is not None])
         return self._finish()
 
+    def _leaving(self, connection: Connection) -> list[tuple[str, PriceChange]]:
+        rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
+        standing = _prices(publications.of_cycle(connection, self.cycle))
+        return [(row.decision_id, change) for row in rows for change in self._changes(row, standing)]
+
     def _finish(self) -> tuple[Outgoing, ...]:
         """Publish the batch that is intended, and settle it."""
         with self.database.reading() as connection:
@@ -160,7 +177,7 @@ class Gate:
         with self.open_way(rows[0].batch) as way:
             published = way.publish([row.change for row in rows], key=rows[0].batch)
         with self.database.writing() as transaction:
-            publications.settle(transaction, rows, published)
+            publications.settle(transaction, rows, published, str(self.zone))
         with self.database.reading() as connection:
             return publications.of_batch(connection, rows[0].batch)
 
@@ -221,14 +238,16 @@ def waiting(connection: Connection, now: dt.datetime, zone: dt.tzinfo) -> Waitin
     rows, approved = publications.every(connection), _approved(connection, up, zone)
     up_now = {row.decision_id for row, _ in approved}
     failed = [row for row in publications.latest(rows) if row.state is State.FAILED]
-    count = Counter(row.state for row in publications.standing(rows))
+    out = publications.standing(rows)
+    count, blind = Counter(row.state for row in out), sum(row.blind for row in out)
     return Waiting(
         pending=states.get(ReviewState.PENDING.value, 0),
         second=states.get(ReviewState.AWAITING_SECOND.value, 0),
         later=sum(now < starts for _, starts in approved),
         failed=sum(row.kind is Kind.UNDO or row.decision_id in up_now for row in failed),
-        unconfirmed=count[State.PUBLISHED] + count[State.INTENDED],
+        unconfirmed=count[State.PUBLISHED] - blind + count[State.INTENDED],
         differing=count[State.DIFFERS],
+        blind=blind,
     )
 
 
@@ -251,6 +270,12 @@ def _out(connection: Connection, row: ProposalRow) -> bool:
     return bool(latest) and all(
         one.kind is Kind.PUBLISH and one.state.out and one.change.regular_new == row.price for one in latest
     )
+
+
+def _shown(connection: Connection, row: Outgoing, reading: Reading) -> Reading:
+    """Return a reading; of a way out that cannot be read back, what the shop's data have shown since."""
+    shown = publications.imported(connection, row) if reading.why is Refusal.CANNOT_READ else None
+    return shown or reading
 
 
 def _prices(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
