@@ -94,8 +94,13 @@ class Gate:
     open_way: Callable[[str | None], AbstractContextManager[Publisher]]
 
     def publish(self) -> tuple[Outgoing, ...]:
-        """Publish what was left intended, then what is due; return everything that was tried."""
+        """Publish what was left intended, then what is due; return everything that was tried.
+
+        It is rehearsed first: where the way out cannot be taken at all (no secret, another currency, no
+        export), nothing is intended, and nothing counts as out.
+        """
         done = self._finish()
+        self.preview()
         with self.database.writing() as transaction:
             connection = transaction.connection
             batch = self._batch(connection, Kind.PUBLISH, self._leaving(connection))
@@ -145,23 +150,32 @@ class Gate:
             If nothing is published that could be brought back.
         """
         self._finish()
+        with self.database.reading() as connection:
+            back = self._backwards(connection, reason)
+        if not back:
+            raise UsageError(
+                f"The cycle {self.cycle} has published nothing that could be brought back.",
+                todo="See `tarifa cycle HOME --status`.",
+            )
+        with self.open_way(None) as way:
+            way.preview([change for _, change in back])
         with self.database.writing() as transaction:
             connection = transaction.connection
-            own = publications.of_cycle(connection, self.cycle)
-            out = [row for row in publications.standing(own) if row.kind is Kind.PUBLISH]
-            if not out:
-                raise UsageError(
-                    f"The cycle {self.cycle} has published nothing that could be brought back.",
-                    todo="See `tarifa cycle HOME --status`.",
-                )
-            first = _before(own)
-            back = [(row.decision_id, _back(row.change, first[row.what], reason)) for row in out]
             publications.intend(transaction, self._batch(connection, Kind.UNDO, back))
             up = reviews.current_round(connection)
-            ids = dict.fromkeys(row.decision_id for row in out)
+            ids = dict.fromkeys(decision for decision, _ in back)
             found = [_withdrawn(reviews.proposal(connection, name), up, by, reason) for name in ids]
             reviews.append(transaction, [each for each in found if each is not None])
         return self._finish()
+
+    def _backwards(self, connection: Connection, reason: str) -> list[tuple[str, PriceChange]]:
+        own = publications.of_cycle(connection, self.cycle)
+        first = _before(own)
+        return [
+            (row.decision_id, _back(row.change, first[row.what], reason))
+            for row in publications.standing(own)
+            if row.kind is Kind.PUBLISH
+        ]
 
     def _leaving(self, connection: Connection) -> list[tuple[str, PriceChange]]:
         rows = due(connection, reviews.current_round(connection), self.now(), self.zone)

@@ -122,14 +122,14 @@ class PriceWorkbook:
     Attributes
     ----------
     target
-        Where it is written; it must not exist, or be what is written there.
+        Where it is written; it must not exist, or be what is written there. None: nothing is written.
     words
         In the language of whoever types the prices.
     table
         Prices as the shop says them afterwards; None: nothing can be read back.
     """
 
-    target: Path
+    target: Path | None
     words: Texts
     table: PriceTable | None = None
 
@@ -148,8 +148,10 @@ class PriceWorkbook:
         Raises
         ------
         UsageError
-            If the file is there already and holds something else.
+            If there is no target, or the file is there already and holds something else.
         """
+        if self.target is None:
+            raise UsageError("This workbook was opened to be read only.")
         key, lines = checked_key(key), self.preview(changes).lines
         content = _book(changes, lines, self.words)
         if self.target.is_file() and self.target.read_bytes() != content:

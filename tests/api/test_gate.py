@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import event
 
 from api.cycle.publishing import waiting
+from api.publishers.changes import Refusal
 from api.storage import publications
 from pricing.approval import Action
+from pricing.errors import DataError
 from tests.api.gate import CYCLE, House, told
 
 
@@ -98,3 +100,28 @@ def test_what_failed_in_an_earlier_round_keeps_no_cycle_open(house: House) -> No
     house.offer("2026-11-23")
     with house.store.database.reading() as connection:
         assert waiting(connection, house.clock(), dt.UTC).failed == 0
+
+
+def test_where_the_way_out_is_closed_nothing_counts_as_out(house: House) -> None:
+    house.review("A", Action.APPROVE)
+    house.listed.write_text("no export")
+    with pytest.raises(DataError):
+        house.gate.publish()
+    with house.store.database.reading() as connection:
+        assert publications.outside(connection, [house.decision("A")]) == frozenset()
+        assert publications.unsettled(connection) == ()
+
+
+def test_a_dry_run_says_line_by_line_what_would_leave(house: House) -> None:
+    assert house.gate.preview().lines == ()
+    for name in house.prices:
+        house.review(name, Action.APPROVE)
+    house.list({"A": 1000})
+    lines = house.gate.preview().lines
+    assert [(line.product_id, line.state.value, line.why) for line in lines] == [
+        ("A", "change", None),
+        ("B", "failed", Refusal.MISSING),
+    ]
+    assert [cell.after for cell in lines[0].cells] == ["11.00"]
+    with house.store.database.reading() as connection:
+        assert publications.every(connection) == ()
