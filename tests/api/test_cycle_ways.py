@@ -22,6 +22,8 @@ from api.cli.main import app
 from api.cli.serve import desk_over
 from api.publishers.workbook import PriceTable
 from api.runs import open_shelf
+from api.storage import price_marks
+from api.storage.price_marks import Source
 from api.storage.reviews import ProposalRow, Wanted
 from api.storage.store import Store
 from pricing.approval import Action, Review
@@ -214,6 +216,12 @@ def test_a_workbook_is_written_once_and_says_that_it_cannot_be_confirmed(home: P
     assert [(name, round(100 * float(price))) for name, _, price, _ in typed] == [
         (row.price_group, row.price) for row in rows
     ]
+    store = Store(f"sqlite:///{home / 'store.sqlite3'}", lambda: dt.datetime.now(dt.UTC))
+    with store.database.reading() as connection:
+        marks = price_marks.history(connection, rows[0].price_group)
+    store.close()
+    assert {mark.source for mark in marks[:-1]} == {Source.IMPORTED}
+    assert (marks[-1].source, marks[-1].offered) == (Source.PUBLISHED, rows[0].price)
     told = CliRunner().invoke(app, ["cycle", str(home), "--today", NAME]).output
     assert "cannot be read back: 2" in " ".join(told.split())
 
