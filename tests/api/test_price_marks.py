@@ -220,7 +220,7 @@ def test_the_prior_price_is_told_over_http_with_what_it_follows_from(
     assert (short["prior_price"], short["lowest"], short["known"]) == (None, 600, "short")
     problem(caller.get("/v1/prices/N/prior", params=at), 422, "usage")
     problem(caller.get("/v1/prices/nobody/prior", params=at), 404, "unknown_product")
-    problem(caller.get("/v1/prices/N/prior", params={"at": "2026-11-01T09:00:00"}), 422, "usage")
+    problem(caller.get("/v1/prices/N/prior", params={"at": "2026-11-01T09:00:00"}), 422, "validation")
     problem(
         caller.get("/v1/prices/N/prior", params={"at": "0001-01-01T00:00:00Z", "zone": "pt"}), 422, "usage"
     )
