@@ -6,17 +6,16 @@ periods. The history of prices (:mod:`api.storage.price_marks`) is exact, and kn
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from api.storage import price_marks
 from api.storage.database import Database
-from api.storage.price_marks import Mark
 from policies.serve.shelf import Shelf
 from pricing.arrays import Ints
-from pricing.prior_price import LocalTime, PriceHistory, PriceMark, PriorPrice, prior_price
+from pricing.prior_price import LocalTime, PriceHistory, PriceMark, PriorPrice, prior_price, window_start
 from simulators.contract.local_time import local_time
 
 __all__ = ["prior_prices", "with_record"]
@@ -33,25 +32,22 @@ def with_record(shelf: Shelf, database: Database) -> Shelf:
     """
     if not shelf.corridor.settings.prior_price:
         return shelf
-    day = int(np.datetime64(shelf.catalogue.as_of, "D").astype(np.int64)) * _DAY
+    catalogue = shelf.catalogue
+    day = int(np.datetime64(catalogue.as_of, "D").astype(np.int64)) * _DAY
     with database.reading() as connection:
-        found = price_marks.every(connection, day + _DAY)  # local midnight may be later than in UTC
-    clock = _clock(found)
-    if clock is None:
-        return shelf
-    begins = int(clock.earliest(np.array([day], dtype=np.int64))[0])
-    own = (shelf.catalogue.currency, shelf.catalogue.basis)
-    kept = [
-        tuple(mark for mark in marks if mark.at < begins and (mark.currency, mark.basis) == own)
-        for marks in found.values()
-    ]
-    kept = [marks for marks in kept if marks]
-    told = prior_prices([price_marks.merged(marks) for marks in kept], begins, clock)
+        zone = price_marks.clock(connection)
+        if zone is None:
+            return shelf
+        clock = local_time(zone)
+        begins = clock.earliest(np.array([day], dtype=np.int64))
+        since = int(window_start(begins, clock)[0])
+        found = price_marks.standing(connection, since, int(begins[0]), catalogue.currency, catalogue.basis)
+    told = prior_prices(list(found.values()), int(begins[0]), clock)
     lowest: dict[tuple[str, str], int] = {}
-    for marks, low in zip(kept, told.lowest.tolist(), strict=True):
-        series = (marks[-1].price_group, marks[-1].zone)
-        lowest[series] = min(low, lowest.get(series) or low) if low else lowest.get(series, 0)
-    pairs = zip(shelf.catalogue.series.group, shelf.catalogue.series.zone, strict=True)
+    for (group, _, place), low in zip(found, told.lowest.tolist(), strict=True):
+        if low:
+            lowest[group, place] = min(low, lowest.get((group, place), low))
+    pairs = zip(catalogue.series.group, catalogue.series.zone, strict=True)
     lows: Ints = np.array([lowest.get(pair, 0) for pair in pairs], dtype=np.int64)
     return replace(shelf, lowest=lows) if lows.any() else shelf
 
@@ -61,9 +57,3 @@ def prior_prices(histories: Sequence[Sequence[PriceMark]], at: int, clock: Local
     count = len(histories)
     who, when = np.arange(count, dtype=np.int64), np.full(count, at, dtype=np.int64)
     return prior_price(PriceHistory.of(histories), who, when, clock)
-
-
-def _clock(found: Mapping[tuple[str, str], Sequence[Mark]]) -> LocalTime | None:
-    """Return the clock of the shop, as the newest mark that knows it tells; None where none does."""
-    known = [mark for marks in found.values() for mark in marks if mark.time_zone]
-    return None if not known else local_time(max(known, key=lambda mark: mark.at).time_zone)

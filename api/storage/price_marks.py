@@ -15,13 +15,25 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from api.storage.chain import Chain, broken, canonical, link
 from api.storage.tables import GENESIS, MARK_CHAIN, PRICE_MARKS
 from pricing.prior_price import PriceMark, proven
 
-__all__ = ["Mark", "Source", "every", "history", "instant", "last", "merged", "record", "unknown", "verify"]
+__all__ = [
+    "Mark",
+    "Source",
+    "clock",
+    "history",
+    "instant",
+    "last",
+    "merged",
+    "record",
+    "standing",
+    "unknown",
+    "verify",
+]
 
 _AT_ONCE = 500
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -98,13 +110,15 @@ def record(connection: Connection, at: str, marks: Iterable[Mark]) -> int:
 
 
 def unknown(connection: Connection, marks: Sequence[Mark]) -> tuple[Mark, ...]:
-    """Return those that say something new: not told by the same source, for the same instant, before."""
-    told = _of(connection, _ordered(select(*_COLUMNS)))
-    known = {(m.product_id, m.zone, m.at, m.source): (m.regular, m.offered) for m in told}
+    """Return those of imported marks that say something new: not told for the same instant before."""
+    table = PRICE_MARKS.c
+    columns = (table.product_id, table.zone, table.at, table.regular, table.offered)
+    query = select(*columns).where(table.source == Source.IMPORTED.value).order_by(table.seq)
+    known = {(name, zone, at): prices for name, zone, at, *prices in connection.execute(query)}
     return tuple(
         mark
         for mark in marks
-        if known.get((mark.product_id, mark.zone, mark.at, mark.source)) != (mark.regular, mark.offered)
+        if known.get((mark.product_id, mark.zone, mark.at)) != [mark.regular, mark.offered]
     )
 
 
@@ -115,21 +129,62 @@ def history(connection: Connection, product_id: str) -> tuple[Mark, ...]:
 
 def last(connection: Connection, product_ids: Sequence[str]) -> Mapping[tuple[str, str], Mark]:
     """Return the newest mark of each of these products, by product and zone."""
-    found: dict[tuple[str, str], Mark] = {}
+    table, found = PRICE_MARKS.c, dict[tuple[str, str], Mark]()
+    place = func.row_number().over(
+        partition_by=(table.product_id, table.zone), order_by=(table.at.desc(), table.seq.desc())
+    )
     for start in range(0, len(product_ids), _AT_ONCE):
         some = list(product_ids[start : start + _AT_ONCE])
-        query = select(*_COLUMNS).where(PRICE_MARKS.c.product_id.in_(some))
-        for mark in _of(connection, query.order_by(PRICE_MARKS.c.at, PRICE_MARKS.c.seq)):
+        ranked = select(*_COLUMNS, place.label("place")).where(table.product_id.in_(some)).subquery()
+        for mark in _of(connection, select(ranked).where(ranked.c.place == 1)):
             found[mark.product_id, mark.zone] = mark
     return found
 
 
-def every(connection: Connection, before: int) -> Mapping[tuple[str, str], tuple[Mark, ...]]:
-    """Return all marks before an instant by product and zone, each in the order of recording."""
-    found: dict[tuple[str, str], list[Mark]] = defaultdict(list)
-    for mark in _of(connection, _ordered(select(*_COLUMNS).where(PRICE_MARKS.c.at < before))):
-        found[mark.product_id, mark.zone].append(mark)
-    return {what: tuple(marks) for what, marks in found.items()}
+def clock(connection: Connection) -> str | None:
+    """Return the shop's time zone (IANA) as recorded last; None where it never was."""
+    told = select(PRICE_MARKS.c.time_zone).where(PRICE_MARKS.c.time_zone != "")
+    return connection.execute(told.order_by(PRICE_MARKS.c.seq.desc()).limit(1)).scalar_one_or_none()
+
+
+def standing(
+    connection: Connection, since: int, until: int, currency: str, basis: str
+) -> Mapping[tuple[str, str, str], tuple[PriceMark, ...]]:
+    """Return the one history of every product, as far as it tells what stood within a time.
+
+    What was seen last before that time is where a history may begin: it counts whatever came before it.
+
+    Parameters
+    ----------
+    connection
+        To the store.
+    since, until
+        First instant, and the first one after the time, UTC microseconds.
+    currency, basis
+        Marks in another money or on another basis are left out.
+
+    Returns
+    -------
+    Mapping
+        By price group (the newest of the product), product and zone.
+    """
+    table = PRICE_MARKS.c
+    own = (table.currency == currency) & (table.basis == basis) & (table.at < until)
+    seen = own & (table.source != Source.PUBLISHED.value) & (table.at <= since)
+    what = (table.product_id, table.zone)
+    begins = select(*what, func.max(table.at).label("at")).where(seen).group_by(*what).subquery()
+    same = (begins.c.product_id == table.product_id) & (begins.c.zone == table.zone)
+    columns = (*what, table.price_group, table.at, table.regular, table.offered, table.source)
+    query = select(*columns).join_from(PRICE_MARKS, begins, same, isouter=True)
+    query = query.where(own & (table.at >= func.coalesce(begins.c.at, table.at))).order_by(table.seq)
+    told: dict[tuple[str, str], tuple[list[PriceMark], list[bool]]] = defaultdict(lambda: ([], []))
+    group: dict[tuple[str, str], str] = {}
+    for product, zone, named, at, regular, offered, source in connection.execute(query):
+        marks, was_seen = told[product, zone]
+        marks.append(PriceMark(at, regular, offered))
+        was_seen.append(source != Source.PUBLISHED.value)
+        group[product, zone] = named
+    return {(group[one], *one): proven(*both) for one, both in told.items()}
 
 
 def merged(marks: Sequence[Mark]) -> tuple[PriceMark, ...]:
