@@ -151,8 +151,9 @@ def safe_address(address: str) -> str:
         ) from error
     named = url.host and "%" not in url.host  # what no host may hold comes back encoded
     if not named or (url.scheme != "https" and not (url.scheme == "http" and url.host in _HERE)):
+        said = f"{url.scheme}://{url.host}" if url.scheme and url.host else "What is given"
         raise SettingsError(
-            f"{url.scheme}://{url.host} is not an address that keys and prices may be sent to.",
+            f"{said} is not an address that keys and prices may be sent to.",
             why="Without HTTPS everybody on the way could read and change them.",
             todo=_ADDRESS,
         )

@@ -10,6 +10,8 @@ from pricing.errors import SettingsError
 
 __all__ = ["private_text"]
 
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
 
 def private_text(file: Path, how: str) -> str:
     """Return the text of a file that holds a secret.
@@ -29,12 +31,12 @@ def private_text(file: Path, how: str) -> str:
     try:
         with file.open(encoding="utf-8") as stream:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            text = stream.read()
+            text = "" if mode & _OTHERS else stream.read()
     except OSError as error:
         raise SettingsError(f"The secret file {file} cannot be read: {error.strerror}.", todo=how) from error
     except ValueError as error:
         raise SettingsError(f"The secret file {file} is no text.", todo=how) from error
-    if mode & 0o077:
+    if mode & _OTHERS:
         raise SettingsError(
             f"Others than its owner may read or change {file} (mode {mode:04o}).",
             why="Whoever has what is in it can set the shop's prices.",

@@ -152,7 +152,7 @@ def standing(
 ) -> Mapping[tuple[str, str, str], tuple[PriceMark, ...]]:
     """Return the one history of every product, as far as it tells what stood within a time.
 
-    What was seen last before that time is where a history may begin: it counts whatever came before it.
+    The price seen last before that time is where a history may begin: it counts whatever came before it.
 
     Parameters
     ----------
@@ -170,7 +170,8 @@ def standing(
     """
     table = PRICE_MARKS.c
     own = (table.currency == currency) & (table.basis == basis) & (table.at < until)
-    seen = own & (table.source != Source.PUBLISHED.value) & (table.at <= since)
+    shelved = (table.source != Source.PUBLISHED.value) & (table.offered > 0)
+    seen = own & shelved & (table.at <= since)
     what = (table.product_id, table.zone)
     begins = select(*what, func.max(table.at).label("at")).where(seen).group_by(*what).subquery()
     same = (begins.c.product_id == table.product_id) & (begins.c.zone == table.zone)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +13,22 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from sqlalchemy import text
 
+from api.cycle.publishing import waiting
 from api.cycle.seen import take_in
-from api.past_prices import with_record
+from api.past_prices import prior_prices, with_record
+from api.publishers.workbook import PriceWorkbook
 from api.storage import price_marks, publications
 from api.storage.database import Database
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
+from api.texts import texts
 from policies.serve.incumbent import Incumbent
 from policies.serve.journey import recommend
 from pricing.approval import Action
 from pricing.errors import ArtifactError
 from pricing.guardrails import Rule
+from pricing.prior_price import window_start
+from simulators.contract.local_time import local_time
 from tests.api.client import problem, serving
 from tests.api.gate import CYCLE, House
 from tests.api.runs import open_desk, toy_shelf, write_run
@@ -148,6 +154,62 @@ def test_an_import_is_taken_in_once_and_confirms_what_cannot_be_read_back(
         ("imported", 1100),
     ]
     assert _verified(database) == 4
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"), [("11.00", "confirmed"), ("12.34", "differs"), ("10.00", "published")]
+)
+def test_what_went_out_in_a_workbook_is_settled_by_the_next_import(
+    house: House, tmp_path: Path, seen: str, state: str
+) -> None:
+    @contextmanager
+    def way(batch: str | None) -> Generator[PriceWorkbook]:
+        yield PriceWorkbook(None if batch is None else tmp_path / f"{batch}.xlsx", texts("en"))
+
+    gate, database = replace(house.gate, open_way=way), house.store.database
+    house.review("A", Action.APPROVE)
+    gate.publish()
+    assert gate.confirm() == ()
+    with database.reading() as connection:
+        left = waiting(connection, house.clock(), dt.UTC)
+    assert (left.blind, left.unconfirmed, left.pending) == (1, 0, 1)
+    assert replace(left, pending=0).nothing
+    data = write_shop(tmp_path / "d", SHOP, orders=orders(_line(1, "2026-11-18 10:00", seen)))
+    take_in(database, data, NOW, "later")
+    gate.confirm()
+    with database.reading() as connection:
+        rows = publications.every(connection)
+        assert waiting(connection, house.clock(), dt.UTC).blind == (state == "published")
+    assert [row.state.value for row in rows] == [state]
+
+
+def _random_marks(rng: np.random.Generator) -> list[Mark]:
+    """Draw marks of a few products, out of order, some at one instant, over 60 days."""
+    sources = tuple(Source)
+    return [
+        _mark(
+            NOW - dt.timedelta(hours=int(rng.integers(0, 60 * 24))),
+            f"p{rng.integers(4)}", "g", "es", int(rng.integers(0, 9)), sources[rng.integers(3)],
+        )
+        for _ in range(60)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_read_for_a_window_tells_the_same_as_the_whole_history(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    store = Store(f"sqlite:///{tmp_path / 's.sqlite3'}", lambda: NOW)
+    _recorded(store.database, _random_marks(rng))
+    until, clock = _micro(NOW - dt.timedelta(days=int(rng.integers(0, 20)))), local_time("Europe/Madrid")
+    since = int(window_start(np.array([until]), clock)[0])
+    with store.database.reading() as connection:
+        part = price_marks.standing(connection, since, until, "EUR", "gross")
+        whole = [price_marks.merged(price_marks.history(connection, product)) for _, product, _ in part]
+    store.close()
+    assert len(part) >= 3
+    told, expected = (prior_prices(each, until, clock) for each in (list(part.values()), whole))
+    for name in ("price", "lowest", "known"):
+        assert getattr(told, name).tolist() == getattr(expected, name).tolist(), name
 
 
 def _mark(at: dt.datetime, product: str, group: str, zone: str, offered: int, source: Source) -> Mark:
