@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Table, select, update
 
-from api.storage.tables import CHAIN
+from api.storage.tables import CHAIN, GENESIS
 from pricing.errors import ArtifactError
+
+_AT_ONCE = 500
 
 __all__ = ["Chain", "broken", "canonical", "link"]
 
@@ -37,6 +39,36 @@ class Chain:
         """Say which row is the last one now."""
         last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
         self.connection.execute(last)
+
+    def verify(self, rows: Table, name: str, parts: Sequence[str]) -> int:
+        """Return the length of the chain.
+
+        Parameters
+        ----------
+        rows
+            Where its rows are: `seq`, `previous`, `hash`, `decision_id` and the columns `parts`.
+        name
+            What people call it.
+        parts
+            Columns that the hash of a row covers, in their order.
+
+        Raises
+        ------
+        ArtifactError
+            Naming the first row that is not what was recorded.
+        """
+        previous, seq = GENESIS, 0
+        query = select(rows).order_by(rows.c.seq).execution_options(yield_per=_AT_ONCE)
+        for row in self.connection.execute(query).mappings():
+            seq += 1
+            expected = link(previous, *(str(row[part]) for part in parts))
+            if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
+                raise broken(f"Row {row['seq']} of the {name} ({row['decision_id']})")
+            previous = expected
+        end = self.end()
+        if end != (seq, previous):
+            raise broken(f"The end of the {name} (row {end[0]}, found {seq})")
+        return seq
 
 
 def canonical(content: Mapping[str, object]) -> str:
