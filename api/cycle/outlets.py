@@ -152,13 +152,13 @@ class Outlet:
         return self.home / named if named else None
 
     def _export(self) -> bytes:
-        found = self.exports()
-        if len(found) != 1:
+        files = [path for path in self.exports() if path.suffix.lower() == ".csv"]
+        if len(files) != 1:
             raise DataError(
-                f"There are {len(found)} product exports in the inbox; one is needed to write prices into.",
-                todo="Put the newest product export there, and nothing older.",
+                f"There are {len(files)} product CSV files in the inbox; one is needed to write prices into.",
+                todo="Put the newest product export there (Products > Export), and nothing older.",
             )
-        return found[0].read_bytes()
+        return files[0].read_bytes()
 
 
 def _ending(target: Path | None, suffix: str) -> Path | None:

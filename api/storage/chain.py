@@ -40,17 +40,19 @@ class Chain:
         last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
         self.connection.execute(last)
 
-    def verify(self, rows: Table, name: str, parts: Sequence[str]) -> int:
+    def verify(self, rows: Table, name: str, parts: Sequence[str], about: str = "decision_id") -> int:
         """Return the length of the chain.
 
         Parameters
         ----------
         rows
-            Where its rows are: `seq`, `previous`, `hash`, `decision_id` and the columns `parts`.
+            Where its rows are: `seq`, `previous`, `hash`, the columns `parts` and `about`.
         name
             What people call it.
         parts
             Columns that the hash of a row covers, in their order.
+        about
+            Column that says what a row is about.
 
         Raises
         ------
@@ -63,7 +65,7 @@ class Chain:
             seq += 1
             expected = link(previous, *(str(row[part]) for part in parts))
             if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
-                raise broken(f"Row {row['seq']} of the {name} ({row['decision_id']})")
+                raise broken(f"Row {row['seq']} of the {name} ({row[about]})")
             previous = expected
         end = self.end()
         if end != (seq, previous):

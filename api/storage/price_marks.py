@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
 
-from api.storage.chain import Chain, broken, canonical, link
-from api.storage.tables import GENESIS, MARK_CHAIN, PRICE_MARKS
+from api.storage.chain import Chain, link
+from api.storage.tables import MARK_CHAIN, PRICE_MARKS
 from pricing.prior_price import PriceMark, proven
 
 __all__ = [
@@ -85,6 +85,7 @@ class Mark:
 
 
 _NAMES = tuple(entry.name for entry in fields(Mark))
+_PARTS = ("recorded_at", *_NAMES)
 _COLUMNS = tuple(PRICE_MARKS.c[name] for name in _NAMES)
 
 
@@ -101,7 +102,7 @@ def record(connection: Connection, at: str, marks: Iterable[Mark]) -> int:
     for mark in marks:
         seq, before = seq + 1, previous
         values = {**asdict(mark), "source": mark.source.value}
-        previous = link(before, at, canonical(values))
+        previous = link(before, at, *(str(values[name]) for name in _NAMES))
         rows.append({**values, "seq": seq, "recorded_at": at, "previous": before, "hash": previous})
     if rows:
         connection.execute(insert(PRICE_MARKS), rows)
@@ -210,17 +211,7 @@ def verify(connection: Connection) -> int:
     ArtifactError
         Naming the first row that is not what was recorded.
     """
-    previous, seq = GENESIS, 0
-    query = select(PRICE_MARKS).order_by(PRICE_MARKS.c.seq).execution_options(yield_per=_AT_ONCE)
-    for row in connection.execute(query).mappings():
-        seq += 1
-        expected = link(previous, row["recorded_at"], canonical({name: row[name] for name in _NAMES}))
-        if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
-            raise broken(f"Row {row['seq']} of the chain of prices ({row['product_id']})")
-        previous = expected
-    if Chain(connection, MARK_CHAIN).end() != (seq, previous):
-        raise broken(f"The end of the chain of prices (row {seq})")
-    return seq
+    return Chain(connection, MARK_CHAIN).verify(PRICE_MARKS, "chain of prices", _PARTS, "product_id")
 
 
 def _ordered(query: Select[Any]) -> Select[Any]:
