@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import time
 import zoneinfo
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +17,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 
 from api.cli.grid import grid
+from api.cli.publish_preview import previewed
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from pricing.errors import UsageError
 
@@ -41,6 +45,9 @@ def go_round(
     undo: Annotated[
         bool, typer.Option("--undo", help="Bring back the former prices of what this cycle published.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say line by line what publishing would do; change nothing.")
+    ] = False,
     status: Annotated[
         bool, typer.Option("--status", help="Say where the cycle stands; change nothing.")
     ] = False,
@@ -58,7 +65,8 @@ def go_round(
     """
 
     def work(session: Session) -> Outcome:
-        return cycle_home(session, home, today, status=status, undo=(by, reason) if undo else None)
+        back = (by, reason) if undo else None
+        return cycle_home(session, home, today, status=status, undo=back, dry_run=dry_run)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -70,9 +78,10 @@ def cycle_home(
     *,
     status: bool = False,
     undo: tuple[str, str] | None = None,
+    dry_run: bool = False,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Outcome:
-    """Go round once in a home, say where its cycle stands, or bring its prices back."""
+    """Go round once in a home, say where its cycle stands or what it would publish, or bring prices back."""
     from api.cli.cycle_steps import Steps
     from api.cycle.loop import Home, carry_on, cycle_of
     from api.storage.store import Store
@@ -85,9 +94,12 @@ def cycle_home(
         name, store = cycle_of(shop, day), Store(f"sqlite:///{home.store}", now)
         try:
             steps = Steps(session, home, shop, name, day.isoformat(), store, now)
+            round_ = _Round(session, home, shop, name, store, now, steps)
+            if dry_run:
+                return previewed(round_.gate().preview(), shop.money, session.texts)
             if not status and undo is None:
                 carry_on(store.database, name, steps.work())
-            return _Round(session, home, shop, name, store, now, steps).published(status=status, undo=undo)
+            return round_.published(status=status, undo=undo)
         finally:
             store.close()
 
@@ -113,9 +125,9 @@ class _Round:
         with self.store.database.reading() as connection:
             steps = done(connection, self.name)
         if undo is not None:
-            self._gate().undo(*undo)
+            self.gate().undo(*undo)
         elif not status and self.shop.cycle.publisher and "recommend" in steps:
-            gate = self._gate()
+            gate = self.gate()
             gate.publish()
             gate.confirm()
         with self.store.database.reading() as connection:
@@ -123,14 +135,15 @@ class _Round:
             out = of_cycle(connection, self.name)
         return self._outcome(steps, left, out)
 
-    def _gate(self) -> Gate:
+    def gate(self) -> Gate:
+        """Return where approved prices of this cycle leave the house."""
         from api.cycle.outlets import addresses, market_of
         from api.cycle.publishing import Gate
 
         data = self.home.data(self.name)
         if not data.is_dir():
             raise UsageError(
-                f"The cycle {self.name} has not begun.", todo="Run `tarifa cycle` without --undo first."
+                f"The cycle {self.name} has not begun.", todo="Go round with `tarifa cycle HOME` first."
             )
         return Gate(
             self.store.database,
@@ -142,15 +155,19 @@ class _Round:
             self._way,
         )
 
-    def _way(self, batch: str | None) -> Publisher:
-        from api.cycle.outlets import open_publisher
-        from simulators.importers.platforms import recognise
+    def _way(self, batch: str | None) -> AbstractContextManager[Publisher]:
+        from api.cycle.outlets import Outlet
 
-        exports = tuple(f.path for f in recognise(self.home.inbox) if f.holds == "products")
-        target = None if batch is None else self.home.cycle(batch[:10]) / "published" / f"{batch}.csv"
+        target = None if batch is None else self.home.cycle(batch[:10]) / "published" / batch
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-        return open_publisher(self.shop, exports, target)
+        outlet = Outlet(self.shop, self.home.folder, self._exports, os.environ, self.now, time.sleep)
+        return outlet.open(target)
+
+    def _exports(self) -> tuple[Path, ...]:
+        from simulators.importers.platforms import recognise
+
+        return tuple(f.path for f in recognise(self.home.inbox) if f.holds == "products")
 
     def _outcome(self, steps: Mapping[str, StepRow], left: Waiting, out: tuple[Outgoing, ...]) -> Outcome:
         document = {

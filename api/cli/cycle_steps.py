@@ -176,11 +176,13 @@ class Steps:
         from api.app import approvals_of
         from api.cli.serve import desk_over
         from api.cycle.outcomes import SNAPSHOTS_FILE
+        from api.cycle.seen import take_in
         from api.runs import open_shelf, read_past, run_id
         from api.tables import snapshots_table
         from simulators.folders import write_file
         from simulators.output_schema import table_bytes
 
+        take_in(self.store.database, self.home.data(self.name), self.now(), self.name)
         run = self.home.run(self.name)
         try:
             shelf = open_shelf(run, self.accepted())

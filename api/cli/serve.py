@@ -122,11 +122,12 @@ def _chosen(shelf: Shelf, policy: str) -> list[tuple[Policy, Standing | None]]:
 def _desk(
     shelf: Shelf, chosen: list[tuple[Policy, Standing | None]], store: Store, past: Past | None
 ) -> Desk:
+    from api.past_prices import with_record
     from api.prices.service import Desk
 
     trained = {made.name: under for made, under in chosen if under is not None}
     policies = {made.name: made for made, _ in chosen}
-    return Desk(shelf, policies, chosen[0][0].name, store, trained, past)
+    return Desk(with_record(shelf, store.database), policies, chosen[0][0].name, store, trained, past)
 
 
 def _require_distinct(names: list[str]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 
@@ -40,17 +41,21 @@ class Chain:
         last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
         self.connection.execute(last)
 
-    def verify(self, rows: Table, name: str, parts: Sequence[str]) -> int:
+    def verify(
+        self, rows: Table, name: str, about: str, parts: Callable[[Mapping[Any, Any]], Sequence[str]]
+    ) -> int:
         """Return the length of the chain.
 
         Parameters
         ----------
         rows
-            Where its rows are: `seq`, `previous`, `hash`, `decision_id` and the columns `parts`.
+            Where its rows are, with `seq`, `previous` and `hash`.
         name
             What people call it.
+        about
+            Column that says what a row is about.
         parts
-            Columns that the hash of a row covers, in their order.
+            What the hash of a row covers besides the row before it.
 
         Raises
         ------
@@ -61,9 +66,9 @@ class Chain:
         query = select(rows).order_by(rows.c.seq).execution_options(yield_per=_AT_ONCE)
         for row in self.connection.execute(query).mappings():
             seq += 1
-            expected = link(previous, *(str(row[part]) for part in parts))
+            expected = link(previous, *parts(row))
             if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
-                raise broken(f"Row {row['seq']} of the {name} ({row['decision_id']})")
+                raise broken(f"Row {row['seq']} of the {name} ({row[about]})")
             previous = expected
         end = self.end()
         if end != (seq, previous):
