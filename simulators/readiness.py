@@ -8,8 +8,8 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.panel import Panel
-from simulators.contract.panel import build_panel
-from simulators.contract.price_moves import PriceMoves, price_moves
+from simulators.contract.checking import Looked
+from simulators.contract.price_moves import PriceMoves
 from simulators.contract.tables import Source
 from simulators.demand.own_evidence import OwnEvidence, own_evidence, periods_of_test
 
@@ -121,16 +121,18 @@ class Readiness:
     wanted_half_width: float = _WANTED
 
 
-def readiness(source: Source) -> Readiness:
+def readiness(source: Source, looked: Looked) -> Readiness:
     """Return what a checked source will be able to say of its prices.
 
-    Raises
-    ------
-    DataError
-        If no order line is retail demand.
+    Parameters
+    ----------
+    source
+        An open source.
+    looked
+        What :func:`simulators.contract.checking.check_and_look` built of it.
     """
-    panel = build_panel(source)
-    moves, own = price_moves(source, len(panel.series)), own_evidence(panel)
+    panel, moves = looked.panel, looked.moves
+    own = own_evidence(panel)
     name = np.where(moves.enough, "enough", np.where(moves.never, "none", "too_few"))
     share = own.revenue / max(float(own.revenue.sum()), 1.0)
     classes = tuple(_class(one, name == one, own, share) for one in ("enough", "too_few", "none"))

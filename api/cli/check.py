@@ -57,7 +57,7 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
     """Check a data folder, write its bad rows beside it, and the page of its readiness."""
     import datetime as dt
 
-    from simulators.contract.checking import check, write_quarantine
+    from simulators.contract.checking import check_and_look, write_quarantine
     from simulators.contract.tables import open_source
     from simulators.readiness import readiness
 
@@ -65,11 +65,11 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
         told("reading tables", 0.05)
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             told("checking", 0.5)
-            report = check(source)
+            report, looked = check_and_look(source)
             place = quarantine or data.resolve().with_name(f"{data.resolve().name}.quarantine")
             written = write_quarantine(source, place)
             told("readiness", 0.8)
-            ready = None if report.prices is None else readiness(source)
+            ready = None if looked is None else readiness(source, looked)
     error: TarifaError | None = None
     try:
         report.require()
