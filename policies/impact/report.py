@@ -70,6 +70,7 @@ class Caveat(Enum):
     RESTATED = "restated"
     RETURNS_TO_COME = "returns_to_come"
     COSTS_ASSUMED = "costs_assumed"
+    DIVIDED = "divided"
 
 
 _SILENCE = {
@@ -153,6 +154,9 @@ class Impact:
         What that is a month, and in all measured periods: value, lower, upper in minor units; NaN without.
     treated_before
         Net profit a month before the trial of what is treated at a time, minor units.
+    everywhere
+        What new prices would bring a month had every cluster of the trial got them: value, lower, upper in
+        minor units; NaN without. It takes for granted that no effect leaves its cluster.
     placebo, crossing
         Checks; None where there is nothing to check by.
     prices
@@ -182,6 +186,7 @@ class Impact:
     month: tuple[float, float, float]
     total: tuple[float, float, float]
     treated_before: float
+    everywhere: tuple[float, float, float]
     placebo: Estimate | None
     crossing: Crossing | None
     prices: Contamination
@@ -250,7 +255,8 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
     found = placebo(trial, past, seen.rng(1), draws)
     prices = contamination(trial, realised, rows, window)
     measured = _measured(window)
-    before = seen.cells.weight / max(len(seen.blocks), 1)
+    blocks = max(len(seen.blocks), 1)
+    before, every = seen.cells.weight / blocks, float(seen.cells.scale.sum()) / blocks
     month = MONTH_DAYS / trial.period_days
     nan = float("nan")
     nothing = nan, nan, nan
@@ -269,6 +275,7 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
         month=effect.times(before * month) if effect else nothing,
         total=effect.times(_treated_periods(seen)) if effect else nothing,
         treated_before=before * month,
+        everywhere=effect.times(every * month) if effect else nothing,
         placebo=found,
         crossing=crossing,
         prices=prices,
@@ -337,6 +344,7 @@ def _caveats(
         (Caveat.RESTATED, abs(facts.restated) >= RESTATED),
         (Caveat.RETURNS_TO_COME, facts.to_come != 0.0),
         (Caveat.COSTS_ASSUMED, facts.assumed),
+        (Caveat.DIVIDED, trial.divided),
     )
     return tuple(caveat for caveat, holds in found if holds)
 

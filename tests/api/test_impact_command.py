@@ -112,7 +112,7 @@ def test_the_report_finds_the_gain_and_says_so_in_three_forms(
     share = found["effect_share"]
     assert share["lower"] <= truth <= share["upper"]
     assert share["value"] == pytest.approx(truth, abs=0.03)
-    assert (found["verdict"], found["caveats"]) == ("paid", ["planned_late"])
+    assert (found["verdict"], found["caveats"]) == ("paid", ["planned_late", "divided"])
     assert (found["held_moved"], found["treated_still"]) == (0, 0)
     page = (out / "impact.html").read_text()
     assert "It paid" in page
