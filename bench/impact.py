@@ -1,15 +1,16 @@
 """Roll-outs with a known effect: how often intervals of ``tarifa impact`` hold, and "it paid" is false.
 
-    python -m bench.impact [--seeds 100-101] [--copies 25] [--designs parallel,finer,switchback] [--json FILE]
+    python -m bench.impact [--seeds 100-101] [--copies 25] [--designs parallel,finer] [--json FILE]
 
 Every roll-out is planned by :func:`policies.impact.register.plan_trial` from its first 39 weeks, sold on with
 new prices where the plan says so (12 weeks; :mod:`bench.impact_worlds`), and judged by
 :func:`policies.impact.report.measure`. The truth is the same shop sold under the same chance with its old
-prices; and, of the same shop with new prices everywhere, what is told as "had all got them". Designs:
-whole categories held out; subcategories held out ("finer"); categories that alternate. Shops where effects
-cross the borders of subcategories or outlast a washout show how often that is found, and how far the estimate
-is off where it is not. Beside it: statsmodels' difference of means of clusters with unequal variances (Welch), and its
-regression on profit before with HC2 errors. Methods were chosen on seeds 1-9.
+prices; and, of the same shop with new prices everywhere, what is told as "had all got them". Designs: whole
+categories held out; subcategories held out ("finer"); categories that alternate, three weeks at a time with
+one washed out, or six with three ("slower"). Shops where effects cross the borders of subcategories or
+outlast a washout show how often that is found, and how far the estimate is off. Beside it: statsmodels'
+difference of means of clusters with unequal variances (Welch), and its regression on profit before with HC2
+errors. Methods were chosen on seeds 1-9.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ _BLOCK = 3
 _DESIGNS = {
     "parallel": Wish("2023-09-01", None, _WEEKS, by="category"),
     "finer": Wish("2023-09-01", None, _WEEKS, by="subcategory"),
-    "switchback": Wish("2023-09-01", None, _WEEKS, design=Design.SWITCHBACK, block=_BLOCK),
+    "switchback": Wish("2023-09-01", None, _WEEKS, design=Design.SWITCHBACK, block=_BLOCK, washout=1),
+    "slower": Wish("2023-09-01", None, _WEEKS, design=Design.SWITCHBACK, block=2 * _BLOCK, washout=_BLOCK),
 }
 
 
@@ -59,7 +61,7 @@ class Row:
     bias: float
     covered: float
     total_covered: float
-    unflagged_paid: float
+    paid_falsely: float
     paid: float
     did_not: float
     flagged: float
@@ -104,6 +106,8 @@ def main() -> int:
 
 
 def _shops(design: str) -> list[tuple[Shape, tuple[str, ...]]]:
+    if design == "slower":
+        return [(shape, ("none", "gain", "loss")) for shape in (CLOSED[1], *CARRYING)]
     crossed = (*SPILLING, *(CARRYING if design == "switchback" else ()))
     return [(shape, EFFECTS) for shape in CLOSED] + [(shape, ("none", "gain", "loss")) for shape in crossed]
 
@@ -179,6 +183,11 @@ def _judge(
     return _Judged(gained / before, total, found, welch, ols)
 
 
+_COLUMNS = (
+    "design", "shop", "new prices", "runs (refused)", "true effect", "had all got them", "estimate less that",
+    "95 % interval holds", "holds for all", '"it paid"', '"it did not"', "paid falsely", "flagged", "placebo",
+    "width", "detectable", "t check", "Welch holds, paid, width", "OLS HC2",
+)  # fmt: skip
 _NONE = (float("nan"), float("nan"))
 
 
@@ -210,7 +219,7 @@ def _added_up(design: str, shape: Shape, effect: str, judged: list[_Judged], ref
         bias=_mean([e.value - one.total for one, e in pairs]),
         covered=_held([(one, (e.lower, e.upper)) for one, e in pairs]),
         total_covered=_mean([e.lower <= one.total <= e.upper for one, e in pairs]),
-        unflagged_paid=_mean([one.found.verdict is Verdict.PAID and one.total <= 0.0 for one in judged]),
+        paid_falsely=_mean([one.found.verdict is Verdict.PAID and one.total <= 0.0 for one in judged]),
         paid=_mean([one.found.verdict is Verdict.PAID for one in judged]),
         did_not=_mean([one.found.verdict is Verdict.DID_NOT for one in judged]),
         flagged=_mean([bool(flags & set(one.found.caveats)) for one in judged]),
@@ -237,20 +246,17 @@ def _held(some: list[tuple[_Judged, tuple[float, float]]]) -> float:
 
 def _print(row: Row, *, first: bool) -> None:
     if first:
-        print(
-            "| design | shop | new prices | runs (refused) | true effect | had all got them | estimate less that "
-            '| 95 % interval holds | holds for all | "it paid" | "it did not" | paid falsely | flagged | placebo '
-            "| width | detectable | t check | Welch holds, paid, width | OLS HC2 |"
-        )
-        print("|" + "---|" * 19)
-    print(
-        f"| {row.design} | {row.shape} | {row.effect} | {row.runs} ({row.refused}) | {row.truth:+.3f} | "
-        f"{row.total:+.3f} | {row.bias:+.3f} | {row.covered:.3f} | {row.total_covered:.3f} | {row.paid:.3f} | "
-        f"{row.did_not:.3f} | {row.unflagged_paid:.3f} | {row.flagged:.3f} | {row.placebo:.3f} | {row.width:.3f} | "
-        f"{row.detectable:.3f} | {row.check_covered:.3f} | {row.welch_covered:.3f}, {row.welch_paid:.3f}, "
-        f"{row.welch_width:.2f} | {row.ols_covered:.3f}, {row.ols_paid:.3f}, {row.ols_width:.2f} |",
-        flush=True,
-    )
+        print("| " + " | ".join(_COLUMNS) + " |")
+        print("|" + "---|" * len(_COLUMNS))
+    figures = (
+        f"{row.truth:+.3f}", f"{row.total:+.3f}", f"{row.bias:+.3f}", f"{row.covered:.3f}",
+        f"{row.total_covered:.3f}", f"{row.paid:.3f}", f"{row.did_not:.3f}", f"{row.paid_falsely:.3f}",
+        f"{row.flagged:.3f}", f"{row.placebo:.3f}", f"{row.width:.3f}", f"{row.detectable:.3f}",
+        f"{row.check_covered:.3f}", f"{row.welch_covered:.3f}, {row.welch_paid:.3f}, {row.welch_width:.2f}",
+        f"{row.ols_covered:.3f}, {row.ols_paid:.3f}, {row.ols_width:.2f}",
+    )  # fmt: skip
+    runs = f"{row.runs} ({row.refused})"
+    print("| " + " | ".join((row.design, row.shape, row.effect, runs, *figures)) + " |", flush=True)
 
 
 def _summary(rows: list[Row]) -> int:

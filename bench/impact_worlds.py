@@ -27,7 +27,6 @@ __all__ = [
     "CLOSED",
     "EFFECTS",
     "PANTRY",
-    "SHAPES",
     "SPILLING",
     "Outcomes",
     "Shape",
@@ -63,8 +62,8 @@ class Shape:
     leaks
         Rivals are those of a whole category, so effects cross the borders of subcategories.
     pantry
-        Elasticity of demand to the prices of past weeks, :data:`PANTRY` as strong with each week that they lie
-        back: who bought more while it was cheap needs less for a while.
+        Elasticity of demand to the prices of past weeks, :data:`PANTRY` as strong with each week that they
+        lie back: who bought more while it was cheap needs less for a while.
     categories
         How many in a zone.
     """
@@ -105,8 +104,8 @@ CARRYING = (
     Shape("pantry, middle", 600, pantry=0.5, categories=60),
     Shape("pantry, strong", 600, pantry=1.0, categories=60),
 )
-SHAPES = (*CLOSED, *SPILLING, *CARRYING)
-PANTRY = 0.7
+_SHAPES = (*CLOSED, *SPILLING, *CARRYING)
+PANTRY = 0.6
 """Share of a stock at home that is left after a week."""
 _STEP = 0.1
 
@@ -162,7 +161,7 @@ class _Shop:
 
 def draw_outcomes(shape: Shape, effect: str, seed: int, copies: int, weeks: int) -> Outcomes:
     """Return `copies` roll-outs in one shop of a shape, `weeks` long."""
-    rng = np.random.default_rng([seed, SHAPES.index(shape), EFFECTS.index(effect)])
+    rng = np.random.default_rng([seed, _SHAPES.index(shape), EFFECTS.index(effect)])
     count = shape.groups * shape.zones
     catalogue, model = toy_shop(count, seed, shock_sd=shape.shock, elasticity_sd=0.05)
     group, zone = np.arange(count) % shape.groups, np.arange(count) // shape.groups

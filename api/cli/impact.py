@@ -48,8 +48,8 @@ def plan(
     design: Annotated[
         Design, typer.Option(help="A standing holdout, or on and off in turn.")
     ] = Design.PARALLEL,
-    block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 3,
-    washout: Annotated[int, typer.Option(help="First periods of a block that are not measured.", min=0)] = 1,
+    block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 6,
+    washout: Annotated[int, typer.Option(help="First periods of a block that are not measured.", min=0)] = 3,
     by: Annotated[
         str,
         typer.Option(

@@ -63,8 +63,8 @@ class Wish:
     periods: int = 12
     held: float = 0.2
     design: Design = Design.PARALLEL
-    block: int = 3
-    washout: int = 1
+    block: int = 6
+    washout: int = 3
     by: str = AUTO
     zones: tuple[str, ...] = ()
     worth: int = 0

@@ -318,7 +318,7 @@ def _crossing(seen: _Seen, effect: Estimate | None) -> Crossing | None:
         return None
     if seen.trial.design is Design.PARALLEL:
         return spillover(seen.outcome, seen.cells, effect.value, seen.rng(3), seen.draws)
-    return carryover(seen.trial, seen.profit, seen.window, seen.blocks, seen.rng(3), seen.draws)
+    return carryover(seen.trial, seen.profit, seen.window, effect.value, seen.rng(3), seen.draws)
 
 
 def _caveats(

@@ -283,7 +283,7 @@ def test_a_switchback_cannot_run_where_only_some_prices_may_move(run_folder: Pat
 
     profit = weeks_of(1)
     shelf = open_shelf(run_folder)
-    plan = planned(profit, design=Design.SWITCHBACK, block=2)
+    plan = planned(profit, design=Design.SWITCHBACK, block=2, washout=1)
     series = shelf.catalogue.series
     pairs = zip(plan.units, series.group, series.zone, strict=False)
     units = sorted((replace(u, group=g, zone=z) for u, g, z in pairs), key=lambda u: (u.group, u.zone))
