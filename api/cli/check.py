@@ -86,12 +86,12 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
 
 
 def _ready(found: Readiness, texts: Texts) -> tuple[RenderableType, ...]:
-    from api.readiness_page import classes_told
+    from api.readiness_page import classes_told, moving_told
 
     word = partial(texts.text, "readiness")
     header = ("", *(word(code) for code in ("products", "revenue", "width", "test")))
     table = grid(word("classes"), header, classes_told(found, texts), right=(1, 2, 3, 4))
-    lines = [word("can_move" if found.may_move else "cannot_move"), f"{word('switches')}:"]
+    lines = [moving_told(found, texts), f"{word('switches')}:"]
     for place, switch in enumerate(found.switches, start=1):
         lines.append(f"  {place}. {word(switch.code)}: {word(f'{switch.code}_why')}")
     return (table, *lines)
