@@ -128,6 +128,9 @@ def caveats_told(found: Impact, texts: Texts) -> tuple[tuple[Caveat, str], ...]:
         "treated_share": texts.percent(found.prices.treated_share),
         "restated": texts.percent(found.restated, 1, signed=True),
         "to_come": texts.percent(found.to_come, 1),
+        "empty": texts.number(found.empty),
+        "newcomers": texts.number(found.newcomers),
+        "gone": texts.number(found.prices.gone),
     }
     return tuple((code, texts.text("impact_caveat", code.value, **values)) for code in found.caveats)
 
@@ -159,6 +162,7 @@ def impact_document(found: Impact, place: str) -> dict[str, object]:
         "treated_still_share": found.prices.treated_share,
         "units_gone": found.prices.gone,
         "newcomers": found.newcomers,
+        "periods_empty": found.empty,
         "restated": found.restated,
         "returns_to_come_share": found.to_come,
         "months": [asdict(month) for month in found.months],

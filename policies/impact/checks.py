@@ -67,7 +67,7 @@ class Contamination:
     treated_still, treated_share
         Units that were to get new prices and whose regular price never did, and their share.
     gone
-        Units of the plan that are no longer in the data.
+        Units of the plan that left the range: not on sale in the later half of what was measured.
     moved
         bool [N]; of the trial's units, whether the regular price moved while it was held.
     stirred
@@ -316,10 +316,20 @@ def contamination(trial: Trial, realised: Realised, rows: Ints, window: Window) 
         held_share=_share(size, bad, ever_held),
         treated_still=int(still.sum()),
         treated_share=_share(size, still, ever_treated),
-        gone=int((~known).sum()),
+        gone=int((~_lasted(realised, rows, window)).sum()),
         moved=bad,
         stirred=stirred,
     )
+
+
+def _lasted(realised: Realised, rows: Ints, window: Window) -> Bools:
+    """Return which units were still on sale in the later half of the measured periods, bool [N]."""
+    measured = np.flatnonzero(window.counted.any(axis=1))
+    later = measured[len(measured) // 2 :]
+    if not later.size:
+        return rows >= 0
+    on_sale: Bools = np.asarray(realised.on_sale[:, later].any(axis=1), dtype=np.bool_)
+    return np.asarray((rows >= 0) & on_sale[rows], dtype=np.bool_)
 
 
 def _held(trial: Trial, cluster: int) -> list[bool]:

@@ -25,6 +25,8 @@ PAST_DAYS, LEAST_PAST = 182, 8
 """Days before the trial whose profit it is compared with: half a year; and the fewest periods of it."""
 
 
+_LONGEST_DAYS = 2 * 366
+
 AUTO = "auto"
 """Clusters as large as the trial can bear."""
 
@@ -163,6 +165,12 @@ def _refuse(wish: Wish, realised: Realised) -> None:
         raise UsageError(
             f"{wish.periods} periods are not an even number of blocks of {wish.block}.",
             todo=f"Give --periods {max(wish.periods // pair, 1) * pair}.",
+        )
+    if wish.periods * _step(realised) > _LONGEST_DAYS:
+        raise UsageError(
+            f"{wish.periods} periods are more than two years.",
+            why="Nothing is decided before a trial is over.",
+            todo="Give fewer --periods.",
         )
     if wish.design is Design.SWITCHBACK and not 0 <= wish.washout < wish.block:
         raise UsageError(

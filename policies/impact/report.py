@@ -41,8 +41,11 @@ __all__ = [
 PLACEBO, CROSSED = 0.01, 0.05
 """Chance below which a difference before the trial, or an effect that crosses borders, is taken for real."""
 
-MIXED = 0.1
-"""Share of the held whose price moved, or of the treated whose price did not, that is worth a word."""
+MIXED, SPOILT = 0.1, 0.5
+"""Share of the held whose price moved, or of the treated whose price did not, that is worth a word; and share
+of the held from which on there is no holdout left."""
+
+_TO_COME = 0.0005
 
 RESTATED = 0.02
 """Relative change of profit before the trial since the plan that is worth a word."""
@@ -57,7 +60,7 @@ class Verdict(Enum):
 
 
 class Caveat(Enum):
-    """What a reader has to know beside the verdict; the first five leave nothing but "cannot tell"."""
+    """What a reader has to know; the first five and `NO_HOLDOUT` leave nothing but "cannot tell"."""
 
     TOO_EARLY = "too_early"
     NOTHING_MEASURED = "nothing_measured"
@@ -71,10 +74,14 @@ class Caveat(Enum):
     RETURNS_TO_COME = "returns_to_come"
     COSTS_ASSUMED = "costs_assumed"
     DIVIDED = "divided"
+    NO_HOLDOUT = "no_holdout"
+    EMPTY_PERIODS = "empty_periods"
+    RANGE_CHANGED = "range_changed"
 
 
 _SILENCE = {
     Caveat.TOO_EARLY, Caveat.NOTHING_MEASURED, Caveat.FALSE_BEFORE, Caveat.SPILLS_OVER, Caveat.CARRIES_OVER,
+    Caveat.NO_HOLDOUT,
 }  # fmt: skip
 
 
@@ -168,8 +175,8 @@ class Impact:
         Relative change of profit before the trial since the plan.
     to_come
         Profit of returns still expected, as a share of the measured profit.
-    newcomers
-        Units of the data that the plan does not know.
+    newcomers, empty
+        Units of the data that the plan does not know; periods in which nothing at all was sold.
     months, categories
         In ascending order.
     """
@@ -194,6 +201,7 @@ class Impact:
     restated: float
     to_come: float
     newcomers: int
+    empty: int
     months: tuple[MonthImpact, ...]
     categories: tuple[CategoryImpact, ...]
 
@@ -260,7 +268,12 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
     month = MONTH_DAYS / trial.period_days
     nan = float("nan")
     nothing = nan, nan, nan
-    facts = _Facts(_restated(trial, past), _to_come(seen), bool(realised.assumed[rows[rows >= 0]].any()))
+    facts = _Facts(
+        _restated(trial, past),
+        _to_come(seen),
+        bool(realised.assumed[rows[rows >= 0]].any()),
+        _newcomers(seen),
+    )
     caveats = _caveats(trial, window, effect, found, crossing, prices, facts)
     return Impact(
         trial=trial,
@@ -282,7 +295,8 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
         outside=_outside(seen),
         restated=facts.restated,
         to_come=facts.to_come,
-        newcomers=_newcomers(seen),
+        newcomers=facts.newcomers,
+        empty=window.empty,
         months=_months(seen, effect),
         categories=_categories(seen),
     )
@@ -293,6 +307,7 @@ class _Facts:
     restated: float
     to_come: float
     assumed: bool
+    newcomers: int
 
 
 def _seen(trial: Trial, realised: Realised, rows: Ints, window: Window, draws: int) -> _Seen:
@@ -342,9 +357,12 @@ def _caveats(
         (Caveat.HELD_MOVED, prices.held_share >= MIXED),
         (Caveat.TREATED_STILL, prices.treated_share >= MIXED),
         (Caveat.RESTATED, abs(facts.restated) >= RESTATED),
-        (Caveat.RETURNS_TO_COME, facts.to_come != 0.0),
+        (Caveat.RETURNS_TO_COME, abs(facts.to_come) >= _TO_COME),
         (Caveat.COSTS_ASSUMED, facts.assumed),
         (Caveat.DIVIDED, trial.divided),
+        (Caveat.NO_HOLDOUT, prices.held_share >= SPOILT),
+        (Caveat.EMPTY_PERIODS, window.empty > 0),
+        (Caveat.RANGE_CHANGED, prices.gone + facts.newcomers > 0),
     )
     return tuple(caveat for caveat, holds in found if holds)
 

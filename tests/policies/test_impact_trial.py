@@ -212,6 +212,31 @@ def test_prices_that_did_not_follow_the_plan_are_counted() -> None:
     assert Caveat.HELD_MOVED in found.caveats
     assert (found.prices.held_moved, found.prices.held_share) == (int((~on).sum()), 1.0)
     assert found.prices.treated_still == 0
+    assert (Caveat.NO_HOLDOUT in found.caveats, found.verdict) == (True, Verdict.CANNOT_TELL)
+
+
+def test_weeks_without_any_sale_are_no_weeks_of_loss() -> None:
+    """A fortnight that was never imported: the effect is that of the other weeks, and it is told."""
+    profit = weeks_of(2)
+    trial = planned(profit)
+    data = realised(raised(profit, trial, 0.3))
+    there = (data.period < PAST + 3) | (data.period >= PAST + 5)
+    few = {name: getattr(data, name)[there] for name in ("unit", "period", "month", "amounts")}
+    found = measure(trial, replace(data, **few), 999)
+    assert found.effect is not None
+    assert found.effect.lower <= 0.3 <= found.effect.upper
+    assert (found.empty, found.measured, Caveat.EMPTY_PERIODS in found.caveats) == (2, WEEKS - 2, True)
+    assert found.total[0] == pytest.approx(found.effect.value * sum(
+        u.before for u in trial.units if trial.clusters[u.cluster].treated[0]) * (WEEKS - 2))  # fmt: skip
+
+
+def test_what_left_the_range_or_came_later_is_counted() -> None:
+    profit = weeks_of(2)
+    trial = planned(profit[:-2])
+    on_sale = np.ones(profit.shape, dtype=np.bool_)
+    on_sale[:3, PAST + 2 :] = False
+    found = measure(trial, replace(realised(profit), on_sale=on_sale), 99)
+    assert (found.prices.gone, found.newcomers, Caveat.RANGE_CHANGED in found.caveats) == (3, 2, True)
 
 
 def test_zones_without_roll_out_are_never_treated_and_compared() -> None:
@@ -247,6 +272,7 @@ def test_only_what_may_move_is_tried_with_all_its_substitutes() -> None:
         ({"design": Design.SWITCHBACK, "block": 2, "washout": 2}, UsageError, "leaves nothing"),
         ({**SWITCH, "by": "colour"}, UsageError, "cut by colour"),
         ({"start": "soon"}, UsageError, "is no day"),
+        ({"periods": 106}, UsageError, "more than two years"),
         ({"start": "2025-02-01"}, DataError, "whole periods before"),
     ],
 )
