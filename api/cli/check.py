@@ -157,7 +157,7 @@ def _tables(report: CheckReport, texts: Texts) -> Table:
     title = texts.text(
         "check",
         "tables",
-        span=texts.span(report.first_day, report.until),
+        span=texts.span(report.first_day, report.until) if report.first_day else "-",
         fingerprint=report.fingerprint[:12],
     )
     return grid(title, _words(texts, "table", "file", "rows", "bad", "not_read"), rows, right=(2, 3))

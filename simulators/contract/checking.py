@@ -158,7 +158,7 @@ class CheckReport:
     currency, exponent
         ISO 4217.
     first_day, until
-        ISO dates; first day with a paid order, and the day after the last one.
+        ISO dates; first day with a paid order, and the day after the last one. Empty without a paid order.
     tables, bad_rows
         What was read, and what of it is in quarantine and why.
     too_many, too_many_why

@@ -111,3 +111,23 @@ def test_the_page_is_one_file_in_the_readers_language(
     again = tmp_path / "again.html"
     CliRunner().invoke(app, ["check", str(shop), "--page", str(again), "--language", language])
     assert again.read_bytes() == place.read_bytes()
+
+
+def test_a_shop_of_bad_rows_alone_is_refused_with_its_reasons(shop: Path, tmp_path: Path) -> None:
+    head, line = (shop / "orders.csv").read_text().splitlines()[:2]
+    cells = line.split(",")
+    for place, value in ((5, "nan"), (7, "-1")):
+        spoilt = ",".join([*cells[:place], value, *cells[place + 1 :]])
+        bad = _changed(shop, tmp_path / value, orders=f"{head}\n{spoilt}\n")
+        page = tmp_path / f"{value}.html"
+        for form in ((), ("--json",)):
+            result = CliRunner().invoke(app, ["check", str(bad), "--page", str(page), *form])
+            assert result.exit_code == 3, result.output
+        assert not page.exists()
+
+
+def test_a_single_order_is_told_what_it_can_tell(shop: Path, tmp_path: Path) -> None:
+    orders = "\n".join((shop / "orders.csv").read_text().splitlines()[:2]) + "\n"
+    found = _checked(_changed(shop, tmp_path / "one", orders=orders, promotions=None))
+    assert [one["products"] for one in found["classes"]] == [0, 0, 1]
+    assert (found["may_move"], found["movable"]) == (False, 0)
