@@ -152,7 +152,8 @@ def _classes(ready: Readiness, width: Floats, holds: Bools, known: set[str]) -> 
 
 def _print(case: Case) -> None:
     print(
-        f"without {case.without or 'nothing'}: check {case.check_seconds:.0f} s, fit {case.fit_seconds:.0f} s; "
+        f"without {case.without or 'nothing'}: check {case.check_seconds:.0f} s, "
+        f"fit {case.fit_seconds:.0f} s; "
         f"{case.expected_movable} prices expected to move, {case.movable} may; median +-{case.width:.2f} "
         f"(sensitivity +-{case.sensitivity:.2f}), holds {case.holds:.3f}, error {case.error:.2f}, "
         f"bias {case.bias:+.2f}",

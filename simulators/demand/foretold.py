@@ -38,6 +38,8 @@ _INFORMED = 0.9
 """As :mod:`simulators.demand.identification`: the share of the prior's sd below which data inform."""
 
 _ROUNDS = 60
+_AT_ONCE = 4096
+"""Series of which regressors are held in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +113,21 @@ def _information(panel: Panel, own: OwnEvidence, columns: list[Floats]) -> tuple
     """
     watched, mean = observed(panel), np.maximum(own.units, 1e-9)[:, None]
     w: Floats = watched * mean / own.dispersion[:, None]
-    x = _regressors(panel, columns, w)
     y: Floats = np.where(watched, panel.units / mean - 1.0, 0.0)
-    turned = np.swapaxes(x, 1, 2)
-    whole = np.asarray(np.matmul(turned, w[..., None] * x), dtype=np.float64)
-    right = np.asarray(np.matmul(turned, (w * y)[..., None])[..., 0], dtype=np.float64)
-    m = len(_NUISANCE)
-    shop = _solved(whole.sum(axis=0) + np.eye(x.shape[2]), right.sum(axis=0))
-    right = np.asarray(right - whole @ shop, dtype=np.float64)
-    scale = _persistence(np.asarray(np.sqrt(w) * (y - x @ shop), dtype=np.float64), x[..., m])
+    parts = _parts(panel, columns)
+    m, size = len(_NUISANCE), len(parts)
+    whole, right, scale = np.empty((len(w), size, size)), np.empty((len(w), size)), np.empty(len(w))
+    blocks = [slice(start, start + _AT_ONCE) for start in range(0, len(w), _AT_ONCE)]
+    for at in blocks:
+        x = _regressors(parts, w, at)
+        turned = np.swapaxes(x, 1, 2)
+        whole[at] = np.matmul(turned, w[at, :, None] * x)
+        right[at] = np.matmul(turned, (w[at] * y[at])[..., None])[..., 0]
+    shop = _solved(whole.sum(axis=0) + np.eye(size), right.sum(axis=0))
+    for at in blocks:
+        x = _regressors(parts, w, at)
+        scale[at] = _persistence(np.asarray(np.sqrt(w[at]) * (y[at] - x @ shop)), x[..., m])
+    right -= whole @ shop
     across = _solved(whole[:, :m, :m] + np.diag(_NUISANCE), whole[:, :m, m:])
     slopes = whole[:, m:, m:] - np.matmul(np.swapaxes(whole[:, :m, m:], 1, 2), across)
     score = right[:, m] - np.einsum("nm,nm->n", across[:, :, 0], right[:, :m])
@@ -127,14 +135,19 @@ def _information(panel: Panel, own: OwnEvidence, columns: list[Floats]) -> tuple
     return even / scale[:, None, None], np.asarray(score / scale, dtype=np.float64)
 
 
-def _regressors(panel: Panel, columns: list[Floats], w: Floats) -> Floats:
-    """Return the nuisances of :data:`_NUISANCE` and the columns, less each series' mean, [N, T, 6 + k]."""
-    prices = known_prices(panel)
-    time = np.broadcast_to(np.linspace(-1.0, 1.0, w.shape[1]), w.shape)
+def _parts(panel: Panel, columns: list[Floats]) -> list[Floats]:
+    """Return the nuisances of :data:`_NUISANCE` and the columns, [N, T] each."""
+    prices, size = known_prices(panel), panel.units.shape
+    time = np.broadcast_to(np.linspace(-1.0, 1.0, size[1]), size)
     depth, last = np.log(prices.offered / prices.regular), np.log(prices.before)
-    parts = [np.ones_like(time), time, depth, panel.feature, panel.display, last, *columns]
-    x = np.nan_to_num(np.stack(parts, axis=2), posinf=0.0, neginf=0.0)
-    x -= (w[..., None] * x).sum(axis=1, keepdims=True) / np.maximum(w.sum(axis=1), 1e-12)[:, None, None]
+    return [np.broadcast_to(np.ones(1), size), time, depth, panel.feature, panel.display, last, *columns]
+
+
+def _regressors(parts: list[Floats], w: Floats, at: slice) -> Floats:
+    """Return the parts of some series less each series' mean, [n, T, 6 + k]."""
+    x = np.nan_to_num(np.stack([part[at] for part in parts], axis=2), posinf=0.0, neginf=0.0)
+    here = w[at]
+    x -= (here[..., None] * x).sum(axis=1, keepdims=True) / np.maximum(here.sum(axis=1), 1e-12)[:, None, None]
     x[..., 0] = 1.0
     return np.asarray(x, dtype=np.float64)
 
