@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -250,12 +251,7 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
         If they are of another shop: another currency, or none of the plan's units.
     """
     rows, window = rows_of(trial, realised), window_of(trial, realised)
-    if realised.currency != trial.currency or (rows < 0).all():
-        raise FingerprintError(
-            "These data are not of the shop that the plan is about.",
-            why="Currency or price groups differ.",
-            todo="Give the data folder that the plan was made from, grown longer.",
-        )
+    _require_same_shop(trial, realised, rows)
     seen = _seen(trial, realised, rows, window, draws)
     past = past_of(trial, realised, rows, window)
     effect, check = _effects(seen)
@@ -266,14 +262,8 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
     blocks = max(len(seen.blocks), 1)
     before, every = seen.cells.weight / blocks, float(seen.cells.scale.sum()) / blocks
     month = MONTH_DAYS / trial.period_days
-    nan = float("nan")
-    nothing = nan, nan, nan
-    facts = _Facts(
-        _restated(trial, past),
-        _to_come(seen),
-        bool(realised.assumed[rows[rows >= 0]].any()),
-        _newcomers(seen),
-    )
+    nothing = (math.nan, math.nan, math.nan)
+    facts = _facts(seen, past)
     caveats = _caveats(trial, window, effect, found, crossing, prices, facts)
     return Impact(
         trial=trial,
@@ -302,12 +292,26 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
     )
 
 
+def _require_same_shop(trial: Trial, realised: Realised, rows: Ints) -> None:
+    if realised.currency != trial.currency or (rows < 0).all():
+        raise FingerprintError(
+            "These data are not of the shop that the plan is about.",
+            why="Currency or price groups differ.",
+            todo="Give the data folder that the plan was made from, grown longer.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     restated: float
     to_come: float
     assumed: bool
     newcomers: int
+
+
+def _facts(seen: _Seen, past: Floats) -> _Facts:
+    assumed = bool(seen.realised.assumed[seen.rows[seen.rows >= 0]].any())
+    return _Facts(_restated(seen.trial, past), _to_come(seen), assumed, _newcomers(seen))
 
 
 def _seen(trial: Trial, realised: Realised, rows: Ints, window: Window, draws: int) -> _Seen:
