@@ -31,6 +31,7 @@ __all__ = [
     "PriceBounds",
     "Returns",
     "ShopFile",
+    "WooCommerce",
     "Zone",
     "parse_shop_file",
     "read_shop_file",
@@ -208,6 +209,28 @@ class Cycle:
 
 
 @dataclass(frozen=True, slots=True)
+class WooCommerce:
+    """What only the shop knows of its WooCommerce."""
+
+    paid_statuses: Annotated[
+        tuple[str, ...],
+        Says(
+            "Order statuses that count as sales, a plugin's own too, as the import lists them; refunded "
+            "orders always do."
+        ),
+    ] = ("processing", "completed")
+
+    def __post_init__(self) -> None:
+        never = [word for word in self.paid_statuses if word in ("cancelled", "failed", "trash")]
+        if never or not self.paid_statuses:
+            raise SettingsError(
+                f"woocommerce.paid_statuses names {never[0] if never else 'no status'}.",
+                why="Such an order was not paid." if never else "There would be no sale at all.",
+                todo="Correct shop.toml.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class MonthlyTotals:
     """What the shop's own books say of one month, to reconcile with."""
 
@@ -283,6 +306,7 @@ class ShopFile:
     guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
     approvals: Annotated[Approvals, Says("What needs a person before it is published.")] = Approvals()
     cycle: Annotated[Cycle, Says("How `tarifa cycle` goes round, period after period.")] = Cycle()
+    woocommerce: Annotated[WooCommerce, Says("What only the shop knows of its WooCommerce.")] = WooCommerce()
     attributes: Annotated[Mapping[str, tuple[str, ...]], Says("Further columns by table, read as text.")] = (
         field(default_factory=dict[str, tuple[str, ...]])
     )

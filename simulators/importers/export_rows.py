@@ -19,6 +19,7 @@ __all__ = ["Row", "amount_of", "header_of", "moment_of", "rows_of", "zone_of"]
 _LARGEST = Decimal(10) ** 12
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" ?(UTC|GMT|Z)$| (?=[+-]\d\d:?\d\d$)")
+_CUT_SHORT = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII)
 _FINEST = 8
 _LONGEST = 1 << 24
 """Longest cell: a product's description may be a whole page; the csv module gives up at 131,072 letters."""
@@ -42,6 +43,21 @@ class Row:
     def text(self, column: str) -> str:
         """Return a cell; empty where the file has no such column."""
         return self.cells.get(column, "")
+
+    def key(self, column: str) -> str:
+        """Return what identifies something.
+
+        Raises :class:`DataError` for a number that a spreadsheet program has cut short: 8.41E+12 may have
+        been any of ten milliards.
+        """
+        text = self.text(column)
+        if _CUT_SHORT.fullmatch(text):
+            raise DataError(
+                f"{self.place}, {column}: {text!r} is a number that a spreadsheet program has cut short.",
+                why="Its last digits are gone, so nobody can tell which product or order it was.",
+                todo="Export it again and import the file as it comes.",
+            )
+        return text
 
     def amount(self, column: str) -> Decimal:
         """Return a decimal amount; 0 for an empty cell. Raises :class:`DataError` for anything else."""

@@ -33,6 +33,7 @@ __all__ = [
     "ReturnedLine",
     "Totals",
     "contract_status",
+    "custom_name",
     "masked",
 ]
 
@@ -76,6 +77,11 @@ def contract_status(word: str, *, test: bool = False, cancelled: bool = False) -
     if test:
         return "test"
     return "cancelled" if cancelled else STATUSES.get(word, "draft")
+
+
+def custom_name(name: str, hide: Callable[[str], str]) -> str:
+    """Return what stands for a name that may be free text (:attr:`Line.custom`)."""
+    return hide(f"custom item {name}")
 
 
 def masked(text: str) -> str:
@@ -161,6 +167,9 @@ class Line:
         What the platform says that it is (gift_card, service, fee); empty: what the listing says.
     brand, unit
         If the line says so.
+    custom
+        Pseudonym of the name, where that may be free text that somebody typed in for one order: if no product
+        is found for the line, its name stays behind and this stands for it. Empty: the catalogue's name.
     """
 
     line_id: str
@@ -174,6 +183,7 @@ class Line:
     kind: str = ""
     brand: str = ""
     unit: str = ""
+    custom: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class Left:
         UNLISTED (a product all the same) or UNKNOWN (set apart).
     lines, units
         How many.
+    nameless
+        The name may be free text: it is shown to whoever imports, and never stored.
     """
 
     product_id: str
@@ -44,6 +46,7 @@ class Left:
     how: Resolution
     lines: int
     units: Decimal
+    nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class _Lines:
             unknown = resolved.how is Resolution.UNKNOWN
             kind = line.kind or ("service" if unknown else "merchandise")
             key, name = masked(resolved.product_id), masked(line.name)
-            first = Left(key, name, line.brand, kind, resolved.how, 0, Decimal(0))
+            first = Left(key, name, line.brand, kind, resolved.how, 0, Decimal(0), bool(line.custom))
             known = self.left.get(resolved.product_id, first)
             self.left[resolved.product_id] = replace(
                 known, lines=known.lines + 1, units=known.units + line.quantity

@@ -1,8 +1,8 @@
 """Objects of Shopify's GraphQL Admin API, put into the shape of its REST API, which the readers know.
 
 The query decides what an answer holds; `docs/imports.md` gives one that asks for all that is read. Answers
-are pages (``data.orders.nodes`` or ``edges``). The output of a bulk operation with its ``__parentId`` is
-not read.
+are pages (``data.orders.nodes`` or ``edges``), or what :mod:`simulators.importers.shopify_bulk` puts back
+together.
 
 Source: shopify.dev, GraphQL Admin API, objects Order, LineItem, Refund, Product, ProductVariant.
 """
@@ -85,6 +85,7 @@ def _allocated(entry: _Fields, applied: list[_Fields]) -> _Fields:
 def _refund(entry: _Fields) -> _Fields:
     return {
         **entry,
+        "total_refunded_set": None if "transactions" in entry else entry.get("total_refunded_set"),
         "transactions": [
             {**paid, "kind": _word(paid, "kind"), "status": _word(paid, "status")}
             for paid in _entries(entry, "transactions")

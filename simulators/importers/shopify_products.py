@@ -81,6 +81,7 @@ def _from_csv(paths: Iterable[Path]) -> Iterator[Listing]:
         product: dict[str, str] = {}
         for row in rows_of(path, PRODUCT_COLUMNS):
             cells = {name: _cell(row, columns) for name, columns in _COLUMNS.items()}
+            cells["sku"] = next((sku for sku in map(row.key, _COLUMNS["sku"]) if sku), "")
             if not cells["handle"]:
                 raise DataError(f"{row.place} has no handle.", todo="Export the products again.")
             if cells["handle"] != product.get("handle"):

@@ -104,7 +104,7 @@ def test_a_line_finds_its_product_or_says_that_it_does_not(sold: Line, product: 
             listing("twice", key="blue", name="Blue"), listing("", key="x", name="same"),
             listing("", key="y", name="same"),
         ],
-        Known({"old": ((AT - dt.timedelta(days=1), "A"),)}, frozenset({"before"})),
+        Known({"old": ((AT - dt.timedelta(days=1), "A"),)}, frozenset({"before"})), str,
     )  # fmt: skip
     found = catalogue.resolve(sold, AT)
     assert (found.product_id, found.how) == (product, how)
@@ -112,15 +112,15 @@ def test_a_line_finds_its_product_or_says_that_it_does_not(sold: Line, product: 
 
 
 def test_an_alias_means_its_product_from_its_day_on() -> None:
-    catalogue = catalogue_of("made", [listing("A")], Known({"old": ((AT, "A"),)}))
+    catalogue = catalogue_of("made", [listing("A")], Known({"old": ((AT, "A"),)}), str)
     assert catalogue.resolve(line("old"), AT).product_id == "A"
     assert catalogue.resolve(line("old"), AT - dt.timedelta(seconds=1)).how is Resolution.UNLISTED
 
 
 def test_two_products_never_share_an_identity() -> None:
-    catalogue = catalogue_of("made", [listing("A"), listing("", key="A2")], Known())
+    catalogue = catalogue_of("made", [listing("A"), listing("", key="A2")], Known(), str)
     again = catalogue_of(
-        "made", [listing("A"), listing("A", key="A2")], Known({"made:variant:A": ((AT, "A"),)})
+        "made", [listing("A"), listing("A", key="A2")], Known({"made:variant:A": ((AT, "A"),)}), str
     )
     assert list(catalogue.listed) == ["A", "own-A2"]
     assert list(again.listed) == ["A", "own-A2"]
