@@ -155,7 +155,6 @@ def _products(path: Path, reading: Reading) -> Iterator[_Product]:
     columns, wanted = _columns(path, header), read_columns(header)
     options = [name for name in header if _OPTION.fullmatch(name)]
     mark = _mark(path, wanted, [*columns["regular"], *columns["sale"]], reading)
-    plain = _mark(path, wanted, columns["cost"], reading)
     for row in rows_of(path, wanted):
         cells = {name: _said(row, names) for name, names in columns.items()}
         for name in ("id", "sku", "parent"):
@@ -176,7 +175,7 @@ def _products(path: Path, reading: Reading) -> Iterator[_Product]:
             reduced if running else regular,
             regular,
             sale if running else None,
-            _amount(row, columns["cost"], plain),
+            _cost(row, columns["cost"]),
         )
 
 
@@ -222,6 +221,12 @@ def _amount(row: Row, names: Iterable[str], mark: str) -> Decimal | None:
             todo="Correct it in the shop, export the products again and import the file as it comes.",
         )
     return found.value
+
+
+def _cost(row: Row, names: Iterable[str]) -> Decimal | None:
+    """Return a cost: a plain number, whose only sign is the decimal one."""
+    name = next((name for name in names if row.text(name)), "")
+    return amount_of(row.text(name).replace(",", "."), f"{row.place}, {name}") if name else None
 
 
 def _sale(row: Row, cells: Mapping[str, str], reading: Reading) -> _Sale | None:
