@@ -98,7 +98,8 @@ def _joined(told: tuple[Listing, ...], nodes: tuple[Listing, ...]) -> tuple[List
     found = {listing.keys[0]: listing for listing in told}
     for listing in nodes:
         known = found.get(listing.keys[0], listing)
-        if (known.price, known.compare_at) != (listing.price, listing.compare_at):
+        both = known.price is not None and listing.price is not None
+        if both and (known.price, known.compare_at) != (listing.price, listing.compare_at):
             raise DataError(
                 f"Two product exports name different prices of {listing.name}: {known.price} and "
                 f"{listing.price}.",
