@@ -17,7 +17,7 @@ from simulators.contract.tables import open_source
 __all__ = ["Address", "addresses", "market_of", "open_publisher"]
 
 _SHOPIFY_HANDLE = "shopify:handle:"
-_WOO_NUMBER = "woocommerce:product:"
+_WOO_NUMBERS = ("woocommerce:product:", "woocommerce:variation:")
 _FILES = {"shopify_csv": shopify_csv, "woocommerce_csv": woocommerce_csv}
 
 
@@ -59,8 +59,8 @@ def _identity(product: str, keys: list[str]) -> Identity:
         if key.startswith(_SHOPIFY_HANDLE):
             handle, _, rest = key.removeprefix(_SHOPIFY_HANDLE).partition(":")
             options = tuple(rest.split("/")) if rest else ()
-        elif key.startswith(_WOO_NUMBER):
-            number = key.removeprefix(_WOO_NUMBER)
+        elif key.startswith(_WOO_NUMBERS):
+            number = key.rpartition(":")[2]
     return Identity(product, handle, options, number)
 
 
@@ -84,7 +84,7 @@ def open_publisher(shop: ShopFile, exports: tuple[Path, ...], target: Path | Non
     shop
         Settings.
     exports
-        Product exports of the platform, the one to edit.
+        Product exports of the platform; the CSV among them is edited.
     target
         File to write; None: it is only read.
 
@@ -102,9 +102,10 @@ def open_publisher(shop: ShopFile, exports: tuple[Path, ...], target: Path | Non
             why="Nobody knows where prices go.",
             todo=f"Set it in shop.toml to one of {', '.join(_FILES)}.",
         )
-    if len(exports) != 1:
+    files = [path for path in exports if path.suffix.lower() == ".csv"]
+    if len(files) != 1:
         raise DataError(
-            f"There are {len(exports)} product exports in the inbox; one is needed to write prices into.",
-            todo="Put the newest product export there, and nothing older.",
+            f"There are {len(files)} product CSV files in the inbox; one is needed to write prices into.",
+            todo="Put the newest product export there (Products > Export), and nothing older.",
         )
-    return opener(exports[0].read_bytes(), market_of(shop), target)
+    return opener(files[0].read_bytes(), market_of(shop), target)
