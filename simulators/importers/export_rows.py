@@ -7,7 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from pricing.errors import DataError
@@ -17,10 +17,9 @@ from simulators.contract.shop_file import ShopFile
 __all__ = ["Row", "amount_of", "header_of", "moment_of", "rows_of", "zone_of"]
 
 _LARGEST = Decimal(10) ** 12
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d{1,8})?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" ?(UTC|GMT|Z)$| (?=[+-]\d\d:?\d\d$)")
 _CUT_SHORT = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII)
-_FINEST = 8
 _LONGEST = 1 << 24
 """Longest cell: a product's description may be a whole page; the csv module gives up at 131,072 letters."""
 
@@ -76,11 +75,8 @@ def amount_of(text: str, place: str) -> Decimal:
     """Return a number as it is written with a decimal point; 0 for an empty text."""
     if not text:
         return Decimal(0)
-    try:
-        found = Decimal(text) if _NUMBER.fullmatch(text) else None
-    except InvalidOperation:
-        found = None
-    if found is None or abs(found) > _LARGEST or -int(found.as_tuple().exponent) > _FINEST:
+    found = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if found is None or abs(found) > _LARGEST:
         raise DataError(
             f"{place}: {text[:40]!r} is not a number with a decimal point.",
             why="A platform writes 1234.50; a spreadsheet program may have changed it on saving.",

@@ -126,6 +126,11 @@ def take_orders(
 
 
 def _in_minor_units(order: Order, unit: Decimal) -> Order:
+    paid = [line.paid for line in order.lines]
+    amounts = [*paid, *(off.amount for off in order.discounts)]
+    amounts += [back.refund for refund in order.refunds for back in refund.lines]
+    if all(amount.quantize(unit) == amount for amount in amounts):
+        return order
     return replace(
         order,
         lines=tuple(replace(line, paid=line.paid.quantize(unit)) for line in order.lines),

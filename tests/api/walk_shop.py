@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -59,8 +60,8 @@ def sales() -> Iterator[tuple[int, int, int, int]]:
     rng = np.random.default_rng(11)
     for week in range(WEEKS):
         for p in range(PRODUCTS):
-            level: float = price_in(p, week) / (8.0 + 1.5 * p)
-            units = int(rng.poisson(24.0 * level**-2.2))
+            level = price_in(p, week) / (8.0 + 1.5 * p)
+            units = int(rng.poisson(24.0 * math.pow(level, -2.2)))
             for day in range(7):
                 quantity = units // 7 + (day < units % 7)
                 if quantity:
