@@ -127,7 +127,6 @@ def shopify_csv(folder: Path, products: int, orders: int) -> None:
                     "true",
                     "0.00",
                     *whole,
-                    "ES" if whole[0] else "",
                 ]
                 whole = [""] * len(whole)
 
