@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, cast
 
 from simulators.importers.export_json import Node
@@ -128,7 +129,12 @@ def _plain(value: object) -> object:
     if "edges" in fields:
         edges = cast("list[object]", fields["edges"] if isinstance(fields["edges"], list) else [])
         return [_plain(_fields(edge).get("node")) for edge in edges]
-    return {_HUMP.sub("_", key).lower() if key[:2] != "__" else key: _plain(v) for key, v in fields.items()}
+    return {_snake(key): _plain(v) for key, v in fields.items()}
+
+
+@lru_cache(maxsize=1024)
+def _snake(key: str) -> str:
+    return key if key.startswith("__") else _HUMP.sub("_", key).lower()
 
 
 def _entries(fields: _Fields, name: str) -> list[_Fields]:
