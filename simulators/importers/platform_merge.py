@@ -142,6 +142,12 @@ def _put_unlisted(writer: Writer, entry: Left, gone: dt.datetime | None, place: 
 def _facts(
     product: str, listing: Listing, shop: ShopFile, at: dt.datetime
 ) -> Iterable[tuple[str, dict[str, Value]]]:
+    if listing.price is not None and listing.price < 0:
+        raise DataError(
+            f"The product export says that {product} costs {listing.price}.",
+            why="No shop sells below nothing; somebody has changed the file, or a plugin the price.",
+            todo="Correct it in the shop, and export the products again.",
+        )
     if listing.on_sale and listing.price is not None and listing.price > 0:
         reduced = listing.compare_at is not None and listing.compare_at > listing.price
         shelf = "gross" if shop.zones[0].prices_include_tax else "net"

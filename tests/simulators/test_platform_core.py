@@ -145,6 +145,12 @@ def test_two_orders_of_one_name_are_refused(tmp_path: Path) -> None:
         bring(found[1:], tmp_path / "next", listing("A"), before=tmp_path / "data")
 
 
+def test_a_price_below_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"A costs -1\.00"):
+        bring([order(line())], tmp_path / "data", listing("A", price=Decimal("-1.00")))
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_weight_times_a_price_is_paid_in_whole_cents(tmp_path: Path) -> None:
     sold = line(quantity=Decimal("0.75"), paid=Decimal("9.075"), unit="kg")
     imported = bring([order(sold, total="9.08")], tmp_path / "data", listing("A"))
