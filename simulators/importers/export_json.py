@@ -139,11 +139,10 @@ def _text(content: bytes, path: Path) -> str:
 
 def _values(text: str, place: str) -> Iterator[object]:
     """Yield every value of a text: one page, pages one behind the other, or one object a line."""
-    decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused)
     end, length = 0, len(text.rstrip())
     while end < length or not end:
         try:
-            found, end = decoder.raw_decode(text, cast("re.Match[str]", _BLANK.match(text, end)).end())
+            found, end = _DECODER.raw_decode(text, cast("re.Match[str]", _BLANK.match(text, end)).end())
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{place} is not valid JSON.", why=f"{error}.", todo="Export it again; it may be cut off."
@@ -153,6 +152,9 @@ def _values(text: str, place: str) -> Iterator[object]:
 
 def _refused(word: str) -> object:
     raise ValueError(f"{word} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused)
 
 
 def _listed(found: object, place: str, keys: tuple[str, ...]) -> Iterator[Node]:
