@@ -17,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from pricing.errors import DataError
 from simulators.contract.shop_file import ShopFile
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "contract_status",
     "custom_name",
     "masked",
+    "refuse_two_prices",
 ]
 
 _NOTHING = Decimal(0)
@@ -143,6 +145,20 @@ class Listing:
     price_basis: str = ""
     price_since: dt.datetime | None = None
     price_until: dt.datetime | None = None
+
+
+def refuse_two_prices(one: Listing, other: Listing) -> None:
+    """Raise :class:`pricing.errors.DataError` for two listings of one product at different prices.
+
+    An older export that was left beside the newest would otherwise hold or not by the name of its file.
+    """
+    told = [(said.price, said.compare_at or said.price) for said in (one, other) if said.price is not None]
+    if len(set(told)) > 1:
+        raise DataError(
+            f"Two product exports name different prices of {one.name}: {one.price} and {other.price}.",
+            why="One of them is older.",
+            todo="Keep the newer one.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from pricing.errors import DataError
 from simulators.importers.export_json import head_of, objects_of
 from simulators.importers.export_rows import header_of
-from simulators.importers.platform import Export, ExportFile, Listing, Platform, Reading
+from simulators.importers.platform import Export, ExportFile, Listing, Platform, Reading, refuse_two_prices
 from simulators.importers.woocommerce_orders_csv import EXPORT_COLUMNS, EXPORT_HEADER, csv_orders
 from simulators.importers.woocommerce_orders_json import ORDER_FIELDS, json_orders, typed_in_with_tax
 from simulators.importers.woocommerce_products import listings_of
@@ -95,17 +94,12 @@ def _joined(told: tuple[Listing, ...], nodes: tuple[Listing, ...]) -> tuple[List
     DataError
         If they name different prices of one product: one of them is older, and nobody can tell which.
     """
-    found = {listing.keys[0]: listing for listing in told}
+    found: dict[str, Listing] = {}
+    for listing in told:
+        refuse_two_prices(found.setdefault(listing.keys[0], listing), listing)
     for listing in nodes:
         known = found.get(listing.keys[0], listing)
-        both = known.price is not None and listing.price is not None
-        if both and (known.price, known.compare_at) != (listing.price, listing.compare_at):
-            raise DataError(
-                f"Two product exports name different prices of {listing.name}: {known.price} and "
-                f"{listing.price}.",
-                why="One of them is older.",
-                todo="Keep the newer one.",
-            )
+        refuse_two_prices(known, listing)
         found[listing.keys[0]] = replace(
             listing,
             subcategory=known.subcategory if known.category == listing.category else listing.subcategory,

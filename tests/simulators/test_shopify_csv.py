@@ -273,3 +273,22 @@ def test_a_custom_item_is_named_by_its_key_or_by_its_name(tmp_path: Path) -> Non
         out = tmp_path / f"out-{number}"
         bring(folder, out, before=tmp_path / "first")
         assert dict(rows(out, "product_aliases", "source_key", "product_id"))[key] == "HAT"
+
+
+def test_an_older_product_export_left_beside_the_newest_is_not_taken_for_it(tmp_path: Path) -> None:
+    folder = _changed(tmp_path)
+    older = (CSV / "products_export_1.csv").read_text(encoding="utf-8")
+    (folder / "products_export_1 (1).csv").write_text(older, encoding="utf-8")
+    bring(folder, tmp_path / "same")
+    (folder / "products_export_1 (1).csv").write_text(older.replace("24.20", "23.10"), encoding="utf-8")
+    with pytest.raises(DataError, match="Two product exports name different prices"):
+        bring(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["orders_export_1.csv", "products_export_1.csv"])
+def test_a_sku_that_a_spreadsheet_program_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+    folder = _changed(tmp_path)
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(text.replace("TEE-S", "8.41E+12"), encoding="utf-8")
+    with pytest.raises(DataError, match="cut short"):
+        bring(folder, tmp_path / "data")

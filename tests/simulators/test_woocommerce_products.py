@@ -134,6 +134,14 @@ def test_beside_the_api_it_fills_in_and_must_not_contradict(tmp_path: Path) -> N
         bring(_change(folder, '"26,62"', '"27,00"'), tmp_path / "other", listed_at=LISTED)
 
 
+def test_an_older_export_left_beside_the_newest_is_not_taken_for_it(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "in")
+    shutil.copy(FILES["es"], folder / "wc-product-export-1-3-2025.csv")
+    bring(folder, tmp_path / "same", listed_at=LISTED)
+    with pytest.raises(DataError, match="Two product exports name different prices of Camiseta - L, Azul"):
+        bring(_change(folder, '"26,62"', '"27,00"'), tmp_path / "data", listed_at=LISTED)
+
+
 @pytest.mark.parametrize(
     ("day", "price"),
     [("2025-03-09T22:59:59", 9.68), ("2025-03-09T23:00:00", 7.26), ("2025-04-30T22:00:00", 9.68)],
