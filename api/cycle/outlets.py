@@ -18,7 +18,7 @@ __all__ = ["Address", "addresses", "market_of", "open_publisher"]
 
 _SHOPIFY_HANDLE = "shopify:handle:"
 _WOO_NUMBERS = ("woocommerce:product:", "woocommerce:variation:")
-_FILES = {"shopify_csv": shopify_csv, "woocommerce_csv": woocommerce_csv}
+_FILES = ("shopify_csv", "woocommerce_csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,7 @@ def open_publisher(shop: ShopFile, exports: tuple[Path, ...], target: Path | Non
     DataError
         If there is not exactly one product export to edit.
     """
-    opener = _FILES.get(shop.cycle.publisher)
-    if opener is None:
+    if shop.cycle.publisher not in _FILES:
         raise UsageError(
             "cycle.publisher is not said.",
             why="Nobody knows where prices go.",
@@ -108,4 +107,8 @@ def open_publisher(shop: ShopFile, exports: tuple[Path, ...], target: Path | Non
             f"There are {len(files)} product CSV files in the inbox; one is needed to write prices into.",
             todo="Put the newest product export there (Products > Export), and nothing older.",
         )
-    return opener(files[0].read_bytes(), market_of(shop), target)
+    content, market = files[0].read_bytes(), market_of(shop)
+    if shop.cycle.publisher == "shopify_csv":
+        return shopify_csv(content, market, target)
+    sign = shop.decimal_separator
+    return woocommerce_csv(content, market, target, decimal=None if sign == "auto" else sign)

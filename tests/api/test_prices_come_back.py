@@ -11,19 +11,22 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.cycle.outlets import open_publisher
 from api.publishers.changes import Identity, LineState, Market, PriceChange
 from api.publishers.product_files import ProductFile
 from api.publishers.shopify_csv import shopify_csv
 from api.publishers.woocommerce_csv import woocommerce_csv
-from simulators.contract.shop_file import ShopFile, Zone
+from pricing.errors import DataError
+from simulators.contract.shop_file import Cycle, ShopFile, Zone
 from simulators.importers.platform import Listing, Reading
 from simulators.importers.platforms import platform_named, recognise
 
@@ -148,3 +151,14 @@ def test_shopify_prices_come_back(drawn: Drawn) -> None:
 @given(woo_exports())
 def test_woocommerce_prices_come_back(drawn: Drawn) -> None:
     _comes_back(drawn, woocommerce_csv)
+
+
+def test_a_shop_of_whole_prices_says_its_decimal_sign_in_the_shop_file(tmp_path: Path) -> None:
+    place = tmp_path / "products.csv"
+    place.write_text("ID,SKU,Sale price,Regular price\n1,A,,29\n", encoding="utf-8")
+    shop = replace(SHOP, cycle=Cycle(publisher="woocommerce_csv"))
+    with pytest.raises(DataError, match="decimal sign"):
+        open_publisher(shop, (place,), None)
+    said = open_publisher(replace(shop, decimal_separator=","), (place, tmp_path / "products.json"), None)
+    asked = [PriceChange("A", "es", "EUR", "gross", 2900, 3050)]
+    assert said.preview(asked).lines[0].cells[0].after == "30,50"
