@@ -46,10 +46,12 @@ def recognised(source: Path, before: Path | None) -> tuple[ExportFile, ...]:
         return files
     taken = {file.path for file in files}
     if files and not [path for name, path in find_export(source) if name == "orders" and path not in taken]:
+        folder = source if source.is_dir() else source.parent
+        others = sorted(path.name for path in folder.glob("*.csv") if path not in taken)
         raise DataError(
             f"{source} holds {files[0].path.name}, an export of {_LABELS[files[0].platform]}, and no orders.",
-            why="Demand is learned from orders.",
-            todo="Export the orders too, and put them beside it; docs/imports.md says how.",
+            why=f"Nothing is known of this shape: {', '.join(others)}." if others else "",
+            todo="Export the orders too, with columns as docs/imports.md names them, and put them beside it.",
         )
     return ()
 
