@@ -2,7 +2,7 @@
 
 Orders as the plugin Advanced Order Export writes them with the ticks of docs/imports.md; products as
 *Productos > Exportar* does: decimal commas, byte order mark, descriptions of two lines, a variable product
-whose two sizes have no SKU of their own. Every 40th order brings a unit back, every 25th has a coupon of 10 %.
+whose two sizes have no SKU of their own. Every 40th order brings a unit back, every 25th a coupon of 10 %.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from tests.api.walk_shop import PRODUCTS, WEEKS, day_of, price_in, sales, table_
 
 _ORDERS = """
 Order_Number Order_Status Order_Date Customer_Note First_Name_(Billing) Last_Name_(Billing)
-Country_Code_(Billing) Email_(Billing) Phone_(Billing) Payment_Method_Title Cart_Discount_Amount Cart_Discount_Amount_Tax
-Order_Subtotal_Amount Order_Shipping_Amount Order_Shipping_Tax_Amount Order_Refund_Amount Order_Total_Amount
+Country_Code_(Billing) Email_(Billing) Phone_(Billing) Payment_Method_Title Cart_Discount_Amount
+Cart_Discount_Amount_Tax Order_Subtotal_Amount Order_Shipping_Amount Order_Shipping_Tax_Amount Order_Refund_Amount Order_Total_Amount
 Order_Total_Tax_Amount Order_Total_Fee Currency Modification_Date Date_of_first_refund Coupon_Code SKU Item_#
 Item_Name Product_Id Variation_Id Quantity Quantity_(-_Refund) Item_Cost Order_Line_Subtotal
 Order_Line_Subtotal_Tax Order_Line_Total Order_Line_Tax Order_Line_Total_Refunded Order_Line_Tax_Refunded
 """
 _LISTED = """
 ID Tipo SKU GTIN,_UPC,_EAN_o_ISBN Nombre Publicado ¿Está_destacado? Visibilidad_en_el_catálogo
-Descripción_corta Descripción Día_en_que_empieza_el_precio_rebajado Día_en_que_termina_el_precio_rebajado Estado_del_impuesto
+Descripción_corta Descripción Día_en_que_empieza_el_precio_rebajado
+Día_en_que_termina_el_precio_rebajado Estado_del_impuesto
 Clase_de_impuesto ¿Existencias? Inventario Cantidad_de_bajo_inventario
 ¿Permitir_reservas_de_productos_agotados?
 ¿Vendido_individualmente? Peso_(kg) Longitud_(cm) Anchura_(cm) Altura_(cm) ¿Permitir_valoraciones_de_clientes?
