@@ -16,7 +16,8 @@ from tests.api.walk_shop import PRODUCTS, WEEKS, day_of, price_in, sales, table_
 _ORDERS = """
 Order_Number Order_Status Order_Date Customer_Note First_Name_(Billing) Last_Name_(Billing)
 Country_Code_(Billing) Email_(Billing) Phone_(Billing) Payment_Method_Title Cart_Discount_Amount
-Cart_Discount_Amount_Tax Order_Subtotal_Amount Order_Shipping_Amount Order_Shipping_Tax_Amount Order_Refund_Amount
+Cart_Discount_Amount_Tax Order_Subtotal_Amount Order_Shipping_Amount Order_Shipping_Tax_Amount
+Order_Refund_Amount
 Order_Total_Amount
 Order_Total_Tax_Amount Order_Total_Fee Currency Modification_Date Date_of_first_refund Coupon_Code SKU Item_#
 Item_Name Product_Id Variation_Id Quantity Quantity_(-_Refund) Item_Cost Order_Line_Subtotal
