@@ -7,7 +7,7 @@ service decides on something newer. Whoever looked at something older is refused
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -156,11 +156,12 @@ class Approvals:
     def possible(self, row: ProposalRow, now: Round, actor: str) -> tuple[Action, ...]:
         """Return what somebody could do with a proposal of a round, as far as where it stands decides."""
         with self.decided.store.database.reading() as connection:
-            return tuple(
-                action
-                for action in Action
-                if isinstance(_attempt(connection, row, now, _trial(action, actor)), Reviewed)
-            )
+            out = publications.outside(connection, [row.decision_id])
+        return tuple(
+            action
+            for action in Action
+            if isinstance(_attempt(out, row, now, _trial(action, actor)), Reviewed)
+        )
 
     def asked(self, decision_id: str, price: int) -> PriceAsked:
         """Judge a person's own price of a proposal.
@@ -201,7 +202,7 @@ class Approvals:
                 raise _unknown(decision_id)
             if row.round != now.number or row.etag != etag.strip('"') or self.superseded(now):
                 raise _stale()
-            _require_inside(connection, row, review)
+            _require_inside(publications.outside(connection, [decision_id]), row, review)
             self._require_rules(row, review, now)
             stands = after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
             reviews.append(transaction.transaction, [(row, review, stands)])
@@ -309,8 +310,9 @@ def _preview(connection: Connection, now: Round, rows: Sequence[ProposalRow], re
         raise UsageError("action: many proposals cannot get one price.", todo="Override them one by one.")
     changes: list[tuple[ProposalRow, Reviewed]] = []
     refused: list[tuple[ProposalRow, str]] = []
+    out = publications.outside(connection, [row.decision_id for row in rows])
     for row in rows:
-        stands = _attempt(connection, row, now, review)
+        stands = _attempt(out, row, now, review)
         if isinstance(stands, Reviewed):
             changes.append((row, stands))
         else:
@@ -319,9 +321,9 @@ def _preview(connection: Connection, now: Round, rows: Sequence[ProposalRow], re
     return Preview(now, tuple(changes), tuple(refused), seen)
 
 
-def _require_inside(connection: Connection, row: ProposalRow, review: Review) -> None:
+def _require_inside(out: Collection[str], row: ProposalRow, review: Review) -> None:
     """Refuse to take back a price that is out: it would stay out, and nobody would know why."""
-    if review.action in (Action.WITHDRAW, Action.REJECT) and publications.is_out(connection, row.decision_id):
+    if review.action in (Action.WITHDRAW, Action.REJECT) and row.decision_id in out:
         raise RefusedError(
             f"The price of {row.price_group} is published.",
             why="To withdraw its approval would leave it out there.",
@@ -329,10 +331,10 @@ def _require_inside(connection: Connection, row: ProposalRow, review: Review) ->
         )
 
 
-def _attempt(connection: Connection, row: ProposalRow, now: Round, review: Review) -> Reviewed | str:
+def _attempt(out: Collection[str], row: ProposalRow, now: Round, review: Review) -> Reviewed | str:
     """Return where a proposal would stand after a review, or why it cannot be done."""
     try:
-        _require_inside(connection, row, review)
+        _require_inside(out, row, review)
         return after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
     except RefusedError as error:
         return error.what

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pricing.approval import ApprovalSettings
 from pricing.errors import DataError, SettingsError
@@ -19,6 +19,7 @@ from pricing.money import Currency
 from pricing.schema import CONTRACT_VERSION
 from simulators.contract.declared import check_attributes, check_columns, check_date_format
 from simulators.contract.settings import Says, Setting, parse, render, settings_of
+from simulators.contract.woocommerce_section import WooCommerce
 
 __all__ = [
     "SHOP_FILE",
@@ -31,7 +32,6 @@ __all__ = [
     "PriceBounds",
     "Returns",
     "ShopFile",
-    "WooCommerce",
     "Zone",
     "parse_shop_file",
     "read_shop_file",
@@ -44,6 +44,9 @@ SHOP_FILE = "shop.toml"
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
+
+_CALLED = ("woocommerce_rest", "webhook")
+"""Ways out that call an address."""
 
 _PRIOR_PRICE_LAW = (
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",
@@ -197,36 +200,50 @@ class Cycle:
         int, Says("Periods after which the model is fitted anew instead of updated with the newest ones.")
     ] = 13
     publisher: Annotated[
-        Literal["", "shopify_csv", "woocommerce_csv"],
-        Says("Where approved prices go: the platform's own product export comes back with them."),
+        Literal["", "shopify_csv", "woocommerce_csv", "woocommerce_rest", "webhook", "workbook"],
+        Says(
+            "Where approved prices go: into the platform's own product export, over WooCommerce's REST API, "
+            "as signed messages, or into a workbook for whoever types them."
+        ),
     ] = ""
+    address: Annotated[
+        str,
+        Says("Address of the shop (woocommerce_rest) or of the receiver (webhook), with https://."),
+    ] = ""
+    key_file: Annotated[
+        str,
+        Says(
+            "File with what opens that address, relative to the home; only its owner may read it. Empty: it "
+            "is in the environment. Never write a key or secret here."
+        ),
+    ] = ""
+    workbook_language: Annotated[Literal["en", "es"], Says("Language of the workbook.")] = "en"
 
     def __post_init__(self) -> None:
+        self._check_address()
         if not self.policy or self.refit_after < 1:
             raise SettingsError(
                 "cycle.policy is empty, or cycle.refit_after is less than 1.", todo="Correct shop.toml."
             )
 
-
-@dataclass(frozen=True, slots=True)
-class WooCommerce:
-    """What only the shop knows of its WooCommerce."""
-
-    paid_statuses: Annotated[
-        tuple[str, ...],
-        Says(
-            "Order statuses that count as sales, a plugin's own too, as the import lists them; refunded "
-            "orders always do."
-        ),
-    ] = ("processing", "completed")
-
-    def __post_init__(self) -> None:
-        never = [word for word in self.paid_statuses if word in ("cancelled", "failed", "trash")]
-        if never or not self.paid_statuses:
+    def _check_address(self) -> None:
+        called = self.publisher in _CALLED
+        if called and not self.address:
             raise SettingsError(
-                f"woocommerce.paid_statuses names {never[0] if never else 'no status'}.",
-                why="Such an order was not paid." if never else "There would be no sale at all.",
-                todo="Correct shop.toml.",
+                f"cycle.publisher is {self.publisher}, and cycle.address is not said.",
+                todo='Set it in shop.toml, like address = "https://shop.example".',
+            )
+        if not called and (self.address or self.key_file):
+            raise SettingsError(
+                "cycle.address and cycle.key_file are said, and cycle.publisher calls nobody.",
+                why="Nobody would know which of them was meant.",
+                todo=f"Leave them out, or set cycle.publisher to one of {', '.join(_CALLED)}.",
+            )
+        if "@" in self.address:
+            raise SettingsError(
+                "cycle.address holds a user name or password.",
+                why="Whoever reads shop.toml would have it.",
+                todo="Leave it out of the address, and name a key_file.",
             )
 
 
@@ -306,7 +323,9 @@ class ShopFile:
     guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
     approvals: Annotated[Approvals, Says("What needs a person before it is published.")] = Approvals()
     cycle: Annotated[Cycle, Says("How `tarifa cycle` goes round, period after period.")] = Cycle()
-    woocommerce: Annotated[WooCommerce, Says("What only the shop knows of its WooCommerce.")] = WooCommerce()
+    woocommerce: Annotated[WooCommerce, Says("What only the shop knows of its WooCommerce.")] = field(
+        default_factory=WooCommerce
+    )
     attributes: Annotated[Mapping[str, tuple[str, ...]], Says("Further columns by table, read as text.")] = (
         field(default_factory=dict[str, tuple[str, ...]])
     )
@@ -356,6 +375,12 @@ class ShopFile:
     def period_days(self) -> int:
         """Days of a period: 7 or 1."""
         return 7 if self.grain == "week" else 1
+
+    @property
+    def week_begins(self) -> int:
+        """First day of a week as Python counts them: 0 is Monday."""
+        weekdays: tuple[Weekday, ...] = get_args(Weekday)
+        return weekdays.index(self.week_start)
 
     @property
     def endings(self) -> Endings:

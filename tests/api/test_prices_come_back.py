@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.cycle.outlets import open_publisher
+from api.cycle.outlets import Outlet
 from api.publishers.changes import Identity, LineState, Market, PriceChange
 from api.publishers.product_files import ProductFile
 from api.publishers.shopify_csv import shopify_csv
@@ -157,8 +157,13 @@ def test_a_shop_of_whole_prices_says_its_decimal_sign_in_the_shop_file(tmp_path:
     place = tmp_path / "products.csv"
     place.write_text("ID,SKU,Sale price,Regular price\n1,A,,29\n", encoding="utf-8")
     shop = replace(SHOP, cycle=Cycle(publisher="woocommerce_csv"))
-    with pytest.raises(DataError, match="decimal sign"):
-        open_publisher(shop, (place,), None)
-    said = open_publisher(replace(shop, decimal_separator=","), (place, tmp_path / "products.json"), None)
+
+    def outlet(sign: Literal["auto", ","]) -> Outlet:
+        told = replace(shop, decimal_separator=sign)
+        return Outlet(told, tmp_path, lambda: (place,), {}, lambda: READING.listed_at, lambda _: None)
+
+    with pytest.raises(DataError, match="decimal sign"), outlet("auto").open(None):
+        pass
     asked = [PriceChange("A", "es", "EUR", "gross", 2900, 3050)]
-    assert said.preview(asked).lines[0].cells[0].after == "30,50"
+    with outlet(",").open(None) as said:
+        assert said.preview(asked).lines[0].cells[0].after == "30,50"

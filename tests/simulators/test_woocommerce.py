@@ -17,8 +17,8 @@ import pytest
 
 from pricing.errors import DataError, SettingsError, UsageError
 from simulators.contract.engine import open_engine
-from simulators.contract.shop_file import WooCommerce
 from simulators.contract.tables import open_source
+from simulators.contract.woocommerce_section import WooCommerce
 from simulators.importers.platform_import import Imported
 from simulators.importers.platforms import recognise
 from simulators.importers.pseudonyms import pseudonym
