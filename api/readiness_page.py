@@ -17,7 +17,7 @@ from simulators.demand.forecast import Z90
 from simulators.demand.population import ELASTICITY_SD
 from simulators.readiness import EvidenceClass, ProductEvidence, Readiness
 
-__all__ = ["classes_told", "render_readiness"]
+__all__ = ["classes_told", "moving_told", "render_readiness"]
 
 _SHOWN = 100
 _LEVEL = 0.9
@@ -51,7 +51,8 @@ def render_readiness(found: Readiness, check: Mapping[str, Any], data: str, rule
         series=texts.number(len(found.products)),
         periods=texts.number(found.periods),
         span=texts.span(check["first_day"], check["until"]),
-        may_move=found.may_move,
+        movable=found.movable,
+        moving=moving_told(found, texts),
         switches=[(one.code, _gain(one.products, one.revenue_share, texts)) for one in found.switches],
         level=texts.percent(_LEVEL),
         grain="day" if found.period_days == 1 else "week",
@@ -72,6 +73,13 @@ def render_readiness(found: Readiness, check: Mapping[str, Any], data: str, rule
 def classes_told(found: Readiness, texts: Texts) -> tuple[tuple[str, ...], ...]:
     """Return a row of words for every class: name, products, share of revenue, expected width, price test."""
     return tuple(_told(one, texts) for one in found.classes)
+
+
+def moving_told(found: Readiness, texts: Texts) -> str:
+    """Return whether prices can be moved, and how many of them."""
+    code = "can_move" if found.movable else "weak_move" if found.may_move else "cannot_move"
+    counts = {"movable": found.movable, "all": len(found.products)}
+    return texts.text("readiness", code, **{name: texts.number(count) for name, count in counts.items()})
 
 
 def _told(one: EvidenceClass, texts: Texts) -> tuple[str, ...]:
@@ -106,4 +114,6 @@ def _chart(found: Readiness, texts: Texts) -> str:
     if not widths.size:
         return ""
     across = Axis(texts.text("readiness", "width"), partial(texts.number, places=2))
-    return histogram(widths, 0.0, Z90 * ELASTICITY_SD, (across, axis("products", texts)))
+    return histogram(
+        widths, 0.0, max(Z90 * ELASTICITY_SD, float(widths.max())), (across, axis("products", texts))
+    )

@@ -59,11 +59,11 @@ def period_start(day: str, shop: ShopFile) -> str:
 
 
 def day_window(engine: Engine) -> tuple[str, str]:
-    """Return the first day with a paid order and the day after the last one, as ISO dates."""
+    """Return the first day with a paid order and the day after the last, as ISO dates; empty without any."""
     first, last = engine.row(
         "SELECT min(day)::VARCHAR, (max(day) + 1)::DATE::VARCHAR FROM order_lines WHERE status = 'paid'"
     )
-    return str(first), str(last)
+    return ("", "") if first is None else (str(first), str(last))
 
 
 def _among(column: str, words: tuple[str, ...]) -> str:

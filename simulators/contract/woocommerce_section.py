@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pricing.errors import SettingsError
 from simulators.contract.settings import Says
 
-__all__ = ["WooCommerce"]
+__all__ = ["WOOCOMMERCE", "WooCommerce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,7 @@ class WooCommerce:
                 why="Such an order was not paid." if never else "There would be no sale at all.",
                 todo="Correct shop.toml.",
             )
+
+
+WOOCOMMERCE: Final = WooCommerce()
+"""Where the shop file says nothing."""
