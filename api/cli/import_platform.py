@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from api.cli.grid import grid
 from api.cli.session import Outcome, Session
-from pricing.errors import UsageError
+from pricing.errors import DataError, UsageError
 from pricing.money import Currency
 
 if TYPE_CHECKING:
@@ -31,11 +31,29 @@ _SHOWN = 20
 
 
 def recognised(source: Path, before: Path | None) -> tuple[ExportFile, ...]:
-    """Return the files of a platform's export; empty where orders are missing and nothing is continued."""
+    """Return the files of a platform's export; none where the orders beside them are the contract's.
+
+    Raises
+    ------
+    DataError
+        If there are products of a platform and no orders at all, and nothing is continued.
+    """
+    from simulators.contract.files import find_export
     from simulators.importers.platforms import recognise
 
     files = recognise(source)
-    return files if before is not None or any(file.holds == "orders" for file in files) else ()
+    if before is not None or any(file.holds == "orders" for file in files):
+        return files
+    taken = {file.path for file in files}
+    if files and not [path for name, path in find_export(source) if name == "orders" and path not in taken]:
+        folder = source if source.is_dir() else source.parent
+        others = sorted(path.name for path in folder.glob("*.csv") if path not in taken)
+        raise DataError(
+            f"{source} holds {files[0].path.name}, an export of {_LABELS[files[0].platform]}, and no orders.",
+            why=f"Nothing is known of this shape: {', '.join(others)}." if others else "",
+            todo="Export the orders too, with columns as docs/imports.md names them, and put them beside it.",
+        )
+    return ()
 
 
 def _key_for(out: Path, before: Path | None, key_file: Path | None) -> Path:

@@ -23,8 +23,7 @@ from simulators.contract.tables import open_source
 __all__ = ["Address", "Outlet", "addresses", "market_of"]
 
 _SHOPIFY_HANDLE = "shopify:handle:"
-_WOO_NUMBER = "woocommerce:product:"
-_FILES = {"shopify_csv": shopify_csv, "woocommerce_csv": woocommerce_csv}
+_WOO_NUMBERS = ("woocommerce:product:", "woocommerce:variation:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +64,8 @@ def _identity(product: str, keys: list[str]) -> Identity:
         if key.startswith(_SHOPIFY_HANDLE):
             handle, _, rest = key.removeprefix(_SHOPIFY_HANDLE).partition(":")
             options = tuple(rest.split("/")) if rest else ()
-        elif key.startswith(_WOO_NUMBER):
-            number = key.removeprefix(_WOO_NUMBER)
+        elif key.startswith(_WOO_NUMBERS):
+            number = key.rpartition(":")[2]
     return Identity(product, handle, options, number)
 
 
@@ -126,8 +125,12 @@ class Outlet:
             If there is not exactly one product export to edit.
         """
         name, cycle = self.shop.cycle.publisher, self.shop.cycle
-        if name in _FILES:
-            yield _FILES[name](self._export(), market_of(self.shop), _ending(target, "csv"))
+        if name == "shopify_csv":
+            yield shopify_csv(self._export(), market_of(self.shop), _ending(target, "csv"))
+        elif name == "woocommerce_csv":
+            said = self.shop.decimal_separator
+            sign, place = None if said == "auto" else said, _ending(target, "csv")
+            yield woocommerce_csv(self._export(), market_of(self.shop), place, decimal=sign)
         elif name == "woocommerce_rest":
             keys = WooCommerceKeys.of(self.environment, self._secret)
             with woocommerce_client(cycle.address, keys) as client:

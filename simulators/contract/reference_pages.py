@@ -35,9 +35,14 @@ def setting_tables() -> str:
     """Return every setting of ``shop.toml`` as a Markdown table."""
     rows = ["| setting | holds | default | meaning |", "|---|---|---|---|"]
     for entry in shop_settings():
-        default = f"`{entry.default}`" if entry.default else "required"
+        default = f"`{_one_line(entry.default)}`" if entry.default else "required"
         rows.append(f"| `{entry.path}` | {entry.kind} | {default} | {entry.meaning} |")
     return "\n".join(rows) + "\n"
+
+
+def _one_line(value: str) -> str:
+    """Return a list as one cell of a table can hold it."""
+    return " ".join(value.split()).replace("[ ", "[").replace(", ]", "]")
 
 
 def refreshed(page: str, name: str, content: str) -> str:

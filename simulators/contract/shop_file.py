@@ -19,6 +19,7 @@ from pricing.money import Currency
 from pricing.schema import CONTRACT_VERSION
 from simulators.contract.declared import check_attributes, check_columns, check_date_format
 from simulators.contract.settings import Says, Setting, parse, render, settings_of
+from simulators.contract.woocommerce_section import WOOCOMMERCE, WooCommerce
 
 __all__ = [
     "SHOP_FILE",
@@ -322,6 +323,7 @@ class ShopFile:
     guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
     approvals: Annotated[Approvals, Says("What needs a person before it is published.")] = Approvals()
     cycle: Annotated[Cycle, Says("How `tarifa cycle` goes round, period after period.")] = Cycle()
+    woocommerce: Annotated[WooCommerce, Says("What only the shop knows of its WooCommerce.")] = WOOCOMMERCE
     attributes: Annotated[Mapping[str, tuple[str, ...]], Says("Further columns by table, read as text.")] = (
         field(default_factory=dict[str, tuple[str, ...]])
     )

@@ -18,7 +18,7 @@ from typing import cast
 from pricing.errors import DataError
 from simulators.importers.export_rows import amount_of, moment_of
 
-__all__ = ["Node", "head_of", "objects_of"]
+__all__ = ["Node", "head_of", "nodes_in", "objects_of"]
 
 _HEAD = 1 << 20
 _BLANK = re.compile(r"\s*")
@@ -109,12 +109,10 @@ def objects_of(path: Path, *keys: str) -> Iterator[Node]:
         If it is not JSON, holds no such list, or is a page of more than 256 MB.
     """
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        with path.open(encoding="utf-8-sig") as stream:
+        with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
-                    place = f"{path.name}, line {number}"
-                    for found in _values(line, place):
-                        yield from _listed(found, place, keys)
+                    yield from nodes_in(_text(line, path), f"{path.name}, line {number}", *keys)
         return
     if path.stat().st_size > _LARGEST_PAGE:
         raise DataError(
@@ -122,21 +120,29 @@ def objects_of(path: Path, *keys: str) -> Iterator[Node]:
             why="A page of an API is read whole.",
             todo="Export it in pages, or as JSON Lines (.jsonl), one order a line.",
         )
+    for number, found in enumerate(_values(_text(path.read_bytes(), path), path.name), 1):
+        yield from _listed(found, path.name if number == 1 else f"{path.name}, part {number}", keys)
+
+
+def nodes_in(text: str, place: str, *keys: str) -> Iterator[Node]:
+    """Yield the objects of one line; arguments and errors as :func:`objects_of`."""
+    for found in _values(text, place):
+        yield from _listed(found, place, keys)
+
+
+def _text(content: bytes, path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path.name} is not UTF-8 text.", todo="Export it again.") from error
-    for number, found in enumerate(_values(text, path.name), 1):
-        yield from _listed(found, path.name if number == 1 else f"{path.name}, part {number}", keys)
 
 
 def _values(text: str, place: str) -> Iterator[object]:
     """Yield every value of a text: one page, pages one behind the other, or one object a line."""
-    decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused)
     end, length = 0, len(text.rstrip())
     while end < length or not end:
         try:
-            found, end = decoder.raw_decode(text, cast("re.Match[str]", _BLANK.match(text, end)).end())
+            found, end = _DECODER.raw_decode(text, cast("re.Match[str]", _BLANK.match(text, end)).end())
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{place} is not valid JSON.", why=f"{error}.", todo="Export it again; it may be cut off."
@@ -146,6 +152,9 @@ def _values(text: str, place: str) -> Iterator[object]:
 
 def _refused(word: str) -> object:
     raise ValueError(f"{word} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refused)
 
 
 def _listed(found: object, place: str, keys: tuple[str, ...]) -> Iterator[Node]:

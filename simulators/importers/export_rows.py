@@ -7,7 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
 from pricing.errors import DataError
@@ -17,9 +17,9 @@ from simulators.contract.shop_file import ShopFile
 __all__ = ["Row", "amount_of", "header_of", "moment_of", "rows_of", "zone_of"]
 
 _LARGEST = Decimal(10) ** 12
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d+(\.\d{1,8})?", re.ASCII)
 _SPACE_BEFORE_OFFSET = re.compile(r" ?(UTC|GMT|Z)$| (?=[+-]\d\d:?\d\d$)")
-_FINEST = 8
+_CUT_SHORT = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII)
 _LONGEST = 1 << 24
 """Longest cell: a product's description may be a whole page; the csv module gives up at 131,072 letters."""
 
@@ -43,6 +43,21 @@ class Row:
         """Return a cell; empty where the file has no such column."""
         return self.cells.get(column, "")
 
+    def key(self, column: str) -> str:
+        """Return what identifies something.
+
+        Raises :class:`DataError` for a number that a spreadsheet program has cut short: 8.41E+12 may have
+        been any of ten milliards.
+        """
+        text = self.text(column)
+        if _CUT_SHORT.fullmatch(text):
+            raise DataError(
+                f"{self.place}, {column}: {text!r} is a number that a spreadsheet program has cut short.",
+                why="Its last digits are gone, so nobody can tell which product or order it was.",
+                todo="Export it again and import the file as it comes.",
+            )
+        return text
+
     def amount(self, column: str) -> Decimal:
         """Return a decimal amount; 0 for an empty cell. Raises :class:`DataError` for anything else."""
         return amount_of(self.text(column), f"{self.place}, {column}")
@@ -60,11 +75,8 @@ def amount_of(text: str, place: str) -> Decimal:
     """Return a number as it is written with a decimal point; 0 for an empty text."""
     if not text:
         return Decimal(0)
-    try:
-        found = Decimal(text) if _NUMBER.fullmatch(text) else None
-    except InvalidOperation:
-        found = None
-    if found is None or abs(found) > _LARGEST or -int(found.as_tuple().exponent) > _FINEST:
+    found = Decimal(text) if _NUMBER.fullmatch(text) else None
+    if found is None or abs(found) > _LARGEST:
         raise DataError(
             f"{place}: {text[:40]!r} is not a number with a decimal point.",
             why="A platform writes 1234.50; a spreadsheet program may have changed it on saving.",

@@ -17,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from pricing.errors import DataError
 from simulators.contract.shop_file import ShopFile
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     "ReturnedLine",
     "Totals",
     "contract_status",
+    "custom_name",
     "masked",
+    "refuse_two_prices",
 ]
 
 _NOTHING = Decimal(0)
@@ -76,6 +79,11 @@ def contract_status(word: str, *, test: bool = False, cancelled: bool = False) -
     if test:
         return "test"
     return "cancelled" if cancelled else STATUSES.get(word, "draft")
+
+
+def custom_name(name: str, hide: Callable[[str], str]) -> str:
+    """Return what stands for a name that may be free text (:attr:`Line.custom`)."""
+    return hide(f"custom item {name}")
 
 
 def masked(text: str) -> str:
@@ -139,6 +147,20 @@ class Listing:
     price_until: dt.datetime | None = None
 
 
+def refuse_two_prices(one: Listing, other: Listing) -> None:
+    """Raise :class:`pricing.errors.DataError` for two listings of one product at different prices.
+
+    An older export that was left beside the newest would otherwise hold or not by the name of its file.
+    """
+    told = [(said.price, said.compare_at or said.price) for said in (one, other) if said.price is not None]
+    if len(set(told)) > 1:
+        raise DataError(
+            f"Two product exports name different prices of {one.name}: {one.price} and {other.price}.",
+            why="One of them is older.",
+            todo="Keep the newer one.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of an order.
@@ -161,6 +183,9 @@ class Line:
         What the platform says that it is (gift_card, service, fee); empty: what the listing says.
     brand, unit
         If the line says so.
+    custom
+        Pseudonym of the name, where that may be free text that somebody typed in for one order: if no product
+        is found for the line, its name stays behind and this stands for it. Empty: the catalogue's name.
     """
 
     line_id: str
@@ -174,6 +199,7 @@ class Line:
     kind: str = ""
     brand: str = ""
     unit: str = ""
+    custom: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from simulators.importers.platform import Line, Listing
+from simulators.importers.platform import Line, Listing, custom_name
 
-__all__ = ["Catalogue", "Known", "Resolution", "Resolved", "catalogue_of"]
+__all__ = ["Catalogue", "Known", "Resolution", "Resolved", "catalogue_of", "custom_key"]
 
 
 class Resolution(enum.StrEnum):
@@ -31,6 +31,11 @@ class Resolution(enum.StrEnum):
     """It names a product that the listings do not hold (deleted since, or there is no product export)."""
     UNKNOWN = "unknown"
     """It names no product: a custom item, or a blank SKU whose name fits none or several."""
+
+
+def custom_key(platform: str, pseudonym: str) -> str:
+    """Return the key of a line whose name stays behind; ``product_aliases`` may name it."""
+    return f"{platform}:custom:{pseudonym[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +114,14 @@ class Catalogue:
         if vague and self._names.get(line.name) is not None:
             return Resolved(str(self._names[line.name]), Resolution.NAME)
         name = f"{self.platform}:name:{line.name}"
-        for key in (*line.keys, *(() if vague else (line.sku,)), name):
+        own = custom_key(self.platform, line.custom) if line.custom else name
+        for key in (*line.keys, *(() if vague else (line.sku,)), *dict.fromkeys((name, own))):
             meant = self.known.meant(key, at)
             if meant is not None:
                 return Resolved(meant, Resolution.ALIAS)
         if not vague and line.sku in self.known.products:
             return Resolved(line.sku, Resolution.LISTED)
-        return self._left(line, name)
+        return self._left(line, own)
 
     def _left(self, line: Line, name: str) -> Resolved:
         if line.kind in ("service", "fee"):
@@ -127,7 +133,9 @@ class Catalogue:
         return Resolved(name, Resolution.UNKNOWN if self.listed else Resolution.UNLISTED)
 
 
-def catalogue_of(platform: str, listings: Iterable[Listing], known: Known) -> Catalogue:
+def catalogue_of(
+    platform: str, listings: Iterable[Listing], known: Known, hide: Callable[[str], str]
+) -> Catalogue:
     """Give each listing its product_id.
 
     It keeps the one that an earlier import gave to any of its keys, so a new SKU starts no new product;
@@ -141,6 +149,8 @@ def catalogue_of(platform: str, listings: Iterable[Listing], known: Known) -> Ca
         Of the product export. Where two share their first key the later one holds.
     known
         From before.
+    hide
+        Pseudonym of a text: lines whose names stayed behind join the product that is called so.
     """
     found = {listing.keys[0]: listing for listing in listings}
     counts: dict[str, int] = {}
@@ -161,7 +171,10 @@ def catalogue_of(platform: str, listings: Iterable[Listing], known: Known) -> Ca
                 aliases[listing.sku] = product
         for name in dict.fromkeys(listing.names):
             names[name] = None if name in names else product
-    aliases |= {f"{platform}:name:{name}": product for name, product in names.items() if product is not None}
+    named = {name: product for name, product in names.items() if product is not None}
+    aliases |= {f"{platform}:name:{name}": product for name, product in named.items()}
+    hidden = {custom_key(platform, custom_name(name, hide)): product for name, product in named.items()}
+    aliases |= {key: product for key, product in hidden.items() if key in known.products}
     return Catalogue(platform, listed, aliases, repeated, known, skus, names)
 
 

@@ -17,8 +17,8 @@ from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
 from simulators.contract.tables import open_source
 from simulators.folders import MARKER, claim, read_folder
 from simulators.importers.complete_journey import ImportedTable
-from simulators.importers.platform import STATUSES, Export, ExportFile, Platform, Reading
-from simulators.importers.platform_identity import Known, catalogue_of
+from simulators.importers.platform import STATUSES, Export, ExportFile, Platform, Reading, custom_name
+from simulators.importers.platform_identity import Known, catalogue_of, custom_key
 from simulators.importers.platform_merge import WRITTEN, join, put_listings
 from simulators.importers.platform_orders import Left, Taken, take_orders
 from simulators.importers.platform_reconciliation import Reconciliation, reconcile_platform
@@ -118,10 +118,10 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         identity = _identity(platform.name, request.shop.currency, key)
         if before is not None:
             _require_same(before, identity)
-        told = _told_aliases(engine, request)
         reading = Reading(request.shop, lambda own: pseudonym(key, own), request.listed_at)
+        told = _with_custom(_told_aliases(engine, request), platform.name, reading)
         export = platform.read(request.files, reading)
-        catalogue = catalogue_of(platform.name, export.listings, _known(engine, before, told))
+        catalogue = catalogue_of(platform.name, export.listings, _known(engine, before, told), reading.hide)
         taken = take_orders(engine, export.orders, catalogue, request.shop.money, platform.name)
         _require_orders(engine, request)
         words = _unknown_statuses(engine)
@@ -151,7 +151,9 @@ def _require_orders(engine: Engine, request: Request) -> None:
 
 
 def _unknown_statuses(engine: Engine) -> tuple[str, ...]:
-    rows = engine.rows("SELECT DISTINCT status_word FROM new_platform_orders ORDER BY status_word")
+    rows = engine.rows(
+        "SELECT DISTINCT status_word FROM new_platform_orders WHERE status = 'draft' ORDER BY status_word"
+    )
     return tuple(str(word) for (word,) in rows if word is not None and word not in STATUSES)
 
 
@@ -246,6 +248,21 @@ def _told_aliases(engine: Engine, request: Request) -> tuple[tuple[str, str, dt.
                 )
             found.append((str(key), str(product), since.replace(tzinfo=dt.UTC)))
     return tuple(found)
+
+
+def _with_custom(
+    told: tuple[tuple[str, str, dt.datetime], ...], platform: str, reading: Reading
+) -> tuple[tuple[str, str, dt.datetime], ...]:
+    """Add the key under which a name is kept where it may be free text: earlier orders hold that one."""
+    start = f"{platform}:name:"
+    named = (
+        (key.removeprefix(start), product, since) for key, product, since in told if key.startswith(start)
+    )
+    hidden = (
+        (custom_key(platform, custom_name(name, reading.hide)), product, since)
+        for name, product, since in named
+    )
+    return (*told, *hidden)
 
 
 def _known(engine: Engine, before: Path | None, told: tuple[tuple[str, str, dt.datetime], ...]) -> Known:

@@ -128,7 +128,7 @@ def _put_unlisted(writer: Writer, entry: Left, gone: dt.datetime | None, place: 
     writer.add(
         {
             "product_id": entry.product_id,
-            "name": entry.name,
+            "name": "" if entry.nameless else entry.name,
             "category": UNCATEGORISED,
             "brand": entry.brand,
             "kind": entry.kind,
@@ -142,6 +142,12 @@ def _put_unlisted(writer: Writer, entry: Left, gone: dt.datetime | None, place: 
 def _facts(
     product: str, listing: Listing, shop: ShopFile, at: dt.datetime
 ) -> Iterable[tuple[str, dict[str, Value]]]:
+    if listing.price is not None and listing.price < 0:
+        raise DataError(
+            f"The product export says that {product} costs {listing.price}.",
+            why="No shop sells below nothing; somebody has changed the file, or a plugin the price.",
+            todo="Correct it in the shop, and export the products again.",
+        )
     if listing.on_sale and listing.price is not None and listing.price > 0:
         reduced = listing.compare_at is not None and listing.compare_at > listing.price
         shelf = "gross" if shop.zones[0].prices_include_tax else "net"
@@ -195,13 +201,17 @@ def join(engine: Engine, before: Path | None, out: Path) -> tuple[tuple[str, int
 
 
 def _choose_orders(engine: Engine) -> None:
-    """Create ``chosen`` (order_id, _version, _place): the new statement of each order that holds."""
+    """Create ``chosen`` (order_id, _version, _place): the new statement of each order that holds.
+
+    The latest, of several of one time one that tells what came back, and of those the last.
+    """
     engine.run(
         """
         CREATE TABLE chosen AS
         SELECT order_id, v.version AS _version, v.place AS _place FROM (
-            SELECT order_id, max({version: coalesce(_version, ''), place: _place}) AS v
-            FROM new_platform_orders GROUP BY order_id
+            SELECT order_id, max(
+                {version: coalesce(_version, ''), known: refund_lines_known, place: _place}
+            ) AS v FROM new_platform_orders GROUP BY order_id
         ) AS found LEFT JOIN old_platform_orders AS o USING (order_id)
         WHERE coalesce(o.version, '') = '' OR v.version = '' OR v.version >= o.version
         """

@@ -35,6 +35,8 @@ class Left:
         UNLISTED (a product all the same) or UNKNOWN (set apart).
     lines, units
         How many.
+    nameless
+        The name may be free text: it is shown to whoever imports, and never stored.
     """
 
     product_id: str
@@ -44,6 +46,7 @@ class Left:
     how: Resolution
     lines: int
     units: Decimal
+    nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class _Lines:
             unknown = resolved.how is Resolution.UNKNOWN
             kind = line.kind or ("service" if unknown else "merchandise")
             key, name = masked(resolved.product_id), masked(line.name)
-            first = Left(key, name, line.brand, kind, resolved.how, 0, Decimal(0))
+            first = Left(key, name, line.brand, kind, resolved.how, 0, Decimal(0), bool(line.custom))
             known = self.left.get(resolved.product_id, first)
             self.left[resolved.product_id] = replace(
                 known, lines=known.lines + 1, units=known.units + line.quantity
@@ -123,6 +126,11 @@ def take_orders(
 
 
 def _in_minor_units(order: Order, unit: Decimal) -> Order:
+    paid = [line.paid for line in order.lines]
+    amounts = [*paid, *(off.amount for off in order.discounts)]
+    amounts += [back.refund for refund in order.refunds for back in refund.lines]
+    if all(amount.quantize(unit) == amount for amount in amounts):
+        return order
     return replace(
         order,
         lines=tuple(replace(line, paid=line.paid.quantize(unit)) for line in order.lines),

@@ -132,11 +132,13 @@ class Writer:
 
 
 def _cell(value: Value) -> str | None:
-    if value is None or value == "":
+    if isinstance(value, str):
+        return masked(value) or None
+    if value is None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value.isoformat() if isinstance(value, dt.datetime) else masked(f"{value}")
+    return value.isoformat() if isinstance(value, dt.datetime) else f"{value}"
 
 
 def read_old(engine: Engine, made: Table, folder: Path | None) -> None:

@@ -29,7 +29,7 @@ def recognise(source: Path) -> tuple[ExportFile, ...]:
     Raises
     ------
     DataError
-        If files of several platforms lie there, or products without orders.
+        If files of several platforms lie there, or an empty one.
     """
     folder = source if source.is_dir() else source.parent
     lying = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS and path.is_file())
@@ -55,6 +55,10 @@ def platform_named(name: str) -> Platform:
 
 
 def _recognised(path: Path) -> ExportFile | None:
+    if not path.stat().st_size:
+        raise DataError(
+            f"{path.name} is empty (0 bytes).", why="An export was probably cut off.", todo="Export it again."
+        )
     for platform in PLATFORMS:
         found = platform.recognise(path)
         if found is not None:

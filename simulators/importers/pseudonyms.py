@@ -54,8 +54,14 @@ def read_key(path: Path, data: Path) -> bytes:
 
 
 def pseudonym(key: bytes, identity: str) -> str:
-    """Return the pseudonym of one identity: 128 bits of HMAC-SHA256 (RFC 2104) in hexadecimal."""
-    return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()[:32]
+    """Return the pseudonym of one identity: 128 bits of HMAC-SHA256 (RFC 2104) in hexadecimal.
+
+    Blanks around it do not count, and of an e-mail address capitals do not either: whoever types
+    *Ana@Example.com* into one order and *ana@example.com* into the next is one customer. Other identities
+    keep their capitals.
+    """
+    plain = identity.strip()
+    return hmac.new(key, (plain.lower() if "@" in plain else plain).encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def pseudonyms(key: bytes, identities: Iterable[str]) -> tuple[tuple[str, str], ...]:

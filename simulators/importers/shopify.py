@@ -1,4 +1,4 @@
-"""Shopify: its orders and product CSV files, and the JSON of its Admin API (REST and GraphQL)."""
+"""Shopify: its orders and product CSV files, and the JSON of its Admin API, bulk operations too."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from simulators.importers.export_json import Node, head_of, objects_of
+from simulators.importers.export_json import Node, head_of
 from simulators.importers.export_rows import header_of
 from simulators.importers.platform import Export, ExportFile, Platform, Reading
+from simulators.importers.shopify_bulk import bulk_kind, nodes_of
 from simulators.importers.shopify_orders_csv import ORDER_COLUMNS, ORDER_HEADER, csv_orders
 from simulators.importers.shopify_orders_json import json_orders
 from simulators.importers.shopify_products import PRODUCT_COLUMNS, is_products_header, listings_of
@@ -34,7 +35,7 @@ def _recognise(path: Path) -> ExportFile | None:
     head = head_of(path)
     if _ORDERS.search(head) or _DRAFTS.search(head):
         return ExportFile(path, "shopify", "orders", "Admin API orders JSON")
-    if _PRODUCTS.search(head) and _HANDLE.search(head):
+    if (_PRODUCTS.search(head) or bulk_kind(path) == "Product") and _HANDLE.search(head):
         return ExportFile(path, "shopify", "products", "Admin API products JSON")
     return None
 
@@ -66,7 +67,7 @@ def _places(files: list[ExportFile], holds: str) -> list[Path]:
 
 def _nodes(paths: list[Path]) -> Iterator[Node]:
     for path in paths:
-        yield from objects_of(path, "products", "product")
+        yield from nodes_of(path, "products", "product")
 
 
 SHOPIFY: Final = Platform("shopify", _recognise, _read)

@@ -1,8 +1,8 @@
 """Objects of Shopify's GraphQL Admin API, put into the shape of its REST API, which the readers know.
 
 The query decides what an answer holds; `docs/imports.md` gives one that asks for all that is read. Answers
-are pages (``data.orders.nodes`` or ``edges``). The output of a bulk operation with its ``__parentId`` is
-not read.
+are pages (``data.orders.nodes`` or ``edges``), or what :mod:`simulators.importers.shopify_bulk` puts back
+together.
 
 Source: shopify.dev, GraphQL Admin API, objects Order, LineItem, Refund, Product, ProductVariant.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, cast
 
 from simulators.importers.export_json import Node
@@ -85,6 +86,7 @@ def _allocated(entry: _Fields, applied: list[_Fields]) -> _Fields:
 def _refund(entry: _Fields) -> _Fields:
     return {
         **entry,
+        "total_refunded_set": None if "transactions" in entry else entry.get("total_refunded_set"),
         "transactions": [
             {**paid, "kind": _word(paid, "kind"), "status": _word(paid, "status")}
             for paid in _entries(entry, "transactions")
@@ -127,7 +129,12 @@ def _plain(value: object) -> object:
     if "edges" in fields:
         edges = cast("list[object]", fields["edges"] if isinstance(fields["edges"], list) else [])
         return [_plain(_fields(edge).get("node")) for edge in edges]
-    return {_HUMP.sub("_", key).lower() if key[:2] != "__" else key: _plain(v) for key, v in fields.items()}
+    return {_snake(key): _plain(v) for key, v in fields.items()}
+
+
+@lru_cache(maxsize=1024)
+def _snake(key: str) -> str:
+    return key if key.startswith("__") else _HUMP.sub("_", key).lower()
 
 
 def _entries(fields: _Fields, name: str) -> list[_Fields]:

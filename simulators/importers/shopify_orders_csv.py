@@ -10,6 +10,8 @@ What the file does not say is worked out by its own arithmetic, or left unsaid:
 - `Refunded Amount` names neither lines nor a day: it becomes no return, and is counted in the
   reconciliation as paid back without lines.
 - A tip is a line called Tip without SKU that is neither taxed nor shipped.
+- A line without a SKU may be a custom item, whose name somebody typed in: where no product is found for it,
+  its name stays behind.
 - An order paid through the bogus gateway is a test; there is no other sign of one.
 
 Source: Shopify Help Center, "Exporting orders" (columns of the orders CSV).
@@ -27,7 +29,16 @@ from typing import Final
 
 from pricing.errors import DataError
 from simulators.importers.export_rows import Row, rows_of, zone_of
-from simulators.importers.platform import Discount, Line, Order, Reading, Refund, Totals, contract_status
+from simulators.importers.platform import (
+    Discount,
+    Line,
+    Order,
+    Reading,
+    Refund,
+    Totals,
+    contract_status,
+    custom_name,
+)
 
 __all__ = ["ORDER_COLUMNS", "ORDER_HEADER", "csv_orders"]
 
@@ -99,7 +110,9 @@ def _order(name: str, rows: list[Row], reading: Reading, basis: _Basis) -> Order
             why="They stand on an order's first row; the rows of this order were torn apart or cut off.",
             todo="Export it again and import the file as it comes.",
         )
-    lines = [_line(row, f"{place}") for place, row in enumerate(rows, 1) if row.text("Lineitem name")]
+    lines = [
+        _line(row, f"{place}", reading) for place, row in enumerate(rows, 1) if row.text("Lineitem name")
+    ]
     tips = sum((line.paid for line in lines if line.kind == "tip"), Decimal(0))
     kept = tuple(line for line in lines if line.kind != "tip")
     totals, order_part = _totals(first, kept, tips)
@@ -125,14 +138,14 @@ def _order(name: str, rows: list[Row], reading: Reading, basis: _Basis) -> Order
         refunds=(Refund(refunded),) if refunded else (),
         customer=reading.hide(email) if email else "",
         channel=first.text("Source"),
-        source_id=first.text("Id"),
+        source_id=first.key("Id"),
         zone=zone,
     )
 
 
-def _line(row: Row, line_id: str) -> Line:
+def _line(row: Row, line_id: str, reading: Reading) -> Line:
     quantity, price = row.amount("Lineitem quantity"), row.amount("Lineitem price")
-    name, sku = row.text("Lineitem name"), row.text("Lineitem sku")
+    name, sku = row.text("Lineitem name"), row.key("Lineitem sku")
     bare = row.text("Lineitem taxable") == "false" and row.text("Lineitem requires shipping") == "false"
     kind = "gift_card" if bare and _GIFT.search(name) else ""
     if bare and not sku and name.lower() in _TIPS:
@@ -148,6 +161,7 @@ def _line(row: Row, line_id: str) -> Line:
         compare_at=row.amount_or_none("Lineitem compare at price"),
         kind=kind,
         brand=row.text("Vendor"),
+        custom="" if sku else custom_name(name, reading.hide),
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pricing.errors import DataError
-from simulators.importers.export_json import Node, objects_of
+from simulators.importers.export_json import Node
 from simulators.importers.export_rows import zone_of
 from simulators.importers.platform import (
     Discount,
@@ -28,7 +28,9 @@ from simulators.importers.platform import (
     ReturnedLine,
     Totals,
     contract_status,
+    custom_name,
 )
+from simulators.importers.shopify_bulk import nodes_of
 from simulators.importers.shopify_graphql import rest_order
 
 __all__ = ["json_orders"]
@@ -52,7 +54,7 @@ def json_orders(paths: Iterable[Path], reading: Reading) -> Iterator[Order]:
         For a field that cannot be read.
     """
     for path in paths:
-        for node in objects_of(path, "orders", "order", "draft_orders", "draft_order"):
+        for node in nodes_of(path, "orders", "order", "draft_orders", "draft_order"):
             if not (_is_draft(node) and node.text("status") == "completed"):  # that one is an order by now
                 yield _order(rest_order(node), reading)
 
@@ -76,7 +78,7 @@ def _order(node: Node, reading: Reading) -> Order:
         status_word=word,
         currency=currency,
         price_basis="gross" if gross else "net",
-        lines=tuple(_line(entry, discounts) for entry in listed),
+        lines=tuple(_line(entry, discounts, reading) for entry in listed),
         totals=_totals(node, discounts),
         discounts=discounts,
         refunds=tuple(_refund(entry, currency, gross=gross) for entry in node.nodes("refunds")),
@@ -118,21 +120,23 @@ def _shop(node: Node, name: str) -> Decimal:
     return inside.amount("amount") if inside.text("amount") else node.amount(name)
 
 
-def _line(entry: Node, discounts: tuple[Discount, ...]) -> Line:
+def _line(entry: Node, discounts: tuple[Discount, ...], reading: Reading) -> Line:
     line_id, variant = entry.text("id"), entry.text("variant_id")
     quantity, price, sku = entry.amount("quantity"), _shop(entry, "price"), entry.text("sku")
     off = sum((discount.amount for discount in discounts if discount.line_id == line_id), _NOTHING)
-    custom = not variant and not entry.text("product_id") and not sku
+    custom = not variant and not entry.text("product_id")
+    name = entry.text("name") or entry.text("title")
     return Line(
         line_id=line_id,
         keys=(f"shopify:variant:{variant}",) if variant else (),
         sku=sku,
-        name=entry.text("name") or entry.text("title"),
+        name=name,
         quantity=quantity,
         price=price,
         paid=price * quantity - off,
-        kind="gift_card" if entry.flag("gift_card") else "service" if custom else "",
+        kind="gift_card" if entry.flag("gift_card") else "service" if custom and not sku else "",
         brand=entry.text("vendor"),
+        custom=custom_name(name, reading.hide) if custom else "",
     )
 
 
@@ -191,6 +195,8 @@ def _refund(node: Node, currency: str, *, gross: bool) -> Refund:
     amount = sum((_shop(entry, "amount") for entry in paid), _NOTHING)
     if any(entry.text("currency").upper() not in ("", currency) and not _in_shop(entry) for entry in paid):
         amount = booked  # only the customer's currency is told; what Shopify booked is in the shop's
+    elif node.node("total_refunded_set").fields:
+        amount = _shop(node, "total_refunded")  # all that a bulk operation can tell
     elif not paid:
         adjusted -= booked  # taken off an order that was not paid: no money moved
     return Refund(

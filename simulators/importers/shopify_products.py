@@ -18,7 +18,7 @@ from typing import Final
 from pricing.errors import DataError
 from simulators.importers.export_json import Node
 from simulators.importers.export_rows import Row, rows_of
-from simulators.importers.platform import Listing
+from simulators.importers.platform import Listing, refuse_two_prices
 from simulators.importers.shopify_graphql import rest_product
 
 __all__ = ["PRODUCT_COLUMNS", "is_products_header", "listings_of"]
@@ -57,7 +57,13 @@ def is_products_header(header: Iterable[str]) -> bool:
 
 
 def listings_of(csv_paths: Iterable[Path], products: Iterable[Node]) -> tuple[Listing, ...]:
-    """Return every variant once; what one export leaves open (JSON has no cost), the other may say."""
+    """Return every variant once; what one export leaves open (JSON has no cost), the other may say.
+
+    Raises
+    ------
+    DataError
+        If two exports name different prices of one variant.
+    """
     found: dict[str, Listing] = {}
     for listing in (*_from_csv(csv_paths), *_from_json(products)):
         handle = listing.keys[-1]
@@ -67,6 +73,7 @@ def listings_of(csv_paths: Iterable[Path], products: Iterable[Node]) -> tuple[Li
 
 
 def _joined(one: Listing, other: Listing) -> Listing:
+    refuse_two_prices(one, other)
     return replace(
         other,
         keys=tuple(dict.fromkeys((*other.keys[:-1], *one.keys))),
@@ -81,6 +88,7 @@ def _from_csv(paths: Iterable[Path]) -> Iterator[Listing]:
         product: dict[str, str] = {}
         for row in rows_of(path, PRODUCT_COLUMNS):
             cells = {name: _cell(row, columns) for name, columns in _COLUMNS.items()}
+            cells["sku"] = next((sku for sku in map(row.key, _COLUMNS["sku"]) if sku), "")
             if not cells["handle"]:
                 raise DataError(f"{row.place} has no handle.", todo="Export the products again.")
             if cells["handle"] != product.get("handle"):

@@ -1,18 +1,26 @@
-"""WooCommerce: the JSON of its REST API v3, and the orders CSV of Advanced Order Export For WooCommerce."""
+"""WooCommerce: its product CSV, the JSON of its REST API v3, and the orders CSV of Advanced Order Export."""
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from simulators.importers.export_json import head_of, objects_of
 from simulators.importers.export_rows import header_of
-from simulators.importers.platform import Export, ExportFile, Platform, Reading
+from simulators.importers.platform import Export, ExportFile, Listing, Platform, Reading, refuse_two_prices
 from simulators.importers.woocommerce_orders_csv import EXPORT_COLUMNS, EXPORT_HEADER, csv_orders
 from simulators.importers.woocommerce_orders_json import ORDER_FIELDS, json_orders, typed_in_with_tax
 from simulators.importers.woocommerce_products import listings_of
+from simulators.importers.woocommerce_products_csv import (
+    csv_listings,
+    is_products_header,
+    read_columns,
+    refuse_other_language,
+)
 
 __all__ = ["WOOCOMMERCE"]
 
@@ -33,6 +41,9 @@ def _recognise(path: Path) -> ExportFile | None:
         header = set(header_of(path))
         if header >= EXPORT_HEADER and header & set(_QUANTITIES):
             return ExportFile(path, "woocommerce", "orders", "Advanced Order Export CSV")
+        if is_products_header(header):
+            return ExportFile(path, "woocommerce", "products", "product CSV")
+        refuse_other_language(path, header_of(path))
         return None
     keys = set(_KEY.findall(head_of(path)))
     return next(
@@ -46,24 +57,56 @@ def _recognise(path: Path) -> ExportFile | None:
 
 
 def _read(files: tuple[ExportFile, ...], reading: Reading) -> Export:
-    texts = [file.path for file in files if file.path.suffix.lower() == ".csv"]
-    pages = {
-        holds: [file.path for file in files if file.holds == holds and file.path not in texts]
-        for holds, _, _ in _SHAPES
-    }
+    texts = {holds: _places(files, holds, text=True) for holds in ("orders", "products")}
+    pages = {holds: _places(files, holds, text=False) for holds, _, _ in _SHAPES}
     with_tax = typed_in_with_tax(pages["orders"])
-    listings = listings_of(pages["products"], pages["variations"], reading, with_tax=with_tax)
-    orders = itertools.chain(
-        csv_orders(texts, reading), json_orders(pages["orders"], pages["refunds"], reading)
+    listings = _joined(
+        csv_listings(texts["products"], reading, with_tax=with_tax),
+        listings_of(pages["products"], pages["variations"], reading, with_tax=with_tax),
     )
-    headers = (header_of(path) for path in texts)
-    behind = [tuple(name for name in names if name and name not in EXPORT_COLUMNS) for names in headers]
-    behind += [
-        tuple(name for name in node.fields if name not in ORDER_FIELDS)
-        for path in pages["orders"]
-        for node in itertools.islice(objects_of(path), 1)
-    ]
-    return Export("woocommerce", listings, orders, tuple(("orders", names) for names in behind))
+    orders = itertools.chain(
+        csv_orders(texts["orders"], reading), json_orders(pages["orders"], pages["refunds"], reading)
+    )
+    return Export("woocommerce", listings, orders, tuple(_behind(texts, pages["orders"])))
+
+
+def _places(files: tuple[ExportFile, ...], holds: str, *, text: bool) -> list[Path]:
+    found = (file.path for file in files if file.holds == holds)
+    return [path for path in found if (path.suffix.lower() == ".csv") == text]
+
+
+def _behind(texts: Mapping[str, list[Path]], pages: list[Path]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what of each file was not read."""
+    for holds, paths in texts.items():
+        for header in map(header_of, paths):
+            read = EXPORT_COLUMNS if holds == "orders" else read_columns(header)
+            yield holds, tuple(name for name in header if name and name not in read)
+    for path in pages:
+        for node in itertools.islice(objects_of(path), 1):
+            yield "orders", tuple(name for name in node.fields if name not in ORDER_FIELDS)
+
+
+def _joined(told: tuple[Listing, ...], nodes: tuple[Listing, ...]) -> tuple[Listing, ...]:
+    """Return every product once; what the JSON leaves open the CSV may say.
+
+    Raises
+    ------
+    DataError
+        If they name different prices of one product: one of them is older, and nobody can tell which.
+    """
+    found: dict[str, Listing] = {}
+    for listing in told:
+        refuse_two_prices(found.setdefault(listing.keys[0], listing), listing)
+    for listing in nodes:
+        known = found.get(listing.keys[0], listing)
+        refuse_two_prices(known, listing)
+        found[listing.keys[0]] = replace(
+            listing,
+            subcategory=known.subcategory if known.category == listing.category else listing.subcategory,
+            cost=known.cost if listing.cost is None else listing.cost,
+            on_hand=known.on_hand if listing.on_hand is None else listing.on_hand,
+        )
+    return tuple(found.values())
 
 
 WOOCOMMERCE: Final = Platform("woocommerce", _recognise, _read)

@@ -37,8 +37,8 @@ from simulators.importers.platform import (
     Refund,
     ReturnedLine,
     Totals,
-    contract_status,
 )
+from simulators.importers.woocommerce_status import status_of, status_word
 
 __all__ = ["EXPORT_COLUMNS", "EXPORT_HEADER", "csv_orders"]
 
@@ -56,14 +56,6 @@ EXPORT_COLUMNS: Final = EXPORT_HEADER | {
     "Variation Id",
 }  # fmt: skip
 """Columns that are read; e-mails become pseudonyms, countries zones, and nothing else of a person is here."""
-
-_STATUSES: Final = {
-    "pending payment": "pending", "processing": "processing", "on hold": "on-hold", "completed": "completed",
-    "cancelled": "cancelled", "refunded": "refunded", "failed": "failed", "draft": "checkout-draft",
-    "pendiente de pago": "pending", "procesando": "processing", "en espera": "on-hold",
-    "completado": "completed", "cancelado": "cancelled", "reembolsado": "refunded", "fallido": "failed",
-    "borrador": "checkout-draft",
-}  # fmt: skip
 
 _NOTHING = Decimal(0)
 _EIGHT = Decimal(1).scaleb(-8)
@@ -104,17 +96,16 @@ def _order(rows: Sequence[Row], reading: Reading) -> Order:
     offs = [_off(row, line, coupons, gross=gross) for row, line in zip(items, lines, strict=True)]
     fees = _fees(first, items, gross=gross)
     offs += [Discount("order", -fees)] if fees < 0 else []
-    word = first.text("Order Status").lower().removeprefix("wc-")
     changed = _time(first, "Modification Date", zone)
     ordered = _time(first, "Order Date", zone)
     if ordered is None:
         raise DataError(f"{first.place} has no Order Date.", todo="Export the orders again.")
     country = first.text("Country Code (Shipping)") or first.text("Country Code (Billing)")
     return Order(
-        order_id=first.text("Order Number"),
+        order_id=first.key("Order Number"),
         ordered_at=ordered,
-        status=contract_status(_STATUSES.get(word, word)),
-        status_word=_STATUSES.get(word, word),
+        status=status_of(first.text("Order Status"), reading.shop),
+        status_word=status_word(first.text("Order Status")),
         currency=first.text("Currency").upper() or reading.shop.currency,
         price_basis="gross" if gross else "net",
         lines=tuple(lines),
@@ -186,14 +177,14 @@ def _shelf(row: Row, *, gross: bool) -> Decimal:
 
 def _line(row: Row, place: int, *, gross: bool) -> Line:
     quantity = _quantity(row)
-    product, variation = row.text("Product Id"), row.text("Variation Id")
+    product, variation = row.key("Product Id"), row.key("Variation Id")
     own = variation not in ("", "0", product)
     number = variation if own else product
     named = number not in ("", "0")
     return Line(
         line_id=row.text("Item ID") or row.text("Item #") or f"{place}",
         keys=(f"woocommerce:{'variation' if own else 'product'}:{number}",) if named else (),
-        sku=row.text("SKU"),
+        sku=row.key("SKU"),
         name=row.text("Item Name"),
         quantity=quantity,
         price=(_shelf(row, gross=gross) / quantity).quantize(_EIGHT) if quantity > 0 else _NOTHING,

@@ -35,8 +35,8 @@ from simulators.importers.platform import (
     Refund,
     ReturnedLine,
     Totals,
-    contract_status,
 )
+from simulators.importers.woocommerce_status import status_of, status_word
 
 __all__ = ["ORDER_FIELDS", "json_orders", "time_of", "typed_in_with_tax"]
 
@@ -116,12 +116,11 @@ def _order(node: Node, booked: Mapping[str, Node], reading: Reading) -> Order:
     reductions = sum((-fee for fee in fees if fee < 0), _NOTHING)
     discounts += [Discount("order", reductions)] if reductions else []
     address = node.node("shipping").text("country") or node.node("billing").text("country")
-    word = node.text("status").lower()
     return Order(
         order_id=node.text("number") or node.text("id"),
         ordered_at=ordered_at,
-        status=contract_status(word),
-        status_word=word,
+        status=status_of(node.text("status"), reading.shop),
+        status_word=status_word(node.text("status")),
         currency=node.text("currency").upper() or reading.shop.currency,
         price_basis="gross" if gross else "net",
         lines=tuple(_line(item, gross=gross) for item in items),

@@ -27,9 +27,11 @@ from simulators.importers.export_json import Node, objects_of
 from simulators.importers.platform import Listing, Reading
 from simulators.importers.woocommerce_orders_json import time_of
 
-__all__ = ["listings_of"]
+__all__ = ["NOT_SOLD", "kind_of", "listings_of"]
 
-_NOT_SOLD: Final = ("variable", "variable-subscription", "grouped", "external")
+NOT_SOLD: Final = ("variable", "variable-subscription", "grouped", "external")
+"""Types of products that are never on an order themselves."""
+
 _BUNDLES: Final = ("bundle", "composite", "woosb", "yith_bundle")
 _COSTS: Final = ("_wc_cog_cost", "_alg_wc_cog_cost", "_wc_cog_cost_variable")
 _NOTHING = Decimal(0)
@@ -61,7 +63,7 @@ def listings_of(
     simple = [
         _listing(node, nothing, reading, basis)
         for node in listed.values()
-        if node.text("type") not in _NOT_SOLD
+        if node.text("type") not in NOT_SOLD
     ]
     varied = _variations(variations, listed, parents)
     return (*simple, *(_listing(node, parent, reading, basis) for node, parent in varied))
@@ -126,12 +128,18 @@ def _sale(node: Node, reading: Reading) -> tuple[dt.datetime | None, dt.datetime
 
 
 def _kind(node: Node, product: Node) -> str:
-    kind = product.text("type").lower()
-    if "gift" in kind or _metas(product).get("_gift_card", node).text("value") == "yes":
+    if _metas(product).get("_gift_card", node).text("value") == "yes":
         return "gift_card"
-    if kind in _BUNDLES:
+    return kind_of(product.text("type"), virtual=node.flag("virtual"), downloadable=node.flag("downloadable"))
+
+
+def kind_of(word: str, *, virtual: bool, downloadable: bool) -> str:
+    """Return the kind of the contract from WooCommerce's type of a product."""
+    if "gift" in word.lower():
+        return "gift_card"
+    if word.lower() in _BUNDLES:
         return "bundle"
-    return "service" if node.flag("virtual") and not node.flag("downloadable") else "merchandise"
+    return "service" if virtual and not downloadable else "merchandise"
 
 
 def _metas(node: Node) -> Mapping[str, Node]:

@@ -154,6 +154,18 @@ def test_a_spoilt_page_is_named_and_nothing_is_left(tmp_path: Path, name: str, t
     assert not (tmp_path / "data").exists()
 
 
+def test_products_without_orders_are_said_to_be_that(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    place = folder / "wc-product-export.csv"
+    shutil.copy(EXPORTS / "woocommerce_products" / "wc-product-export-es.csv", place)
+    for source in (folder, place):
+        error = _refused(3, source, "--out", tmp_path / "data", *SAID)
+        assert "an export of WooCommerce, and no orders" in error["what"]
+    place.write_bytes(b"")
+    assert "is empty" in _refused(3, folder, "--out", tmp_path / "data", *SAID)["what"]
+
+
 def test_an_export_with_a_header_and_no_orders_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     folder.mkdir()

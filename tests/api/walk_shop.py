@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,37 +35,47 @@ def price_in(product: int, week: int) -> float:
 def write_walk(folder: Path) -> Path:
     """Write orders_export.csv, products_export.csv and promotions.csv."""
     folder.mkdir(parents=True)
-    (folder / "orders_export.csv").write_text(_table(_ORDERS, _orders()), encoding="utf-8")
-    (folder / "products_export.csv").write_bytes(_table(_LISTED, _listed(), end="\r\n").encode())
-    weeks = ((p, week) for p in range(PRODUCTS) for week in range(WEEKS) if (week + p) % 7 == 0)
-    rows = [f"P{p:02d},{_day(week)},{_day(week + 1)},feature,1" for p, week in weeks]
-    (folder / "promotions.csv").write_text(
-        "\n".join(["product_id,starts_at,ends_at,kind,share", *rows]) + "\n"
-    )
+    (folder / "orders_export.csv").write_text(table_of(_ORDERS, _orders()), encoding="utf-8")
+    (folder / "products_export.csv").write_bytes(table_of(_LISTED, _listed(), end="\r\n").encode())
+    write_promotions(folder, [f"P{p:02d}" for p in range(PRODUCTS)])
     return folder
 
 
-def _day(week: int) -> dt.date:
+def write_promotions(folder: Path, products: Sequence[str]) -> None:
+    """Write promotions.csv: each product every seventh week, as its owner planned."""
+    weeks = ((p, week) for p in range(PRODUCTS) for week in range(WEEKS) if (week + p) % 7 == 0)
+    rows = [f"{products[p]},{day_of(week)},{day_of(week + 1)},feature,1" for p, week in weeks]
+    (folder / "promotions.csv").write_text(
+        "\n".join(["product_id,starts_at,ends_at,kind,share", *rows]) + "\n"
+    )
+
+
+def day_of(week: int) -> dt.date:
+    """Return the first day of a week."""
     return FIRST + dt.timedelta(weeks=week)
 
 
-def _orders() -> list[Mapping[str, object]]:
-    rng, rows = np.random.default_rng(11), list[Mapping[str, object]]()
+def sales() -> Iterator[tuple[int, int, int, int]]:
+    """Yield (week, day, product, units) of every order, of one line each."""
+    rng = np.random.default_rng(11)
     for week in range(WEEKS):
         for p in range(PRODUCTS):
-            price = price_in(p, week)
-            units = int(rng.poisson(24.0 * (price / (8.0 + 1.5 * p)) ** -2.2))
+            level = price_in(p, week) / (8.0 + 1.5 * p)
+            units = int(rng.poisson(24.0 * math.pow(level, -2.2)))
             for day in range(7):
                 quantity = units // 7 + (day < units % 7)
                 if quantity:
-                    rows.append(_order(f"{week:02d}{p:02d}{day}", week, day, p, quantity))
-    return rows
+                    yield week, day, p, quantity
+
+
+def _orders() -> list[Mapping[str, object]]:
+    return [_order(f"{week:02d}{p:02d}{day}", week, day, p, units) for week, day, p, units in sales()]
 
 
 def _order(number: str, week: int, day: int, product: int, quantity: int) -> Mapping[str, object]:
     price = price_in(product, week)
     total = round(price * quantity, 2)
-    at = f"{_day(week) + dt.timedelta(days=day)} 12:00:00 +0100"
+    at = f"{day_of(week) + dt.timedelta(days=day)} 12:00:00 +0100"
     return {
         "Name": f"#{number}", "Email": "somebody@example.com", "Financial Status": "paid", "Paid at": at,
         "Currency": "EUR", "Subtotal": f"{total:.2f}", "Shipping": "0.00",
@@ -90,7 +101,8 @@ def _listed() -> list[Mapping[str, object]]:
     ]  # fmt: skip
 
 
-def _table(header: str, rows: Sequence[Mapping[str, object]], end: str = "\n") -> str:
+def table_of(header: str, rows: Sequence[Mapping[str, object]], end: str = "\n") -> str:
+    """Return CSV; names of the header are parted by blanks, and blanks within them are underscores."""
     out = io.StringIO()
     names = [name.replace("_", " ") for name in header.split()]
     writer = csv.DictWriter(out, names, restval="", lineterminator=end)

@@ -10,9 +10,11 @@ from typing import Any, cast
 import pyarrow.parquet as pq
 
 from simulators.contract.shop_file import ShopFile, Zone
-from simulators.importers.platform import Platform
+from simulators.importers.platform import Platform, custom_name
+from simulators.importers.platform_identity import custom_key
 from simulators.importers.platform_import import Imported, Request, import_platform
 from simulators.importers.platforms import platform_named, recognise
+from simulators.importers.pseudonyms import pseudonym
 
 EXPORTS = Path(__file__).parent / "exports"
 LISTED = dt.datetime(2025, 4, 10, 12, tzinfo=dt.UTC)
@@ -66,6 +68,12 @@ def explained(imported: Imported) -> dict[tuple[str, str], tuple[int, int, dict[
         )
         for entry in imported.reconciliation.months
     }
+
+
+def custom(key_file: Path, name: str, platform: str = "shopify") -> str:
+    """Return the key under which a line is kept whose name somebody typed in."""
+    key = key_file.read_bytes()
+    return custom_key(platform, custom_name(name, lambda own: pseudonym(key, own)))
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -104,7 +104,7 @@ def test_a_line_finds_its_product_or_says_that_it_does_not(sold: Line, product: 
             listing("twice", key="blue", name="Blue"), listing("", key="x", name="same"),
             listing("", key="y", name="same"),
         ],
-        Known({"old": ((AT - dt.timedelta(days=1), "A"),)}, frozenset({"before"})),
+        Known({"old": ((AT - dt.timedelta(days=1), "A"),)}, frozenset({"before"})), str,
     )  # fmt: skip
     found = catalogue.resolve(sold, AT)
     assert (found.product_id, found.how) == (product, how)
@@ -112,15 +112,15 @@ def test_a_line_finds_its_product_or_says_that_it_does_not(sold: Line, product: 
 
 
 def test_an_alias_means_its_product_from_its_day_on() -> None:
-    catalogue = catalogue_of("made", [listing("A")], Known({"old": ((AT, "A"),)}))
+    catalogue = catalogue_of("made", [listing("A")], Known({"old": ((AT, "A"),)}), str)
     assert catalogue.resolve(line("old"), AT).product_id == "A"
     assert catalogue.resolve(line("old"), AT - dt.timedelta(seconds=1)).how is Resolution.UNLISTED
 
 
 def test_two_products_never_share_an_identity() -> None:
-    catalogue = catalogue_of("made", [listing("A"), listing("", key="A2")], Known())
+    catalogue = catalogue_of("made", [listing("A"), listing("", key="A2")], Known(), str)
     again = catalogue_of(
-        "made", [listing("A"), listing("A", key="A2")], Known({"made:variant:A": ((AT, "A"),)})
+        "made", [listing("A"), listing("A", key="A2")], Known({"made:variant:A": ((AT, "A"),)}), str
     )
     assert list(catalogue.listed) == ["A", "own-A2"]
     assert list(again.listed) == ["A", "own-A2"]
@@ -143,6 +143,12 @@ def test_two_orders_of_one_name_are_refused(tmp_path: Path) -> None:
     bring(found[:1], tmp_path / "data", listing("A"))
     with pytest.raises(DataError, match="Two orders are called 1"):
         bring(found[1:], tmp_path / "next", listing("A"), before=tmp_path / "data")
+
+
+def test_a_price_below_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"A costs -1\.00"):
+        bring([order(line())], tmp_path / "data", listing("A", price=Decimal("-1.00")))
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_weight_times_a_price_is_paid_in_whole_cents(tmp_path: Path) -> None:

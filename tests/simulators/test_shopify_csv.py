@@ -9,19 +9,25 @@ sample; #1015 untaxed export.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pricing.errors import DataError
 from simulators.contract.checking import check
 from simulators.contract.tables import open_source
 from simulators.importers.pseudonyms import pseudonym
-from tests.simulators.platform_folders import EXPORTS, SHOP, TODAY, bring, explained, rows
+from tests.simulators.platform_folders import EXPORTS, SHOP, TODAY, bring, custom, explained, rows
 
 CSV = EXPORTS / "shopify_csv"
 TEE = (24.2, 24.2)
+
+
+def _engraving(data: Path) -> str:
+    return custom(data.parent / "key", "Grabado a mano")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def test_every_order_line(data: Path) -> None:
         ("#1005", "1", "2025-03-31 22:30", "paid", "web", "taza-azul", 1.0, None, 12.1, 12.1),
         ("#1005", "2", "2025-03-31 22:30", "paid", "web", "TEE-S", 1.0, 30.25, *TEE),
         ("#1010", "1", "2025-04-02 08:00", "paid", "shopify_draft_order", "TEE-M", 1.0, None, *TEE),
-        ("#1010", "2", "2025-04-02 08:00", "paid", "shopify_draft_order", "shopify:name:Grabado a mano", 1.0,
+        ("#1010", "2", "2025-04-02 08:00", "paid", "shopify_draft_order", _engraving(data), 1.0,
          None, 6.05, 6.05),
         ("#1011", "1", "2025-04-03 08:00", "draft", "web", "TEE-S", 1.0, None, *TEE),
         ("#1012", "1", "2025-04-04 08:00", "paid", "web", "TEE-M", 1.0, None, *TEE),
@@ -85,8 +91,7 @@ def test_every_product_price_cost_and_count(data: Path) -> None:
         ("TEE-S", "camiseta-basica", "Camiseta Básica - S", "Camisetas", "Norte", "merchandise", None),
         ("poster-luna:A2", "poster-luna", "Póster Luna - A2", "Láminas", "Norte", "merchandise", None),
         ("poster-luna:A3", "poster-luna", "Póster Luna - A3", "Láminas", "Norte", "merchandise", None),
-        ("shopify:name:Grabado a mano", None, "Grabado a mano", "uncategorised", "Mi Tienda", "service",
-         None),
+        (_engraving(data), None, None, "uncategorised", "Mi Tienda", "service", None),
         ("taza-azul", "taza-azul", "Taza Azul", "Home & Garden > Kitchen & Dining > Mugs", "Barro",
          "merchandise", None),
     ]  # fmt: skip
@@ -154,7 +159,7 @@ def test_what_has_no_listing_is_listed_and_what_is_free_counted(tmp_path: Path) 
     found = [(left.product_id, left.kind, left.how.value, left.lines) for left in imported.unknown]
     assert found == [
         ("BUF-1", "merchandise", "unlisted", 1),
-        ("shopify:name:Grabado a mano", "service", "unknown", 1),
+        (_engraving(tmp_path / "data"), "service", "unknown", 1),
     ]
     assert imported.orders.empty_lines == 1
     assert dict(imported.orders.found) == {"listed": 13, "name": 4, "unknown": 1, "unlisted": 1}
@@ -213,11 +218,19 @@ def test_without_a_product_export_products_are_what_the_lines_name(tmp_path: Pat
     (folder / "products_export_1.csv").unlink()
     imported = bring(folder, tmp_path / "data")
     assert dict(imported.orders.found) == {"unlisted": 19}
-    found = {row[0]: row[1:] for row in rows(tmp_path / "data", "products", "product_id", "kind", "category")}
-    assert found["TEE-S"] == ("merchandise", "uncategorised")
-    assert found["shopify:name:Taza Azul"] == ("merchandise", "uncategorised")
+    columns = ("product_id", "kind", "category", "name")
+    found = {row[0]: row[1:] for row in rows(tmp_path / "data", "products", *columns)}
+    assert found["TEE-S"] == ("merchandise", "uncategorised", "Camiseta Básica - S")
+    mug = custom(tmp_path / "key", "Taza Azul")
+    assert found[mug] == ("merchandise", "uncategorised", None)
     assert found["GIFT-25"][0] == "gift_card"
     assert not (tmp_path / "data" / "prices.parquet").exists()
+    # A product export that comes later says which product those lines were.
+    (folder / "orders_export_1.csv").unlink()
+    shutil.copy(CSV / "products_export_1.csv", folder)
+    bring(folder, tmp_path / "later", before=tmp_path / "data")
+    aliases = dict(rows(tmp_path / "later", "product_aliases", "source_key", "product_id"))
+    assert aliases[mug] == "taza-azul"
 
 
 def test_an_alias_of_the_shop_resolves_what_nothing_else_does(tmp_path: Path) -> None:
@@ -234,3 +247,48 @@ def test_an_alias_of_the_shop_resolves_what_nothing_else_does(tmp_path: Path) ->
         for order, line, product in rows(tmp_path / "data", "orders", "order_id", "line_id", "product_id")
     }
     assert (lines["#1010/2"], lines["#1013/1"]) == ("HAT", "BUF-1")
+
+
+def test_what_somebody_typed_in_for_one_order_is_shown_and_never_stored(tmp_path: Path) -> None:
+    for name in ("shopify_csv", "shopify_json"):
+        out = tmp_path / name
+        imported = bring(EXPORTS / name, out)
+        assert "Grabado a mano" in {left.name for left in imported.unknown}
+        with duckdb.connect() as connection:
+            for path in out.glob("*.parquet"):
+                cells = connection.execute(f"SELECT t::VARCHAR FROM '{path}' AS t").fetchall()
+                assert not [cell for cell in cells if "Grabado" in str(cell)]
+        assert not [path for path in out.iterdir() if b"Grabado" in path.read_bytes()]
+
+
+def test_a_custom_item_is_named_by_its_key_or_by_its_name(tmp_path: Path) -> None:
+    bring(CSV, tmp_path / "first")
+    key = _engraving(tmp_path / "first")
+    for number, source in enumerate((key, "shopify:name:Grabado a mano")):
+        folder = tmp_path / f"in-{number}"
+        folder.mkdir()
+        shutil.copy(CSV / "products_export_1.csv", folder)
+        told = f"source_key,product_id,valid_from\n{source},HAT,2025-01-01\n"
+        (folder / "product_aliases.csv").write_text(told, encoding="utf-8")
+        out = tmp_path / f"out-{number}"
+        bring(folder, out, before=tmp_path / "first")
+        assert dict(rows(out, "product_aliases", "source_key", "product_id"))[key] == "HAT"
+
+
+def test_an_older_product_export_left_beside_the_newest_is_not_taken_for_it(tmp_path: Path) -> None:
+    folder = _changed(tmp_path)
+    older = (CSV / "products_export_1.csv").read_text(encoding="utf-8")
+    (folder / "products_export_1 (1).csv").write_text(older, encoding="utf-8")
+    bring(folder, tmp_path / "same")
+    (folder / "products_export_1 (1).csv").write_text(older.replace("24.20", "23.10"), encoding="utf-8")
+    with pytest.raises(DataError, match="Two product exports name different prices"):
+        bring(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["orders_export_1.csv", "products_export_1.csv"])
+def test_a_sku_that_a_spreadsheet_program_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+    folder = _changed(tmp_path)
+    text = (folder / name).read_text(encoding="utf-8")
+    (folder / name).write_text(text.replace("TEE-S", "8.41E+12"), encoding="utf-8")
+    with pytest.raises(DataError, match="cut short"):
+        bring(folder, tmp_path / "data")

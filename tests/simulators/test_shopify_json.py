@@ -21,7 +21,17 @@ import pytest
 from pricing.errors import ArtifactError, DataError, UsageError
 from simulators.contract.checking import check
 from simulators.contract.tables import open_source
-from tests.simulators.platform_folders import EXPORTS, LISTED, SHOP, TODAY, bring, content, explained, rows
+from tests.simulators.platform_folders import (
+    EXPORTS,
+    LISTED,
+    SHOP,
+    TODAY,
+    bring,
+    content,
+    custom,
+    explained,
+    rows,
+)
 
 FIRST, LATER = EXPORTS / "shopify_json", EXPORTS / "shopify_json_later"
 WEEK_LATER = LISTED + dt.timedelta(days=7)
@@ -41,7 +51,7 @@ def test_every_order_line_and_discount(data: Path) -> None:
         ("#2001", "301", "paid", "TEE-S", 2.0, 24.2, 43.56, "gross"),
         ("#2001", "302", "paid", "taza-azul", 1.0, 12.1, 10.89, "gross"),
         ("#2002", "303", "paid", "TEE-M", 2.0, 24.2, 43.4, "gross"),
-        ("#2003", "304", "paid", "shopify:name:Grabado a mano", 1.0, 6.05, 6.05, "gross"),
+        ("#2003", "304", "paid", custom(data.parent / "key", "Grabado a mano"), 1.0, 6.05, 6.05, "gross"),
         ("#2003", "305", "paid", "GIFT-25", 1.0, 25.0, 25.0, "gross"),
         ("#2004", "306", "test", "TEE-M", 1.0, 24.2, 24.2, "gross"),
         ("#2005", "308", "paid", "TEE-M", 1.0, 24.2, 24.2, "gross"),

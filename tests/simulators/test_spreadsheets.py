@@ -109,6 +109,20 @@ def test_a_pseudonym_is_hmac_sha256() -> None:
     assert pseudonym(b"Jefe", "what do ya want for nothing?") == "5bdcc146bf60754e6a042426089575c7"
 
 
+def test_one_customer_is_one_customer_however_the_address_is_typed(tmp_path: Path, shop: ShopFile) -> None:
+    key = b"k" * 32
+    assert pseudonym(key, " Ana@Example.COM\t") == pseudonym(key, "ana@example.com")
+    assert pseudonym(key, "K-12a") != pseudonym(key, "k-12a")  # a shop's own number keeps its capitals
+    typed = ORDERS.replace("ana@example.com ;", "ANA@example.com;")
+    key_file = tmp_path / "key"
+    import_spreadsheets(
+        _source(tmp_path / "in", typed.encode("windows-1252")), tmp_path / "data", shop, key_file
+    )
+    with open_source(tmp_path / "data", today=TODAY) as source:
+        found = source.engine.rows("SELECT DISTINCT customer_id FROM orders WHERE customer_id IS NOT NULL")
+    assert found == [(pseudonym(key_file.read_bytes(), "ana@example.com"),)]
+
+
 def test_what_cannot_be_imported_is_said(tmp_path: Path, shop: ShopFile) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no table"):

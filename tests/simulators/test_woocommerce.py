@@ -9,18 +9,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pricing.errors import DataError, UsageError
+from pricing.errors import DataError, SettingsError, UsageError
 from simulators.contract.engine import open_engine
 from simulators.contract.tables import open_source
+from simulators.contract.woocommerce_section import WooCommerce
 from simulators.importers.platform_import import Imported
 from simulators.importers.platforms import recognise
 from simulators.importers.pseudonyms import pseudonym
-from tests.simulators.platform_folders import EXPORTS, TODAY, bring, content, explained, rows
+from tests.simulators.platform_folders import EXPORTS, SHOP, TODAY, bring, content, explained, rows
 
 JSON, CSV, DEFAULTS = (EXPORTS / f"woocommerce_{name}" for name in ("json", "csv", "csv_defaults"))
 LISTED = dt.datetime(2025, 4, 15, 8, tzinfo=dt.UTC)
@@ -252,6 +254,34 @@ def test_a_status_is_known_in_the_sites_language(tmp_path: Path, word: str, stat
     found = {row[0]: row[1] for row in rows(tmp_path / "data", "orders", "order_id", "status")}
     assert found["1001"] == status
     assert imported.unknown_statuses == (("enviado",) if told == "enviado" else ())
+    if told == "enviado":  # as it is listed, it is named
+        shop = replace(SHOP, woocommerce=WooCommerce(("processing", "completed", *imported.unknown_statuses)))
+        again = bring(tmp_path / "in", tmp_path / "again", shop=shop)
+        assert again.unknown_statuses == ()
+        assert dict(rows(tmp_path / "again", "orders", "order_id", "status"))["1001"] == PAID
+
+
+@pytest.mark.parametrize("export", [JSON, CSV])
+def test_the_shop_says_which_statuses_count_as_sales(tmp_path: Path, export: Path) -> None:
+    shop = replace(SHOP, woocommerce=WooCommerce(("completed", "En espera", "Cancelado", "wc-processing")))
+    words = dict.fromkeys(("1002", "1007", "1008"), PAID)
+    bring(export, tmp_path / "usual", listed_at=LISTED)
+    bring(export, tmp_path / "data", listed_at=LISTED, shop=shop)
+    told = dict(rows(tmp_path / "data", "orders", "order_id", "status"))
+    usual = dict(rows(tmp_path / "usual", "orders", "order_id", "status"))
+    assert {number: usual[number] for number in words} == {"1002": PAID, "1007": DRAFT, "1008": OFF}
+    # 1007 is on hold: a sale now. 1008 was cancelled, and no setting makes a sale of that.
+    assert {number: told[number] for number in words} == {"1002": PAID, "1007": PAID, "1008": OFF}
+    strict = replace(SHOP, woocommerce=WooCommerce(("completed",)))
+    bring(export, tmp_path / "strict", listed_at=LISTED, shop=strict)
+    assert dict(rows(tmp_path / "strict", "orders", "order_id", "status"))["1002"] == DRAFT  # processing
+    assert dict(rows(tmp_path / "strict", "orders", "order_id", "status"))["1004"] == PAID  # refunded
+
+
+@pytest.mark.parametrize("words", [(), ("completed", "cancelled")])
+def test_statuses_that_cannot_be_sales_are_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="paid_statuses"):
+        WooCommerce(words)
 
 
 def _saved(folder: Path, name: str, *orders: dict[str, Any], products: bool = True) -> Path:
