@@ -1,14 +1,37 @@
-"""What is known of proposals under review: a page of them, one, and what a review of many would do."""
+"""What is known of proposals: before they are put up, a page of them, one, and a review of many."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.storage.reviews import ProposalRow, ReviewRow, Round
+from api.storage.store import Entry, Run
 from pricing.approval import Reviewed
 
-__all__ = ["Listed", "Preview", "Read"]
+__all__ = ["Draft", "Listed", "Preview", "Read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A joint decision as it would be recorded.
+
+    Attributes
+    ----------
+    policy
+        Name under which its policy is served.
+    run
+        The joint decision.
+    entries, categories, names
+        Its decisions, the category of each, and what people call it (empty where nobody said).
+    """
+
+    policy: str
+    run: Run
+    entries: Sequence[Entry]
+    categories: Sequence[str]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

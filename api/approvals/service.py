@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from api.reviewed import Listed, Preview, Read
+from api.reviewed import Draft, Listed, Preview, Read
 from api.storage import publications, reviews
 from api.storage.chain import link
 from api.storage.reviews import ProposalRow, Round, Wanted
-from api.storage.store import Entry, Run, Store
+from api.storage.store import Entry, Store
 from policies.serve.asked import PriceAsked
 from pricing.approval import (
     Action,
@@ -30,28 +30,7 @@ from pricing.approval import (
 )
 from pricing.errors import ConditionMissing, RefusedError, StaleError, UnknownProduct, UsageError
 
-__all__ = ["Approvals", "Decided", "Draft"]
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A joint decision as it would be recorded.
-
-    Attributes
-    ----------
-    policy
-        Name under which its policy is served.
-    run
-        The joint decision.
-    entries, categories, names
-        Its decisions, the category of each, and what people call it (empty where nobody said).
-    """
-
-    policy: str
-    run: Run
-    entries: Sequence[Entry]
-    categories: Sequence[str]
-    names: Sequence[str]
+__all__ = ["Approvals", "Decided"]
 
 
 class Decided(Protocol):
@@ -194,8 +173,8 @@ class Approvals:
                 why="A price must not be approved that nobody has seen.",
                 todo="Send If-Match with the ETag of the proposal.",
             )
-        with self.decided.store.writing() as transaction:
-            connection = transaction.transaction.connection
+        with self.decided.store.database.writing() as transaction:
+            connection = transaction.connection
             row, now = reviews.proposal(connection, decision_id), reviews.current_round(connection)
             if row is None or now is None:
                 raise _unknown(decision_id)
@@ -204,7 +183,7 @@ class Approvals:
             _require_inside(connection, row, review)
             self._require_rules(row, review, now)
             stands = after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
-            reviews.append(transaction.transaction, [(row, review, stands)])
+            reviews.append(transaction, [(row, review, stands)])
         return self.read(decision_id)
 
     def preview(self, wanted: Wanted, review: Review) -> Preview:
@@ -222,14 +201,14 @@ class Approvals:
             If any of them has changed since the preview.
         """
         now = self._fresh()
-        with self.decided.store.writing() as transaction:
-            connection = transaction.transaction.connection
+        with self.decided.store.database.writing() as transaction:
+            connection = transaction.connection
             rows = reviews.every(connection, now.number, wanted)
             found = _preview(connection, now, rows, review)
             newest = reviews.current_round(connection)
             if found.etag != etag.strip('"') or newest is None or newest.number != now.number:
                 raise _stale()
-            reviews.append(transaction.transaction, [(row, review, stands) for row, stands in found.changes])
+            reviews.append(transaction, [(row, review, stands) for row, stands in found.changes])
         return found
 
     def _fresh(self) -> Round:

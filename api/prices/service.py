@@ -21,6 +21,7 @@ from enum import Enum
 from itertools import chain
 from typing import Any, cast
 
+from api.reviewed import Draft
 from api.storage.store import Entry, Filter, Request, Run, Store, Stored
 from policies.serve.asked import PriceAsked
 from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
@@ -225,10 +226,11 @@ class Desk:
         """Return the number of the run that this policy decided here; None where it is not served."""
         return self._of(policy).run.number if policy in self.policies else None
 
-    def entries(self, policy: str | None = None) -> tuple[Served, list[Entry]]:
+    def draft(self, policy: str | None = None) -> Draft:
         """Return a policy's whole joint decision as it would be recorded, whether it is yet or not."""
         served = self._of(policy)
-        return served, _entries(served.made, range(len(served.made)))
+        entries = _entries(served.made, range(len(served.made)))
+        return Draft(served.name, served.run, entries, self.shelf.catalogue.series.category, self.past.names)
 
     def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
         """Judge a person's own price; None where the decision is none of this policy's here."""
