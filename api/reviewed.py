@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,25 +69,29 @@ class Preview:
     ----------
     round
         Of which round.
-    changes
-        Proposals as they are, and where each would stand.
+    count, states
+        Proposals that it can be done with, and how many of them would stand where.
+    profit_change
+        Sum of these recommended moves' expected profit changes, minor units.
+    raised, lowered
+        How many of them would go out above and below the price in force.
+    largest
+        The largest recommended moves among them, and where each would stand.
     refused
-        Proposals that it cannot be done with, and why.
+        Why it cannot be done with others, and with how many, the most first.
+    kept
+        The first of these, and why.
     etag
         What changes whenever any of them does.
     """
 
     round: Round
-    changes: tuple[tuple[ProposalRow, Reviewed], ...]
-    refused: tuple[tuple[ProposalRow, str], ...]
+    count: int
+    states: dict[str, int]
+    profit_change: int
+    raised: int
+    lowered: int
+    largest: tuple[tuple[ProposalRow, Reviewed], ...]
+    refused: dict[str, int]
+    kept: tuple[tuple[ProposalRow, str], ...]
     etag: str
-
-    @property
-    def profit_change(self) -> int:
-        """Sum of the recommended moves' expected profit changes, minor units."""
-        return sum(row.profit_change for row, _ in self.changes)
-
-    @property
-    def states(self) -> dict[str, int]:
-        """How many would stand where."""
-        return dict(Counter(stands.state.value for _, stands in self.changes))

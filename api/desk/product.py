@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from api.access import Actor
-from api.desk.service import Pages, RowView, person, row_view, scale_of
+from api.desk.service import Pages, RowView, person, row_views, scale_of
 from api.reviewed import Read
 from api.standing_texts import check_names, standing_short
 from api.storage.reviews import ReviewRow, Round
@@ -102,7 +102,7 @@ def product_view(pages: Pages, read: Read, now: Round, actor: Actor, texts: Text
     charts = _Charts(money, texts, marks, _support(pages, place))
     known = place is not None
     return ProductView(
-        row=row_view(pages, row, now, actor, texts, scale_of((row,))),
+        row=row_views(pages, (row,), now, actor, texts, scale_of((row,)))[0],
         stale=read.stale,
         currency=money.code,
         units=texts.number(found["expected_units"], 1),

@@ -14,12 +14,13 @@ from api.desk.knows import knows_view
 from api.desk.page import LANGUAGE_COOKIE, PageRoute, answer, going, in_place, told
 from api.desk.product import own_price, product_view
 from api.desk.service import (
+    SHOWN,
     Pages,
     Scale,
     counts_view,
     list_view,
     preview_view,
-    row_view,
+    row_views,
     scale_of,
     waiting,
 )
@@ -135,7 +136,7 @@ def review(
         return _product(request, serving, actor, decision_id, stale=stale)
     now, words = serving.reviewing.current(), told(request)
     scale = Scale.parse(sent.one("scale")) or scale_of((read.row,))
-    row = row_view(serving, read.row, now, actor, words, scale)
+    row = row_views(serving, (read.row,), now, actor, words, scale)[0]
     tabs, whole = counts_view(serving, Asked.of(sent.one("query")), words)
     values: dict[str, Any] = {"row": row, "tabs": tabs, "whole": whole, "stale": stale}
     values |= {"gone": read.stale, "actor": actor}
@@ -146,7 +147,7 @@ def review(
 def preview(request: Request, serving: Standing, actor: Reviewing, sent: Sent) -> Response:
     """Say what a review of many proposals would do."""
     asked = sent.review(actor.name)
-    found = serving.reviewing.preview(_selection(sent), asked)
+    found = serving.reviewing.preview(_selection(sent), asked, SHOWN)
     view = preview_view(found, asked.action, told(request))
     ids = () if sent.one("scope") == "all" else sent.every("id")
     return answer(request, "preview.html", view=view, sent=sent, ids=ids, reason=asked.reason)
@@ -157,7 +158,7 @@ def carry_out(request: Request, serving: Standing, actor: Reviewing, sent: Sent)
     """Do with many proposals what was previewed."""
     asked, words = sent.review(actor.name), told(request)
     found = serving.reviewing.carry_out(_selection(sent), asked, sent.one("etag"))
-    said = words.text("desk", f"done_{asked.action.value}", count=words.number(len(found.changes)))
+    said = words.text("desk", f"done_{asked.action.value}", count=words.number(found.count))
     if not in_place(request):
         return going(request, "/desk")
     return _list(request, serving, actor, Asked.of(sent.one("query")), said)

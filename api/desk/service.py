@@ -7,10 +7,8 @@ of the reader's language.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import Any, Protocol
 
 from api.access import LOCAL, Actor, Permission
@@ -29,12 +27,31 @@ from pricing.recommendation import LIMIT_SHARE, Curve
 from pricing.standing import Standing, Verdict
 
 __all__ = [
-    "Choice", "Drawn", "Filter", "ListView", "Pages", "PreviewView", "Reviewing", "RoundView", "RowView",
-    "Scale", "Serving", "Tab", "counts_view", "filters", "list_view", "person", "preview_view",
-    "round_view", "row_view", "scale_of", "waiting",
+    "SHOWN",
+    "Choice",
+    "Drawn",
+    "Filter",
+    "ListView",
+    "Pages",
+    "PreviewView",
+    "Reviewing",
+    "RoundView",
+    "RowView",
+    "Scale",
+    "Serving",
+    "Tab",
+    "counts_view",
+    "filters",
+    "list_view",
+    "person",
+    "preview_view",
+    "round_view",
+    "row_views",
+    "scale_of",
+    "waiting",
 ]  # fmt: skip
 
-_MOST_ROWS = 10
+SHOWN = 10
 """Moves that a preview spells out."""
 
 _WIDTH, _EDGE = 112.0, 5.0
@@ -66,10 +83,12 @@ class Reviewing(Protocol):
         self, wanted: Wanted, *, sort: str, falling: bool, start: int, limit: int
     ) -> Listed: ...
     def read(self, decision_id: str) -> Read: ...  # noqa: D102 - the same
-    def possible(self, row: ProposalRow, now: Round, actor: str) -> tuple[Action, ...]: ...  # noqa: D102 - the same
+    def possible(  # noqa: D102 - the same
+        self, rows: Sequence[ProposalRow], now: Round, actor: str
+    ) -> tuple[tuple[Action, ...], ...]: ...
     def asked(self, decision_id: str, price: int) -> PriceAsked: ...  # noqa: D102 - the same
     def review(self, decision_id: str, review: Review, etag: str | None) -> Read: ...  # noqa: D102 - the same
-    def preview(self, wanted: Wanted, review: Review) -> Preview: ...  # noqa: D102 - the same
+    def preview(self, wanted: Wanted, review: Review, shown: int) -> Preview: ...  # noqa: D102 - the same
     def carry_out(self, wanted: Wanted, review: Review, etag: str) -> Preview: ...  # noqa: D102 - the same
 
 
@@ -261,7 +280,7 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
         asked.wanted, sort=asked.sort, falling=asked.falling, start=asked.start, limit=PAGE
     )
     scale = scale_of(found.rows)
-    rows = tuple(row_view(pages, row, found.round, actor, texts, scale) for row in found.rows)
+    rows = row_views(pages, found.rows, found.round, actor, texts, scale)
     end = asked.start + len(rows)
     return ListView(
         round=round_view(pages, found.round, texts),
@@ -329,8 +348,15 @@ def scale_of(rows: Sequence[ProposalRow]) -> Scale:
     return Scale(min([0, *lows]), max([0, *highs]))
 
 
-def row_view(pages: Pages, row: ProposalRow, now: Round, actor: Actor, texts: Texts, scale: Scale) -> RowView:
-    """Return one proposal as `actor` sees it."""
+def row_views(
+    pages: Pages, rows: Sequence[ProposalRow], now: Round, actor: Actor, texts: Texts, scale: Scale
+) -> tuple[RowView, ...]:
+    """Return proposals as `actor` sees them."""
+    actions = _actions(pages, rows, now, actor)
+    return tuple(_row(row, can, now, texts, scale) for row, can in zip(rows, actions, strict=True))
+
+
+def _row(row: ProposalRow, actions: tuple[Action, ...], now: Round, texts: Texts, scale: Scale) -> RowView:
     money = Currency.of(str(now.facts["currency"]))
     new = row.recommended_price
     several = len(now.facts.get("choices", {}).get("zone", ())) > 1
@@ -355,7 +381,7 @@ def row_view(pages: Pages, row: ProposalRow, now: Round, actor: Actor, texts: Te
         state=row.state,
         state_text=texts.text("review_state", row.state),
         settled=_settled(row, money, texts),
-        actions=_actions(pages, row, now, actor),
+        actions=tuple(action.value for action in actions),
         scale=f"{scale.low}:{scale.high}",
     )
 
@@ -365,10 +391,12 @@ def person(name: str, texts: Texts) -> str:
     return texts.text("desk", "person_local") if name == LOCAL.name else name
 
 
-def _actions(pages: Pages, row: ProposalRow, now: Round, actor: Actor) -> tuple[str, ...]:
+def _actions(
+    pages: Pages, rows: Sequence[ProposalRow], now: Round, actor: Actor
+) -> tuple[tuple[Action, ...], ...]:
     if Permission.REVIEW not in actor.role.permissions or pages.reviewing.superseded(now):
-        return ()
-    return tuple(action.value for action in pages.reviewing.possible(row, now, actor.name))
+        return ((),) * len(rows)
+    return pages.reviewing.possible(rows, now, actor.name)
 
 
 def _settled(row: ProposalRow, money: Currency, texts: Texts) -> str:
@@ -424,19 +452,16 @@ def _tabs(found: Listed, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
 def preview_view(found: Preview, action: Action, texts: Texts) -> PreviewView:
     """Return what a bulk review would do, its largest moves first."""
     money = Currency.of(str(found.round.facts["currency"]))
-    moves = [stands.price - row.current_price for row, stands in found.changes if stands.price is not None]
-    largest = nlargest(_MOST_ROWS, found.changes, key=lambda change: abs(change[0].change))
-    why, states = Counter(reason for _, reason in found.refused), found.states
     return PreviewView(
         action=action.value,
-        count=len(found.changes),
+        count=found.count,
         profit=texts.money(found.profit_change, money, signed=True),
-        raised=sum(move > 0 for move in moves),
-        lowered=sum(move < 0 for move in moves),
+        raised=found.raised,
+        lowered=found.lowered,
         states=tuple(
             (texts.text("review_state", ReviewState(state).value), number)
-            for state, number in sorted(states.items(), key=lambda pair: -pair[1])
-            if set(states) != {_USUAL[action]}
+            for state, number in found.states.items()
+            if set(found.states) != {_USUAL[action]}
         ),
         rows=tuple(
             (
@@ -445,9 +470,9 @@ def preview_view(found: Preview, action: Action, texts: Texts) -> PreviewView:
                 "\N{EN DASH}" if stands.price is None else texts.amount(stands.price, money),
                 texts.amount(row.profit_change, money, signed=True),
             )
-            for row, stands in largest
+            for row, stands in found.largest
         ),
-        more=max(len(found.changes) - _MOST_ROWS, 0),
-        refused=tuple((texts.reworded(reason), number) for reason, number in why.most_common()),
+        more=found.count - len(found.largest),
+        refused=tuple((texts.reworded(reason), number) for reason, number in found.refused.items()),
         etag=found.etag,
     )

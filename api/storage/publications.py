@@ -27,14 +27,17 @@ __all__ = [
     "confirm",
     "every",
     "intend",
-    "is_out",
     "latest",
     "of_batch",
     "of_cycle",
     "of_decision",
+    "outside",
     "settle",
     "unsettled",
 ]
+
+
+_AT_ONCE = 500
 
 
 class Kind(Enum):
@@ -162,11 +165,17 @@ def of_decision(connection: Connection, decision_id: str) -> tuple[Outgoing, ...
     return _rows(connection, select(PUBLICATIONS).where(PUBLICATIONS.c.decision_id == decision_id))
 
 
-def is_out(connection: Connection, decision_id: str) -> bool:
-    """Return whether a price of this decision is, or may be, out: intended or published, not brought back."""
-    return any(
-        row.kind is Kind.PUBLISH and row.state.out for row in latest(of_decision(connection, decision_id))
-    )
+def outside(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
+    """Return by which decisions a price is, or may be, out: intended or published, not brought back."""
+    table, last = PUBLICATIONS.c, dict[tuple[str, str, str], bool]()
+    columns = (table.decision_id, table.product_id, table.zone, table.kind, table.state)
+    for start in range(0, len(decision_ids), _AT_ONCE):
+        some = list(decision_ids[start : start + _AT_ONCE])
+        found = select(*columns).where(table.decision_id.in_(some))
+        ordered = found.order_by(table.intended_at, table.batch, table.place)
+        for decision, product, zone, kind, state in connection.execute(ordered):
+            last[decision, product, zone] = Kind(kind) is Kind.PUBLISH and State(state).out
+    return frozenset(decision for (decision, _, _), out in last.items() if out)
 
 
 def latest(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:

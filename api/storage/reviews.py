@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
@@ -24,6 +24,7 @@ from pricing.standing import Verdict
 __all__ = [
     "CHOICES",
     "SORTS",
+    "Outline",
     "ProposalRow",
     "ReviewRow",
     "Round",
@@ -33,6 +34,7 @@ __all__ = [
     "every",
     "history",
     "open_round",
+    "outlines",
     "page",
     "proposal",
     "proposed",
@@ -132,6 +134,22 @@ class ProposalRow:
         return link(self.digest, str(self.review))[:32]
 
 
+class Outline(NamedTuple):
+    """What a review of many looks at of each proposal (see :class:`ProposalRow`): thousands are read."""
+
+    decision_id: str
+    price_group: str
+    review: int
+    state: str
+    approved_by: str
+    overridden: bool
+    current_price: int
+    recommended_price: int | None
+    price: int | None
+    change: float
+    profit_change: int
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
     """One review as it was recorded, with the price it left for publishing."""
@@ -168,6 +186,7 @@ class Wanted:
 
 
 _COLUMNS = tuple(PROPOSALS.c[entry.name] for entry in fields(ProposalRow))
+_OUTLINE = tuple(PROPOSALS.c[name] for name in Outline._fields)
 
 
 def current_round(connection: Connection) -> Round | None:
@@ -305,6 +324,13 @@ def every(connection: Connection, number: int, wanted: Wanted) -> tuple[Proposal
     chosen = _filtered(select(*_COLUMNS), number, wanted)
     ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
     return tuple(ProposalRow(*row) for row in connection.execute(ordered).all())
+
+
+def outlines(connection: Connection, number: int, wanted: Wanted) -> list[Outline]:
+    """Return the same proposals in the same order, as far as a review of many looks at them."""
+    chosen = _filtered(select(*_OUTLINE), number, wanted)
+    ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
+    return [Outline._make(row) for row in connection.execute(ordered).all()]
 
 
 def verify(connection: Connection) -> int:
