@@ -40,6 +40,9 @@ _LISTED = "after"
 _PLAIN = frozenset({int, str, bool, type(None)})
 """What JSON takes as it is."""
 
+_ROW = tuple(
+    entry.name for entry in fields(Recommendation) if entry.name not in ("standing", "trained_under")
+)
 _MOST_NAMES = 10
 """Names that a problem spells out."""
 
@@ -372,7 +375,12 @@ def plain(value: Any) -> Any:
     if kind is float:
         return value if value - value == 0.0 else None
     if kind is tuple or kind is list:
-        return [item if type(item) in _PLAIN else plain(item) for item in value]
+        kinds = set(map(type, value))
+        if kinds <= _PLAIN:
+            return list(value)
+        if kinds == {float}:
+            return [item if item - item == 0.0 else None for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Enum):
         label = getattr(value, "label", None)
         return value.value if label is None else label
@@ -424,14 +432,14 @@ def _run(made: Recommended) -> Run:
 
 
 def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
-    currency = made.shelf.catalogue.currency
+    currency, under = made.shelf.catalogue.currency, _under(made)
     return [
         Entry(
             row.decision_id,
             row.price_group,
             row.zone,
             {
-                "recommendation": {**plain(row), **_under(row)},
+                "recommendation": _told(row) | under,
                 "decision": plain(record),
                 "currency": currency,
             },
@@ -440,11 +448,16 @@ def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
     ]
 
 
-def _under(row: Recommendation) -> dict[str, object]:
-    """Return under which passport it was decided, in the form that is read again."""
-    trained = row.trained_under
+def _told(row: Recommendation) -> dict[str, Any]:
+    """Return a recommendation as it is recorded, but for what holds for all of its run."""
+    return {name: plain(getattr(row, name)) for name in _ROW}
+
+
+def _under(made: Recommended) -> dict[str, object]:
+    """Return under which passport a run was decided, in the form that is read again."""
+    trained = made.trained_under
     return {
-        "standing": row.standing.document(),
+        "standing": made.shelf.standing.document(),
         "trained_under": None if trained is None else trained.document(),
     }
 

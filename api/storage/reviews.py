@@ -218,7 +218,8 @@ def open_round(
             number=number, run=run, content=content, offered_by=by, offered_at=transaction.at
         )
     )
-    values = [{**asdict(row), "round": number} for row in rows]
+    names = [column.name for column in _COLUMNS]
+    values = [{name: getattr(row, name) for name in names} | {"round": number} for row in rows]
     if values:
         transaction.connection.execute(insert(PROPOSALS), values)
     return number
