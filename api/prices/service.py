@@ -40,9 +40,8 @@ _LISTED = "after"
 _PLAIN = frozenset({int, str, bool, type(None)})
 """What JSON takes as it is."""
 
-_ROW = tuple(
-    entry.name for entry in fields(Recommendation) if entry.name not in ("standing", "trained_under")
-)
+_UNDER = ("standing", "trained_under")
+_ROW = tuple(entry.name for entry in fields(Recommendation) if entry.name not in _UNDER)
 _MOST_NAMES = 10
 """Names that a problem spells out."""
 
@@ -375,18 +374,23 @@ def plain(value: Any) -> Any:
     if kind is float:
         return value if value - value == 0.0 else None
     if kind is tuple or kind is list:
-        kinds = set(map(type, value))
-        if kinds <= _PLAIN:
-            return list(value)
-        if kinds == {float}:
-            return [item if item - item == 0.0 else None for item in value]
-        return [plain(item) for item in value]
+        return _plain_list(value)
     if isinstance(value, Enum):
         label = getattr(value, "label", None)
         return value.value if label is None else label
     if hasattr(kind, "__dataclass_fields__"):
         return {name: plain(getattr(value, name)) for name in kind.__dataclass_fields__}
     return value
+
+
+def _plain_list(value: Sequence[Any]) -> list[Any]:
+    """Return the same of a list; most hold one kind of thing, and are long."""
+    kinds: set[Any] = set(map(type, value))
+    if kinds <= _PLAIN:
+        return list(value)
+    if kinds == {float}:
+        return [item if item - item == 0.0 else None for item in value]
+    return [plain(item) for item in value]
 
 
 def _places(shelf: Shelf) -> dict[str | None, dict[str, list[int]]]:
