@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -24,6 +25,7 @@ from api.desk.service import (
     scale_of,
     waiting,
 )
+from api.desk.starts import starts_of, starts_told
 from api.readiness import Readiness
 from api.storage.keys import any_key
 from api.storage.reviews import Wanted
@@ -124,7 +126,7 @@ def review(
     decision_id: DecisionId, request: Request, serving: Standing, actor: Reviewing, sent: Sent
 ) -> Response:
     """Do something with one proposal; where it has changed since, say so and show what is there now."""
-    asked = sent.review(actor.name, _currency(serving))
+    asked = sent.review(actor.name, _currency(serving), _starts(serving))
     stale = False
     try:
         read = serving.reviewing.review(decision_id, asked, sent.one("etag") or None)
@@ -146,17 +148,26 @@ def review(
 @router.post("/bulk/preview")
 def preview(request: Request, serving: Standing, actor: Reviewing, sent: Sent) -> Response:
     """Say what a review of many proposals would do."""
-    asked = sent.review(actor.name)
+    asked, words = sent.review(actor.name, starts=_starts(serving)), told(request)
     found = serving.reviewing.preview(_selection(sent), asked, SHOWN)
-    view = preview_view(found, asked.action, told(request))
-    ids = () if sent.one("scope") == "all" else sent.every("id")
-    return answer(request, "preview.html", view=view, sent=sent, ids=ids, reason=asked.reason)
+    values: dict[str, Any] = {
+        "view": preview_view(found, asked.action, words),
+        "sent": sent,
+        "ids": () if sent.one("scope") == "all" else sent.every("id"),
+        "reason": asked.reason,
+        "starts": sent.one("starts_at"),
+        "begins": starts_told(asked.starts_at, serving.zone, words) if asked.starts_at else "",
+    }
+    if in_place(request):
+        return answer(request, "preview.html", **values)
+    values |= {"actor": actor, "signed": _signed(serving), "here": "preview"}
+    return answer(request, "preview_page.html", **values)
 
 
 @router.post("/bulk")
 def carry_out(request: Request, serving: Standing, actor: Reviewing, sent: Sent) -> Response:
     """Do with many proposals what was previewed."""
-    asked, words = sent.review(actor.name), told(request)
+    asked, words = sent.review(actor.name, starts=_starts(serving)), told(request)
     found = serving.reviewing.carry_out(_selection(sent), asked, sent.one("etag"))
     said = words.text("desk", f"done_{asked.action.value}", count=words.number(found.count))
     if not in_place(request):
@@ -251,6 +262,15 @@ def _selection(sent: Form) -> Wanted:
     if sent.one("scope") == "all":
         return Asked.of(sent.one("query")).wanted
     return Wanted(decision_ids=tuple(dict.fromkeys(sent.every("id"))))
+
+
+def _starts(serving: Pages) -> Callable[[str], str | None]:
+    """Return what reads when a price may be published: a time of the shop's own clocks."""
+
+    def read(text: str) -> str | None:
+        return starts_of(text, serving.reviewing.current().facts, serving.zone) if text else None
+
+    return read
 
 
 def _currency(serving: Pages) -> Currency:

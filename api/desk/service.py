@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from api.access import LOCAL, Actor, Permission
 from api.desk.forms import PAGE, Asked
+from api.desk.starts import When, starts_told, when_view
 from api.reviewed import Listed, Preview, Read
 from api.standing_texts import standing_lines
 from api.storage.reviews import CHOICES, ProposalRow, Round, Wanted
@@ -131,6 +132,11 @@ class Pages:
     reviewing: Reviewing
     serving: Serving
 
+    @property
+    def zone(self) -> str:
+        """IANA name of the shop's time zone."""
+        return self.serving.past.time_zone
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -230,6 +236,7 @@ class RoundView:
     trusted: bool
     limits: str
     superseded: bool
+    when: When | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +346,7 @@ def round_view(pages: Pages, now: Round, texts: Texts) -> RoundView:
         trusted=standing.verdict is Verdict.PASSED,
         limits=limits if facts["driven_by_limits"] else "",
         superseded=pages.reviewing.superseded(now),
+        when=when_view(facts, pages.zone, texts),
     )
 
 
@@ -353,10 +361,14 @@ def row_views(
 ) -> tuple[RowView, ...]:
     """Return proposals as `actor` sees them."""
     actions = _actions(pages, rows, now, actor)
-    return tuple(_row(row, can, now, texts, scale) for row, can in zip(rows, actions, strict=True))
+    return tuple(
+        _row(row, can, now, texts, scale, pages.zone) for row, can in zip(rows, actions, strict=True)
+    )
 
 
-def _row(row: ProposalRow, actions: tuple[Action, ...], now: Round, texts: Texts, scale: Scale) -> RowView:
+def _row(
+    row: ProposalRow, actions: tuple[Action, ...], now: Round, texts: Texts, scale: Scale, zone: str
+) -> RowView:
     money = Currency.of(str(now.facts["currency"]))
     new = row.recommended_price
     several = len(now.facts.get("choices", {}).get("zone", ())) > 1
@@ -380,7 +392,7 @@ def _row(row: ProposalRow, actions: tuple[Action, ...], now: Round, texts: Texts
         guardrail="" if row.binding_guardrail is None else texts.text("rule", row.binding_guardrail),
         state=row.state,
         state_text=texts.text("review_state", row.state),
-        settled=_settled(row, money, texts),
+        settled=_settled(row, money, texts, zone),
         actions=tuple(action.value for action in actions),
         scale=f"{scale.low}:{scale.high}",
     )
@@ -399,12 +411,14 @@ def _actions(
     return pages.reviewing.possible(rows, now, actor.name)
 
 
-def _settled(row: ProposalRow, money: Currency, texts: Texts) -> str:
-    """Return by whom, and at which price if it is a person's own."""
+def _settled(row: ProposalRow, money: Currency, texts: Texts, zone: str) -> str:
+    """Return by whom, at which price if it is a person's own, and from when on if somebody chose that."""
     by = texts.text("desk", "corridor") if row.approved_by == "corridor" else person(row.approved_by, texts)
     words = [texts.text("desk", "by", name=by)] if by else []
     if row.overridden and row.price is not None:
         words.insert(0, texts.text("desk", "own_at", price=texts.amount(row.price, money)))
+    if row.starts_at is not None:
+        words.append(texts.text("desk", "starts", at=starts_told(row.starts_at, zone, texts)))
     return ", ".join(words)
 
 
