@@ -11,6 +11,7 @@ import numpy as np
 from api.access import Actor
 from api.desk.service import Pages, RowView, person, row_views, scale_of
 from api.desk.starts import When, starts_told, when_view
+from api.prior_told import prior_told
 from api.reviewed import Read
 from api.standing_texts import check_names, standing_short
 from api.storage.reviews import ReviewRow, Round
@@ -89,6 +90,7 @@ class ProductView:
     history: str
     weeks: int
     when: When | None
+    prior: tuple[str, ...]
 
 
 def product_view(pages: Pages, read: Read, now: Round, actor: Actor, texts: Texts) -> ProductView:
@@ -120,6 +122,7 @@ def product_view(pages: Pages, read: Read, now: Round, actor: Actor, texts: Text
         history="" if seen is None else charts.history(seen),
         weeks=0 if seen is None else len(seen.days),
         when=when_view(now.facts, pages.zone, texts),
+        prior=prior_told(found, serving.shelf, place, money, texts),
     )
 
 
