@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -27,6 +28,7 @@ from api.desk.service import (
 )
 from api.desk.starts import starts_of, starts_told
 from api.readiness import Readiness
+from api.readiness_page import readiness_told
 from api.storage.keys import any_key
 from api.storage.reviews import Wanted
 from api.texts import LANGUAGES
@@ -184,9 +186,17 @@ def show_product(decision_id: DecisionId, request: Request, serving: Standing, a
 @router.get("/readiness")
 def show_readiness(request: Request, serving: Standing, actor: Reading) -> Response:
     """Show what the run knows."""
-    view = knows_view(serving, told(request))
-    values: dict[str, Any] = {"actor": actor, "signed": _signed(serving), "here": "readiness"}
-    return answer(request, "readiness.html", view=view, **values)
+    words, check = told(request), serving.serving.past.check
+    values: dict[str, Any] = {
+        "actor": actor,
+        "signed": _signed(serving),
+        "here": "readiness",
+        "view": knows_view(serving, words),
+        "ready": None if check is None else readiness_told(check, words),
+        "rt": partial(words.text, "readiness"),
+        "ct": partial(words.text, "check"),
+    }
+    return answer(request, "readiness.html", **values)
 
 
 @router.get("/sign-in")
