@@ -91,9 +91,8 @@ def test_a_file_that_is_not_what_it_is_called_is_refused(content: bytes, said: s
 def test_a_run_without_a_check_says_where_it_is_told(tmp_path: Path, portal: BlockingPortal) -> None:
     client = serving(desk_of(tmp_path), portal)
     assert "This run keeps no check of its tables." in client.get("/desk/readiness").text
-    assert (
-        Past.from_files(desk_shelf(2).catalogue, None, None, shop_to_bytes("Asia/Tokyo", None)).check is None
-    )
+    past = Past.from_files(desk_shelf(2).catalogue, None, None, shop_to_bytes("Asia/Tokyo", None))
+    assert (past.time_zone, past.check) == ("Asia/Tokyo", None)
 
 
 def test_the_prior_price_is_told_with_what_it_costs(tmp_path: Path, portal: BlockingPortal) -> None:

@@ -82,7 +82,7 @@ def test_what_is_no_time_is_refused_in_words_and_nothing_is_done(client: Client,
     answer = send(client, f"/desk/proposals/{decision}", **fields)
     assert answer.status_code == 422
     assert "is no date and time" in answer.text
-    assert "<b>&" not in answer.text
+    assert answer.text.count("<b>") == 1  # that of the heading; what was typed is written out
     spanish = client.call(
         "POST", f"/desk/proposals/{decision}", data=fields, headers={"Accept-Language": "es"}
     )
@@ -118,10 +118,8 @@ def test_what_was_chosen_is_what_is_shown(wall: dt.datetime, zone: str) -> None:
     facts = {"valid_from": "2024-01-01", "valid_to": "2025-01-01"}
     text = wall.strftime("%Y-%m-%dT%H:%M")
     local = wall.replace(second=0, microsecond=0, tzinfo=zoneinfo.ZoneInfo(zone))
-    exists = local.astimezone(dt.UTC).astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(
-        tzinfo=None
-    )
-    if not exists:
+    back = local.astimezone(dt.UTC).astimezone(local.tzinfo)
+    if back.replace(tzinfo=None) != local.replace(tzinfo=None):  # clocks skip it
         with pytest.raises(UsageError):
             starts_of(text, facts, zone)
         return
