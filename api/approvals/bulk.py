@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nlargest, nsmallest
 from itertools import chain
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -27,29 +26,13 @@ __all__ = ["attempt", "carried_out", "possible", "previewed", "require_inside"]
 _TAKING_BACK = (Action.WITHDRAW, Action.REJECT)
 
 
-class _Kind(NamedTuple):
-    """All that a review looks at of a proposal, but for amounts; `out` as in :func:`require_inside`."""
-
-    state: str
-    approved_by: str
-    overridden: bool
-    recommended: int | None
-    approved: int | None
-    out: bool
-
-
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Proposals of one kind, and where they would stand, or why it cannot be done with them."""
+    """Proposals of one kind, where they would stand (or why it cannot be done), and at which side of now."""
 
     rows: Sequence[Outline]
     stands: Reviewed | str
-
-    @property
-    def side(self) -> int | None:
-        """On which side of the price in force they would go out."""
-        first = self.rows[0]
-        return None if isinstance(self.stands, str) else _side(self.stands.price, first.current_price)
+    side: int | None
 
 
 def require_inside(review: Review, *, out: bool) -> None:
@@ -84,13 +67,16 @@ def possible(
 ) -> tuple[tuple[Action, ...], ...]:
     """Return what somebody could do with each proposal, as far as where it stands decides."""
     out = publications.outside(connection, [row.decision_id for row in rows])
-    known: dict[_Kind, tuple[Action, ...]] = {}
+    known: dict[tuple[object, ...], tuple[Action, ...]] = {}
+    found: list[tuple[Action, ...]] = []
     for row in rows:
         kind = _kind(row, out)
         if kind not in known:
-            tried = ((action, attempt(row, now, _trial(action, actor), out=kind.out)) for action in Action)
+            inside = row.decision_id in out
+            tried = ((action, attempt(row, now, _trial(action, actor), out=inside)) for action in Action)
             known[kind] = tuple(action for action, stands in tried if isinstance(stands, Reviewed))
-    return tuple(known[_kind(row, out)] for row in rows)
+        found.append(known[kind])
+    return tuple(found)
 
 
 def previewed(connection: Connection, now: Round, wanted: Wanted, review: Review, shown: int) -> Preview:
@@ -158,14 +144,17 @@ def _out(connection: Connection, rows: Sequence[ProposalRow | Outline], review: 
 def _judged(
     connection: Connection, now: Round, review: Review, rows: Sequence[Outline], out: frozenset[str]
 ) -> list[_Alike]:
-    kinds: dict[_Kind, list[Outline]] = {}
+    kinds: dict[tuple[object, ...], list[Outline]] = {}
     for row in rows:
-        kinds.setdefault(_kind(row, out), []).append(row)
+        kinds.setdefault((row.decision_id in out, *row.kind), []).append(row)
     first = _full(connection, now, [some[0] for some in kinds.values()])
-    return [
-        _Alike(some, attempt(first[some[0].decision_id], now, review, out=kind.out))
-        for kind, some in kinds.items()
-    ]
+    alike: list[_Alike] = []
+    for some in kinds.values():
+        one = first[some[0].decision_id]
+        stands = attempt(one, now, review, out=one.decision_id in out)
+        price = None if isinstance(stands, str) else stands.price
+        alike.append(_Alike(some, stands, _side(price, one.current_price)))
+    return alike
 
 
 def _full(connection: Connection, now: Round, rows: Sequence[Outline]) -> dict[str, ProposalRow]:
@@ -185,10 +174,10 @@ def _summed(some: Iterable[tuple[str, _Alike]]) -> dict[str, int]:
     return dict(found.most_common())
 
 
-def _kind(row: ProposalRow | Outline, out: frozenset[str]) -> _Kind:
-    now = row.current_price
-    recommended, approved = _side(row.recommended_price, now), _side(row.price, now)
-    return _Kind(row.state, row.approved_by, row.overridden, recommended, approved, row.decision_id in out)
+def _kind(row: ProposalRow, out: frozenset[str]) -> tuple[object, ...]:
+    """Return what is the same for all proposals with which the same can be done; see :class:`Outline`."""
+    sides = (_side(price, row.current_price) for price in (row.recommended_price, row.price))
+    return (row.decision_id in out, row.state, row.approved_by, row.overridden, *sides)
 
 
 def _side(price: int | None, now: int) -> int | None:

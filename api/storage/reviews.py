@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, insert, or_, select, update
 
 from api.storage.chain import Chain, broken, canonical, link
 from api.storage.database import Transaction
@@ -135,19 +135,27 @@ class ProposalRow:
 
 
 class Outline(NamedTuple):
-    """What a review of many looks at of each proposal (see :class:`ProposalRow`): thousands are read."""
+    """What a review of many looks at of each proposal (see :class:`ProposalRow`): thousands are read.
+
+    `recommended` and `approved` say on which side of the price in force a price lies (1, 0, -1), None where
+    there is none. From `state` on stands all that decides what can be done with it.
+    """
 
     decision_id: str
     price_group: str
     review: int
+    change: float
+    profit_change: int
     state: str
     approved_by: str
     overridden: bool
-    current_price: int
-    recommended_price: int | None
-    price: int | None
-    change: float
-    profit_change: int
+    recommended: int | None
+    approved: int | None
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What is the same for all proposals with which the same can be done."""
+        return self[5:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +194,6 @@ class Wanted:
 
 
 _COLUMNS = tuple(PROPOSALS.c[entry.name] for entry in fields(ProposalRow))
-_OUTLINE = tuple(PROPOSALS.c[name] for name in Outline._fields)
 
 
 def current_round(connection: Connection) -> Round | None:
@@ -329,7 +336,10 @@ def every(connection: Connection, number: int, wanted: Wanted) -> tuple[Proposal
 
 def outlines(connection: Connection, number: int, wanted: Wanted) -> list[Outline]:
     """Return the same proposals in the same order, as far as a review of many looks at them."""
-    chosen = _filtered(select(*_OUTLINE), number, wanted)
+    table = PROPOSALS.c
+    sides = (_side(table.recommended_price), _side(table.price))
+    columns = (table[name] for name in Outline._fields[:-2])
+    chosen = _filtered(select(*columns, *sides), number, wanted)
     ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
     return [Outline._make(row) for row in connection.execute(ordered).all()]
 
@@ -353,6 +363,11 @@ def verify(connection: Connection) -> int:
     if Chain(connection, REVIEW_CHAIN).end() != (seq, previous):
         raise broken(f"The end of the chain of reviews (row {seq})")
     return seq
+
+
+def _side(price: ColumnElement[Any]) -> ColumnElement[Any]:
+    now = PROPOSALS.c.current_price
+    return case((price.is_(None), None), (price > now, 1), (price < now, -1), else_=0)
 
 
 def _filtered(query: Select[Any], number: int, wanted: Wanted) -> Select[Any]:
