@@ -103,7 +103,7 @@ def previewed(connection: Connection, now: Round, wanted: Wanted, review: Review
     kept = [some for some in alike if isinstance(some.stands, str)]
     largest = nlargest(shown, _all(done), key=lambda row: (abs(row.change), row.decision_id))
     first = nsmallest(shown, _all(kept), key=lambda row: (row.price_group, row.decision_id))
-    full = _full(connection, now, (*largest, *first))
+    full = reviews.some(connection, now.number, [row.decision_id for row in (*largest, *first)])
     seen = (f"{row.decision_id} {row.review}" for row in rows)
 
     def tried(some: Sequence[Outline]) -> Iterator[tuple[ProposalRow, Reviewed | str]]:
@@ -147,7 +147,7 @@ def _judged(
     kinds: dict[tuple[object, ...], list[Outline]] = {}
     for row in rows:
         kinds.setdefault((row.decision_id in out, *row.kind), []).append(row)
-    first = _full(connection, now, [some[0] for some in kinds.values()])
+    first = reviews.some(connection, now.number, [some[0].decision_id for some in kinds.values()])
     alike: list[_Alike] = []
     for some in kinds.values():
         one = first[some[0].decision_id]
@@ -155,11 +155,6 @@ def _judged(
         price = None if isinstance(stands, str) else stands.price
         alike.append(_Alike(some, stands, _side(price, one.current_price)))
     return alike
-
-
-def _full(connection: Connection, now: Round, rows: Sequence[Outline]) -> dict[str, ProposalRow]:
-    wanted = Wanted(decision_ids=tuple({row.decision_id for row in rows}))
-    return {row.decision_id: row for row in reviews.every(connection, now.number, wanted)}
 
 
 def _all(some: Iterable[_Alike]) -> Iterator[Outline]:

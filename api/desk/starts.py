@@ -50,23 +50,25 @@ def starts_of(text: str, facts: Mapping[str, Any], zone: str) -> str | None:
     if not text:
         return None
     try:
-        wall = dt.datetime.strptime(text[:16], _WALL)  # noqa: DTZ007 - the shop's zone follows
+        wall = dt.datetime.strptime(text, _WALL)  # noqa: DTZ007 - the shop's zone follows
     except ValueError as error:
         raise UsageError(
             f"starts_at: {text[:40]!r} is no date and time.",
             todo="Choose a day and a time, or leave it empty.",
         ) from error
+    if not facts["valid_from"]:
+        raise UsageError("starts_at: this round has no period.", todo="Leave it empty.")
     first, end = _ends(facts)
     if not first <= wall < end:
         raise UsageError(
-            f"starts_at: {text[:16]} lies outside of the period of this round.",
+            f"starts_at: {text} lies outside of the period of this round.",
             why=f"Its prices are for {facts['valid_from']} up to {facts['valid_to']}.",
             todo="Choose a time within it, or leave it empty.",
         )
     moment = wall.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     if moment.astimezone(dt.UTC).astimezone(moment.tzinfo).replace(tzinfo=None) != wall:
         raise UsageError(
-            f"starts_at: there is no {text[:16]} in {zone}.",
+            f"starts_at: there is no {text} in {zone}.",
             why="Clocks are put forward and skip it.",
             todo="Choose an hour later.",
         )

@@ -38,6 +38,7 @@ __all__ = [
     "page",
     "proposal",
     "proposed",
+    "some",
     "standing",
     "verify",
 ]
@@ -332,6 +333,12 @@ def every(connection: Connection, number: int, wanted: Wanted) -> tuple[Proposal
     chosen = _filtered(select(*_COLUMNS), number, wanted)
     ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
     return tuple(ProposalRow(*row) for row in connection.execute(ordered).all())
+
+
+def some(connection: Connection, number: int, decision_ids: Sequence[str]) -> dict[str, ProposalRow]:
+    """Return a few proposals of a round by decision: sorted, they would be looked for one after another."""
+    chosen = _filtered(select(*_COLUMNS), number, Wanted(decision_ids=tuple(decision_ids)))
+    return {row.decision_id: row for row in (ProposalRow(*found) for found in connection.execute(chosen))}
 
 
 def outlines(connection: Connection, number: int, wanted: Wanted) -> list[Outline]:

@@ -75,7 +75,9 @@ def test_a_rejection_has_no_start(client: Client) -> None:
     assert client.get(f"/v1/approvals/{decision}").json()["reviews"][0]["starts_at"] is None
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "2024-13-01T00:00", "<b>", "2024-01-03", "9" * 400])
+@pytest.mark.parametrize(
+    "text", ["tomorrow", "2024-13-01T00:00", "<b>", "2024-01-03", "2024-01-03T09:30x", "9" * 400]
+)
 def test_what_is_no_time_is_refused_in_words_and_nothing_is_done(client: Client, text: str) -> None:
     decision, etag = rows(client.get("/desk").text)[0]
     fields = {"action": "approve", "etag": etag, "starts_at": text}
@@ -108,6 +110,8 @@ def test_clocks_that_are_put_forward_and_back() -> None:
     assert starts_of("2024-10-27T02:30", autumn, MADRID) == "2024-10-27T02:30+02:00"  # the first of two
     assert starts_of("2024-03-31T02:30", spring, "UTC") == "2024-03-31T02:30+00:00"
     assert starts_of("", WEEK, MADRID) is None
+    with pytest.raises(UsageError, match="no period"):
+        starts_of("2024-01-03T09:30", {"valid_from": None, "valid_to": None}, MADRID)
 
 
 @given(
