@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -142,3 +143,19 @@ def _row(number: int) -> ProposalRow:
         0, f"{number:032x}", f"p{number}", "ES", "", "", 100, 101, 0.01, 5, -1, 9, 0.1,
         "promo_controlled", None, "0" * 64, "pending", None, None, "", False, 0,
     )  # fmt: skip
+
+
+def test_a_store_of_an_older_program_gets_the_indices_that_lists_are_sorted_by(tmp_path: Path) -> None:
+    _opened(tmp_path, (_row(0),), four_eyes=False, out=frozenset()).close()
+    place, listed = tmp_path / "d.sqlite3", "SELECT name FROM sqlite_master WHERE name LIKE 'proposals_%'"
+    with sqlite3.connect(place) as raw:
+        before = {name for (name,) in raw.execute(listed)}
+        raw.execute("DROP INDEX proposals_sorted_by_change")
+    raw.close()
+    Store(f"sqlite:///{place}", lambda: NOW).close()
+    with sqlite3.connect(place) as raw:
+        assert {name for (name,) in raw.execute(listed)} == before
+        query = "SELECT * FROM proposals WHERE round = 1 ORDER BY change DESC, price_group, zone LIMIT 20"
+        (plan,) = raw.execute(f"EXPLAIN QUERY PLAN {query}")
+        assert "proposals_sorted_by_change" in plan[3]
+    raw.close()
