@@ -23,6 +23,7 @@ from api.bodies import BodyLimit
 from api.desk.routes import router as pages
 from api.desk.service import Pages
 from api.health.routes import router as health
+from api.price_history.routes import router as price_history
 from api.prices.routes import policies
 from api.prices.routes import router as prices
 from api.prices.service import Desk
@@ -92,7 +93,7 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
     app.state.readiness = readiness
     app.state.approvals = approvals_of
     app.state.pages = pages_of
-    for router in (prices, policies, rounds, approvals):
+    for router in (prices, policies, rounds, approvals, price_history):
         app.include_router(router)
     for router in (health, pages):
         app.include_router(router)

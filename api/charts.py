@@ -18,6 +18,7 @@ __all__ = [
     "Bar",
     "Pair",
     "band_chart",
+    "calibration_chart",
     "curve_chart",
     "histogram",
     "interval_chart",
@@ -246,11 +247,30 @@ def scatter_chart(said: Floats, came: Floats, weight: Floats, axes: tuple[Axis, 
     axes
         The level one and the upright one.
     """
-    both = np.log(np.concatenate([said, came, [1.0]]))
+    return _diagonal(said, came, weight, axes, [1.0])
+
+
+def calibration_chart(expected: Floats, came: Floats, weight: Floats, axes: tuple[Axis, Axis]) -> str:
+    """Draw amounts that came against those expected, on logarithmic axes with their diagonal.
+
+    Parameters
+    ----------
+    expected, came, weight
+        float64 [K]; positive amounts, and how much each dot stands for (its area).
+    axes
+        The level one and the upright one.
+    """
+    return _diagonal(expected, came, weight, axes, [])
+
+
+def _diagonal(
+    said: Floats, came: Floats, weight: Floats, axes: tuple[Axis, Axis], shown_too: Sequence[float]
+) -> str:
+    both = np.log(np.concatenate([said, came, shown_too]))
     room = 0.08 * max(float(both.max() - both.min()), 0.1)
     low, high = float(both.min()) - room, float(both.max()) + room
     frame = _Frame(_WIDTH, 340.0, (low, high), (low, high))
-    shown = [tick for tick in _FACTORS if low <= np.log(tick) <= high]
+    shown = [tick for tick in _round_factors(low, high) if low <= np.log(tick) <= high]
     ticks = [float(np.log(tick)) for tick in shown]
     body = frame.rules(ticks, [axes[1].form(t) for t in shown]) + frame.feet(
         ticks, [axes[0].form(t) for t in shown]
@@ -263,6 +283,17 @@ def scatter_chart(said: Floats, came: Floats, weight: Floats, axes: tuple[Axis, 
         place = f'cx="{frame.across(float(x)):.1f}" cy="{frame.up(float(y)):.1f}"'
         body += f'<circle class="dot soft" {place} r="{radius:.1f}"/>'
     return _svg(frame, body + frame.named(axes[0].label, axes[1].label))
+
+
+def _round_factors(low: float, high: float) -> list[float]:
+    """Return round numbers between two logarithms: about evenly apart, fewer the farther these are apart."""
+    if low >= -2.31 and high <= 2.31:
+        return list(_FACTORS)
+    if high - low < 1.6:
+        return _ticks(float(np.exp(low)), float(np.exp(high)))
+    steps = (1.0, 2.0, 5.0) if high - low < 7.0 else (1.0,)
+    first, last = int(np.floor(low / np.log(10.0))), int(np.ceil(high / np.log(10.0)))
+    return [step * 10.0**power for power in range(first, last + 1) for step in steps]
 
 
 def share_chart(shares: Floats, band: tuple[float, float], axes: tuple[Axis, Axis]) -> str:

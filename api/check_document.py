@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from simulators.contract.checking import CheckReport, check
+from simulators.contract.checking import CheckReport, check_and_look
 from simulators.contract.tables import Source
 from simulators.readiness import Readiness, readiness
 
@@ -18,6 +18,6 @@ def check_document(report: CheckReport, ready: Readiness | None) -> dict[str, An
 
 
 def checked(source: Source) -> dict[str, Any]:
-    """Check an open source and return the document; errors as :func:`simulators.contract.checking.check`."""
-    report = check(source)
-    return check_document(report, None if report.prices is None else readiness(source))
+    """Check an open source and return the document; errors as `check_and_look` of the contract."""
+    report, looked = check_and_look(source)
+    return check_document(report, None if looked is None else readiness(source, looked))

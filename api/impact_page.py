@@ -72,6 +72,8 @@ def _checks(found: Impact, texts: Texts) -> list[tuple[str, str, str]]:
         still=texts.number(found.prices.treated_still),
         treated_share=texts.percent(found.prices.treated_share),
     )
+    if crossing == "spillover" and not found.trial.divided:
+        crossing, crossed = "closed", word("closed_found")
     rows = [
         ("placebo", _interval(found.placebo, "placebo_found", texts)),
         (crossing, crossed),

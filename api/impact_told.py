@@ -8,13 +8,13 @@ from api.texts import Texts
 from policies.impact.randomised import LEVEL, Estimate
 from policies.impact.report import CROSSED, PLACEBO, Caveat, Impact, Verdict
 from pricing.money import Currency
-from pricing.trial import OUTSIDE, Design, Trial
+from pricing.trial import OUTSIDE, Design, Precision, Trial
 
 __all__ = ["caveats_told", "headline", "impact_document", "plan_document", "plan_told", "told_effect"]
 
 
-def plan_document(trial: Trial, place: str) -> dict[str, object]:
-    """Return what ``--json`` prints of a plan."""
+def plan_document(trial: Trial, place: str, finer: Precision | None) -> dict[str, object]:
+    """Return what ``--json`` prints of a plan; `finer` is the precision of one by subcategory, if told."""
     clusters = trial.treated
     return {
         "plan": place,
@@ -31,14 +31,16 @@ def plan_document(trial: Trial, place: str) -> dict[str, object]:
         "currency": trial.currency,
         "worth_minor": trial.worth,
         "clusters": len(clusters),
+        "categories_divided": trial.divided,
         "clusters_held": int((~clusters.any(axis=1)).sum()),
         "units": len(trial.units),
         "units_outside": sum(unit.cluster == OUTSIDE for unit in trial.units),
         "precision": asdict(trial.precision),
+        "precision_by_subcategory": None if finer is None else asdict(finer),
     }
 
 
-def plan_told(trial: Trial, place: str, texts: Texts) -> tuple[str, ...]:
+def plan_told(trial: Trial, place: str, finer: Precision | None, texts: Texts) -> tuple[str, ...]:
     """Return a plan in sentences: what will be measured, how, for how long, and by which rule."""
     word, number, money = texts.text, texts.number, Currency.of(trial.currency)
     start, end = texts.day(trial.start), texts.day(trial.end)
@@ -70,6 +72,12 @@ def plan_told(trial: Trial, place: str, texts: Texts) -> tuple[str, ...]:
             treated=texts.money(seen.treated, money), windows=number(seen.windows),
             length=number(seen.periods),
         ),
+        *(
+            [word("impact", "plan_finer", detectable=texts.money(finer.detectable, money),
+                  share=texts.percent(finer.detectable / max(finer.treated, 1), 1))]
+            if finer else []
+        ),
+        word("impact", "plan_divided" if trial.divided else "plan_whole"),
         word(
             "impact", "plan_rule", level=texts.percent(LEVEL), worth=texts.money(trial.worth, money),
             placebo=f"p < {number(PLACEBO, 2)}", crossed=f"p < {number(CROSSED, 2)}",
@@ -104,6 +112,7 @@ def told_effect(found: Impact, texts: Texts) -> tuple[str, ...]:
             share_lower=texts.percent(found.effect.lower, 1, signed=True),
             share_upper=texts.percent(found.effect.upper, 1, signed=True),
         ),
+        texts.text("impact", "everywhere", **amounts(found.everywhere)),
         texts.text("impact", "so_far", measured=texts.number(found.measured), **amounts(found.total)),
         rule,
     )  # fmt: skip
@@ -119,6 +128,9 @@ def caveats_told(found: Impact, texts: Texts) -> tuple[tuple[Caveat, str], ...]:
         "treated_share": texts.percent(found.prices.treated_share),
         "restated": texts.percent(found.restated, 1, signed=True),
         "to_come": texts.percent(found.to_come, 1),
+        "empty": texts.number(found.empty),
+        "newcomers": texts.number(found.newcomers),
+        "gone": texts.number(found.prices.gone),
     }
     return tuple((code, texts.text("impact_caveat", code.value, **values)) for code in found.caveats)
 
@@ -139,6 +151,7 @@ def impact_document(found: Impact, place: str) -> dict[str, object]:
         "effect_month_minor": list(found.month),
         "effect_total_minor": list(found.total),
         "treated_before_month_minor": found.treated_before,
+        "everywhere_month_minor": list(found.everywhere),
         "second_method": _estimate(found.check),
         "placebo": _estimate(found.placebo),
         "crossing": None if found.crossing is None else asdict(found.crossing),
@@ -149,6 +162,7 @@ def impact_document(found: Impact, place: str) -> dict[str, object]:
         "treated_still_share": found.prices.treated_share,
         "units_gone": found.prices.gone,
         "newcomers": found.newcomers,
+        "periods_empty": found.empty,
         "restated": found.restated,
         "returns_to_come_share": found.to_come,
         "months": [asdict(month) for month in found.months],

@@ -116,7 +116,8 @@ def _amount(minor: float, money: Currency) -> float:
 def _summary(found: Impact, texts: Texts) -> list[list[_Cell]]:
     word, money = partial(texts.text, "impact_sheet"), Currency.of(found.trial.currency)
     rows: list[list[_Cell]] = [[word("verdict"), word(found.verdict.value), word("how_rule")]]
-    for code, three in (("effect_month", found.month), ("effect_total", found.total)):
+    amounts = (("effect_month", found.month), ("everywhere", found.everywhere), ("effect_total", found.total))
+    for code, three in amounts:
         for name, value in zip((code, "lower", "upper"), three, strict=True):
             rows.append([word(name), _amount(value, money), word(code) if name != code else ""])
     facts: list[list[_Cell]] = [

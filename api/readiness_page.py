@@ -19,7 +19,7 @@ from api.charts import Axis, histogram
 from api.check_texts import AnswerTold, answers, missing_tables, rule_told
 from api.texts import Texts
 
-__all__ = ["ReadinessTold", "classes_told", "readiness_told", "render_readiness"]
+__all__ = ["ReadinessTold", "classes_told", "moving_told", "readiness_told", "render_readiness"]
 
 _SHOWN = 100
 _LEVEL = 0.9
@@ -33,8 +33,8 @@ class ReadinessTold:
     ----------
     series, periods, span
         How much there is.
-    may_move
-        See :class:`simulators.readiness.Readiness`.
+    movable, moving
+        Whether any price can be moved, and in words how many.
     switches
         What to switch on next (codes), and who gains by it.
     level, grain, widest, rule, step, wanted
@@ -54,7 +54,8 @@ class ReadinessTold:
     series: str
     periods: str
     span: str
-    may_move: bool
+    movable: bool
+    moving: str
     switches: tuple[tuple[str, str], ...]
     level: str
     grain: str
@@ -90,7 +91,8 @@ def readiness_told(check: Mapping[str, Any], texts: Texts) -> ReadinessTold | No
         series=texts.number(len(products)),
         periods=texts.number(found["periods"]),
         span=texts.span(check["first_day"], check["until"]),
-        may_move=bool(found["may_move"]),
+        movable=bool(found["movable"]),
+        moving=moving_told(found, texts),
         switches=tuple((one["code"], _gain(one, texts)) for one in found["switches"]),
         level=texts.percent(_LEVEL),
         grain="day" if found["period_days"] == 1 else "week",
@@ -143,6 +145,13 @@ def classes_told(found: Mapping[str, Any], texts: Texts) -> tuple[tuple[str, ...
     return tuple(_told(one, texts) for one in found["classes"])
 
 
+def moving_told(found: Mapping[str, Any], texts: Texts) -> str:
+    """Return whether prices can be moved, and how many of them; `found` as in :func:`classes_told`."""
+    code = "can_move" if found["movable"] else "weak_move" if found["may_move"] else "cannot_move"
+    counts = {"movable": found["movable"], "all": len(found["products"])}
+    return texts.text("readiness", code, **{name: texts.number(count) for name, count in counts.items()})
+
+
 def _told(one: Mapping[str, Any], texts: Texts) -> tuple[str, ...]:
     word, width, test = partial(texts.text, "readiness"), one["half_width"], one["test_periods"]
     return (
@@ -176,4 +185,5 @@ def _chart(found: Mapping[str, Any], texts: Texts) -> str:
     if not widths.size:
         return ""
     across = Axis(texts.text("readiness", "width"), partial(texts.number, places=2))
-    return histogram(widths, 0.0, float(found["widest_half_width"]), (across, axis("products", texts)))
+    widest = max(float(found["widest_half_width"]), float(widths.max()))
+    return histogram(widths, 0.0, widest, (across, axis("products", texts)))

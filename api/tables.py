@@ -14,12 +14,20 @@ from policies.decision_table import DecisionTable, decision_table
 from policies.rollout import Outcome
 from policies.serve.journey import Recommendation, Recommended, release_name
 from pricing.arrays import Bits, Dates, Ints
+from pricing.catalogue import Catalogue
 from pricing.guardrails import Rule, Status
-from pricing.outputs import DECISIONS, RECOMMENDATIONS, ROLLOUTS
+from pricing.outputs import DECISIONS, RECOMMENDATIONS, ROLLOUTS, SNAPSHOTS
 from pricing.standing import UNVALIDATED, Standing
 from simulators.output_schema import declared_table
 
-__all__ = ["SUMMARY", "Simulated", "decisions_table", "recommendations_table", "rollouts_table"]
+__all__ = [
+    "SUMMARY",
+    "Simulated",
+    "decisions_table",
+    "recommendations_table",
+    "rollouts_table",
+    "snapshots_table",
+]
 
 pa: Any = pyarrow
 
@@ -99,6 +107,38 @@ def recommendations_table(
     }
     facts = {SUMMARY: json.dumps(dict(summary), sort_keys=True).encode()}
     return declared_table(RECOMMENDATIONS, len(rows), columns, facts)
+
+
+def snapshots_table(known: Catalogue, fingerprint: str, run_id: str, period_days: int) -> Any:
+    """Return what was known of every series when its prices were decided, as a pyarrow Table.
+
+    Parameters
+    ----------
+    known
+        The catalogue of the decision.
+    fingerprint
+        Of the data that it was read from.
+    run_id, period_days
+        Identifier of the run, as in its other tables; days of a period.
+    """
+    start = np.datetime64(known.as_of, "D")
+    columns: dict[str, Any] = {
+        "run_id": run_id,
+        "price_group": list(known.series.group),
+        "zone": list(known.series.zone),
+        "channel": None,
+        "currency": known.currency,
+        "period_start": np.full(len(known), start),
+        "period_end": np.full(len(known), start + np.timedelta64(period_days, "D")),
+        "price_basis": known.basis,
+        "price": known.price,
+        "low_30_days": known.recent.min(axis=1),
+        "unit_cost": known.unit_cost,
+        "cost_assumed": known.cost_assumed,
+        "stock": pa.array(known.stock, mask=np.isinf(known.stock)),
+        "fingerprint": fingerprint,
+    }
+    return declared_table(SNAPSHOTS, len(known), columns)
 
 
 def rollouts_table(rolled: Sequence[Outcome], about: Simulated) -> Any:

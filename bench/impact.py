@@ -1,12 +1,16 @@
 """Roll-outs with a known effect: how often intervals of ``tarifa impact`` hold, and "it paid" is false.
 
-    python -m bench.impact [--seeds 100-101] [--copies 25] [--json FILE]
+    python -m bench.impact [--seeds 100-101] [--copies 25] [--designs parallel,finer] [--json FILE]
 
 Every roll-out is planned by :func:`policies.impact.register.plan_trial` from its first 39 weeks, sold on with
 new prices where the plan says so (12 weeks; :mod:`bench.impact_worlds`), and judged by
 :func:`policies.impact.report.measure`. The truth is the same shop sold under the same chance with its old
-prices. Beside it: statsmodels' difference of means of clusters with unequal variances (Welch), and its
-regression on profit before with HC2 errors. Methods were chosen on seeds 1-9.
+prices; and, of the same shop with new prices everywhere, what is told as "had all got them". Designs: whole
+categories held out; subcategories held out ("finer"); categories that alternate, three weeks at a time with
+one washed out, or six with three ("slower"). Shops where effects cross the borders of subcategories or
+outlast a washout show how often that is found, and how far the estimate is off. Beside it: statsmodels'
+difference of means of clusters with unequal variances (Welch), and its regression on profit before with HC2
+errors. Methods were chosen on seeds 1-9.
 """
 
 from __future__ import annotations
@@ -15,14 +19,14 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import statsmodels.api as sm
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from bench.impact_worlds import EFFECTS, SHAPES, Outcomes, Shape, draw_outcomes
+from bench.impact_worlds import CARRYING, CLOSED, EFFECTS, SPILLING, Outcomes, Shape, draw_outcomes
 from policies.impact.measured import by_cluster, rows_of
 from policies.impact.register import Wish, plan_trial
 from policies.impact.report import Caveat, Impact, Verdict, measure
@@ -35,6 +39,12 @@ from simulators.contract.realised import AMOUNTS, Realised
 _PAST, _WEEKS, _DRAWS = 39, 12, 999
 _FIRST = np.datetime64("2023-01-02")
 _BLOCK = 3
+_DESIGNS = {
+    "parallel": Wish("2023-09-01", None, _WEEKS, by="category"),
+    "finer": Wish("2023-09-01", None, _WEEKS, by="subcategory"),
+    "switchback": Wish("2023-09-01", None, _WEEKS, design=Design.SWITCHBACK, block=_BLOCK, washout=1),
+    "slower": Wish("2023-09-01", None, _WEEKS, design=Design.SWITCHBACK, block=2 * _BLOCK, washout=_BLOCK),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,11 @@ class Row:
     runs: int
     refused: int
     truth: float
+    total: float
+    bias: float
     covered: float
+    total_covered: float
+    paid_falsely: float
     paid: float
     did_not: float
     flagged: float
@@ -68,6 +82,7 @@ class _Judged:
     """One roll-out; intervals as shares of the treated clusters' profit before."""
 
     truth: float
+    total: float
     found: Impact
     welch: tuple[float, float]
     ols: tuple[float, float]
@@ -79,9 +94,9 @@ def main() -> int:
     low, _, high = options.seeds.partition("-")
     seeds, began = range(int(low), int(high or low) + 1), time.perf_counter()
     rows: list[Row] = []
-    for design in Design:
-        for shape in SHAPES:
-            for effect in EFFECTS:
+    for design in options.designs.split(","):
+        for shape, effects in _shops(design):
+            for effect in effects:
                 rows.append(_row(design, shape, effect, seeds, options.copies))
                 _print(rows[-1], first=len(rows) == 1)
     if options.json:
@@ -90,7 +105,14 @@ def main() -> int:
     return _summary(rows)
 
 
-def _row(design: Design, shape: Shape, effect: str, seeds: range, copies: int) -> Row:
+def _shops(design: str) -> list[tuple[Shape, tuple[str, ...]]]:
+    if design == "slower":
+        return [(shape, ("none", "gain", "loss")) for shape in (CLOSED[1], *CARRYING)]
+    crossed = (*SPILLING, *(CARRYING if design == "switchback" else ()))
+    return [(shape, EFFECTS) for shape in CLOSED] + [(shape, ("none", "gain", "loss")) for shape in crossed]
+
+
+def _row(design: str, shape: Shape, effect: str, seeds: range, copies: int) -> Row:
     judged: list[_Judged] = []
     refused = 0
     for seed in seeds:
@@ -101,15 +123,18 @@ def _row(design: Design, shape: Shape, effect: str, seeds: range, copies: int) -
         except RefusedError:
             refused += copies
             continue
+        everywhere = np.zeros((_PAST + _WEEKS, copies, len(outcomes.cluster)), dtype=np.bool_)
+        everywhere[_PAST:] = True
+        whole = outcomes.sold(everywhere)
         sold = outcomes.sold(np.stack([_treated(trial, outcomes) for trial in trials], axis=1))
         for copy, trial in enumerate(trials):
             found = measure(trial, _realised(outcomes, sold, copy), _DRAWS)
-            judged.append(_judge(trial, found, outcomes, sold, copy))
+            judged.append(_judge(trial, found, outcomes, (sold, whole), copy))
     return _added_up(design, shape, effect, judged, refused)
 
 
-def _wish(design: Design, seed: int, copy: int) -> Wish:
-    return Wish("2023-09-01", None, _WEEKS, design=design, block=_BLOCK, seed=1000 * seed + copy)
+def _wish(design: str, seed: int, copy: int) -> Wish:
+    return replace(_DESIGNS[design], seed=1000 * seed + copy)
 
 
 def _realised(outcomes: Outcomes, profit: Floats, copy: int) -> Realised:
@@ -143,7 +168,10 @@ def _treated(trial: Trial, outcomes: Outcomes) -> Bools:
     return out
 
 
-def _judge(trial: Trial, found: Impact, outcomes: Outcomes, sold: Floats, copy: int) -> _Judged:
+def _judge(
+    trial: Trial, found: Impact, outcomes: Outcomes, profits: tuple[Floats, Floats], copy: int
+) -> _Judged:
+    sold, whole = profits
     within = np.arange(_PAST + _WEEKS) - _PAST
     counted = (within >= 0) & (within % trial.block >= trial.washout)
     treated = _treated(trial, outcomes) & counted[:, None]
@@ -151,9 +179,15 @@ def _judge(trial: Trial, found: Impact, outcomes: Outcomes, sold: Floats, copy: 
     unit = np.array([u.before for u in trial.units], dtype=np.float64)
     before = float((treated * np.abs(unit)).sum())
     welch, ols = _peers(trial, outcomes, sold, copy) if trial.design is Design.PARALLEL else (_NONE, _NONE)
-    return _Judged(gained / before, found, welch, ols)
+    total = float((whole - outcomes.old)[_PAST:, copy].mean(axis=0).sum()) / float(np.abs(unit).sum())
+    return _Judged(gained / before, total, found, welch, ols)
 
 
+_COLUMNS = (
+    "design", "shop", "new prices", "runs (refused)", "true effect", "had all got them", "estimate less that",
+    "95 % interval holds", "holds for all", '"it paid"', '"it did not"', "paid falsely", "flagged", "placebo",
+    "width", "detectable", "t check", "Welch holds, paid, width", "OLS HC2",
+)  # fmt: skip
 _NONE = (float("nan"), float("nan"))
 
 
@@ -172,16 +206,20 @@ def _peers(
     return (means[0] / share, means[1] / share), (fitted[0] / share, fitted[1] / share)
 
 
-def _added_up(design: Design, shape: Shape, effect: str, judged: list[_Judged], refused: int) -> Row:
+def _added_up(design: str, shape: Shape, effect: str, judged: list[_Judged], refused: int) -> Row:
     effects = [one.found.effect for one in judged if one.found.effect is not None]
     pairs = [(one, one.found.effect) for one in judged if one.found.effect is not None]
     checks = [(one, one.found.check) for one in judged if one.found.check is not None]
     flags = {Caveat.SPILLS_OVER, Caveat.CARRIES_OVER}
     welch, ols = [(one, one.welch) for one in judged], [(one, one.ols) for one in judged]
     return Row(
-        design=design.value, shape=shape.name, effect=effect, runs=len(judged), refused=refused,
+        design=design, shape=shape.name, effect=effect, runs=len(judged), refused=refused,
         truth=_mean([one.truth for one in judged]),
+        total=_mean([one.total for one in judged]),
+        bias=_mean([e.value - one.total for one, e in pairs]),
         covered=_held([(one, (e.lower, e.upper)) for one, e in pairs]),
+        total_covered=_mean([e.lower <= one.total <= e.upper for one, e in pairs]),
+        paid_falsely=_mean([one.found.verdict is Verdict.PAID and one.total <= 0.0 for one in judged]),
         paid=_mean([one.found.verdict is Verdict.PAID for one in judged]),
         did_not=_mean([one.found.verdict is Verdict.DID_NOT for one in judged]),
         flagged=_mean([bool(flags & set(one.found.caveats)) for one in judged]),
@@ -208,31 +246,33 @@ def _held(some: list[tuple[_Judged, tuple[float, float]]]) -> float:
 
 def _print(row: Row, *, first: bool) -> None:
     if first:
-        print(
-            '| design | shop | new prices | runs | true effect | 95 % interval holds | "it paid" | '
-            '"it did not" | flagged | placebo | width | detectable | t check | Welch holds, paid, width | '
-            "OLS HC2 |"
-        )
-        print("|" + "---|" * 15)
-    print(
-        f"| {row.design} | {row.shape} | {row.effect} | {row.runs} | {row.truth:+.3f} | {row.covered:.3f} | "
-        f"{row.paid:.3f} | {row.did_not:.3f} | {row.flagged:.3f} | {row.placebo:.3f} | {row.width:.3f} | "
-        f"{row.detectable:.3f} | {row.check_covered:.3f} | {row.welch_covered:.3f}, {row.welch_paid:.3f}, "
-        f"{row.welch_width:.2f} | {row.ols_covered:.3f}, {row.ols_paid:.3f}, {row.ols_width:.2f} |",
-        flush=True,
-    )
+        print("| " + " | ".join(_COLUMNS) + " |")
+        print("|" + "---|" * len(_COLUMNS))
+    figures = (
+        f"{row.truth:+.3f}", f"{row.total:+.3f}", f"{row.bias:+.3f}", f"{row.covered:.3f}",
+        f"{row.total_covered:.3f}", f"{row.paid:.3f}", f"{row.did_not:.3f}", f"{row.paid_falsely:.3f}",
+        f"{row.flagged:.3f}", f"{row.placebo:.3f}", f"{row.width:.3f}", f"{row.detectable:.3f}",
+        f"{row.check_covered:.3f}", f"{row.welch_covered:.3f}, {row.welch_paid:.3f}, {row.welch_width:.2f}",
+        f"{row.ols_covered:.3f}, {row.ols_paid:.3f}, {row.ols_width:.2f}",
+    )  # fmt: skip
+    runs = f"{row.runs} ({row.refused})"
+    print("| " + " | ".join((row.design, row.shape, row.effect, runs, *figures)) + " |", flush=True)
 
 
 def _summary(rows: list[Row]) -> int:
-    closed = [row for row in rows if not row.shape.startswith("spillover") and row.runs]
+    names = {shape.name for shape in CLOSED}
     failed = 0
-    for design in Design:
-        mine = [row for row in closed if row.design == design.value]
+    for design in dict.fromkeys(row.design for row in rows):
+        mine = [row for row in rows if row.design == design and row.shape in names and row.runs]
         runs = sum(row.runs for row in mine)
         held = sum(row.covered * row.runs for row in mine) / runs
+        flagged = sum(row.flagged * row.runs for row in mine) / runs
         nothing = [row for row in mine if row.effect == "none"]
         paid = sum(row.paid * row.runs for row in nothing) / sum(row.runs for row in nothing)
-        print(f'{design.value}: {runs} roll-outs, interval holds {held:.3f}, false "it paid" {paid:.3f}')
+        print(
+            f'{design}: {runs} roll-outs, interval holds {held:.3f}, false "it paid" {paid:.3f}, '
+            f"flagged {flagged:.3f}"
+        )
         failed += not (0.92 <= held <= 0.98) or paid > 0.05
     return int(failed > 0)
 
@@ -241,6 +281,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="100-101")
     parser.add_argument("--copies", type=int, default=25)
+    parser.add_argument("--designs", default=",".join(_DESIGNS))
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

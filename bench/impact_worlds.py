@@ -19,9 +19,19 @@ from pricing.demand import Conditions
 from pricing.model import COEFFICIENTS, DemandModel
 from pricing.rivals import Rivals
 from simulators.market import Market, Worlds, sample_worlds
+from simulators.shared_shocks import Lasting
 from simulators.worlds import toy_shop
 
-__all__ = ["EFFECTS", "SHAPES", "Outcomes", "Shape", "draw_outcomes"]
+__all__ = [
+    "CARRYING",
+    "CLOSED",
+    "EFFECTS",
+    "PANTRY",
+    "SPILLING",
+    "Outcomes",
+    "Shape",
+    "draw_outcomes",
+]
 
 EFFECTS = ("none", "mixed", "gain", "loss")
 """New prices: the old ones; random moves either way; towards the optimum; away from it."""
@@ -50,9 +60,12 @@ class Shape:
     rivalry
         Elasticity to the rivals' price.
     leaks
-        Rivals are those of a whole category, so effects cross the border of clusters.
+        Rivals are those of a whole category, so effects cross the borders of subcategories.
+    pantry
+        Elasticity of demand to the prices of past weeks, :data:`PANTRY` as strong with each week that they
+        lie back: who bought more while it was cheap needs less for a while.
     categories
-        How many.
+        How many in a zone.
     """
 
     name: str
@@ -66,19 +79,34 @@ class Shape:
     trend: float = 0.0
     rivalry: float = 0.4
     leaks: bool = False
+    pantry: float = 0.0
     categories: int = 6
 
 
-SHAPES = (
+CLOSED = (
     Shape("few groups", 60),
-    Shape("many groups", 600),
-    Shape("two zones", 150, zones=2),
-    Shape("heavy tails", 240, tail=1.5),
-    Shape("trend and season", 240, season=0.4, trend=0.5),
-    Shape("lasting shocks", 240, shock=0.3, wander=0.08),
-    Shape("spillover, narrow", 600, rivalry=2.5, leaks=True, categories=66),
-    Shape("spillover, wide", 240, rivalry=2.5, leaks=True),
+    Shape("many groups", 600, categories=60),
+    Shape("two zones", 150, zones=2, categories=15),
+    Shape("heavy tails", 240, tail=1.5, categories=24),
+    Shape("trend and season", 240, season=0.4, trend=0.5, categories=24),
+    Shape("lasting shocks", 240, shock=0.3, wander=0.08, categories=24),
 )
+"""Shops in which nothing crosses from one cluster to another, or from one block to the next but one."""
+
+SPILLING = (
+    Shape("spillover, weak", 600, rivalry=0.8, leaks=True, categories=66),
+    Shape("spillover, middle", 600, rivalry=1.5, leaks=True, categories=66),
+    Shape("spillover, strong", 600, rivalry=2.5, leaks=True, categories=66),
+    Shape("spillover, strong, wide", 240, rivalry=2.5, leaks=True),
+)
+CARRYING = (
+    Shape("pantry, weak", 600, pantry=0.2, categories=60),
+    Shape("pantry, middle", 600, pantry=0.5, categories=60),
+    Shape("pantry, strong", 600, pantry=1.0, categories=60),
+)
+_SHAPES = (*CLOSED, *SPILLING, *CARRYING)
+PANTRY = 0.6
+"""Share of a stock at home that is left after a week."""
 _STEP = 0.1
 
 
@@ -113,6 +141,7 @@ class _Shop:
     traffic: Floats
     new: Ints
     seed: int
+    pantry: float
 
     def sell(self, treated: Bools) -> Floats:
         weeks = len(self.traffic)
@@ -120,10 +149,11 @@ class _Shop:
         noise = self.market.noise(self.seed, streams, weeks)
         state, profit = self.market.open(), np.empty(noise.factor.shape)
         old = np.broadcast_to(self.catalogue.price, self.new.shape)
-        zero = np.zeros(len(self.catalogue))
+        zero, kept = np.zeros(len(self.catalogue)), np.zeros(self.new.shape)
         for t in range(weeks):
             price = np.where(treated[t], self.new, old)
-            week = Conditions(zero, zero, zero, self.traffic[t], zero, zero)
+            week = Conditions(zero, zero, zero, self.traffic[t] + self.pantry * kept, zero, zero)
+            kept = PANTRY * (kept + np.log(price / old))
             sale = self.market.sell(state, price, week, noise.at(t))
             profit[t], state = sale.profit, sale.state
         return profit
@@ -131,7 +161,7 @@ class _Shop:
 
 def draw_outcomes(shape: Shape, effect: str, seed: int, copies: int, weeks: int) -> Outcomes:
     """Return `copies` roll-outs in one shop of a shape, `weeks` long."""
-    rng = np.random.default_rng([seed, SHAPES.index(shape), EFFECTS.index(effect)])
+    rng = np.random.default_rng([seed, _SHAPES.index(shape), EFFECTS.index(effect)])
     count = shape.groups * shape.zones
     catalogue, model = toy_shop(count, seed, shock_sd=shape.shock, elasticity_sd=0.05)
     group, zone = np.arange(count) % shape.groups, np.arange(count) // shape.groups
@@ -142,7 +172,8 @@ def draw_outcomes(shape: Shape, effect: str, seed: int, copies: int, weeks: int)
     worlds = _lasting(sample_worlds(model, catalogue, 1), crowd, shape, category)
     market = Market(catalogue, worlds, np.zeros(copies, dtype=np.int64))
     new = np.broadcast_to(_moved(catalogue, model, effect, rng), (copies, count))
-    shop = _Shop(catalogue, market, _traffic(shape, category, rng, (weeks, copies, count)), new, seed)
+    traffic = _traffic(shape, category, rng, (weeks, copies, count))
+    shop = _Shop(catalogue, market, traffic, new, seed, shape.pantry)
     nobody = np.zeros((weeks, copies, count), dtype=np.bool_)
     return Outcomes(shape, shop.sell(nobody), cluster, category, zone, shop.sell)
 
@@ -166,8 +197,7 @@ def _lasting(worlds: Worlds, crowd: Ints, shape: Shape, category: Ints) -> World
         worlds,
         rivals=Rivals.of(crowd.astype(np.int64), weight),
         category=category,
-        lasting=np.full(1 + shape.categories, 0.7),
-        survival=np.full(1 + shape.categories, 0.9),
+        lasting=Lasting(np.full(1 + shape.categories, 0.7), np.full(1 + shape.categories, 0.9)),
     )
 
 
@@ -183,7 +213,7 @@ def _moved(catalogue: Catalogue, model: DemandModel, effect: str, rng: np.random
         step = np.where(step > 0.0, -_STEP, _STEP)
     if effect == "none":
         step = np.zeros(len(price))
-    return np.rint(price * np.exp(step)).astype(np.int64)
+    return np.asarray(np.rint(price * np.exp(step)), dtype=np.int64)
 
 
 def _traffic(shape: Shape, category: Ints, rng: np.random.Generator, size: tuple[int, int, int]) -> Floats:

@@ -1,8 +1,8 @@
 """Random price histories against a slow reading of the tag: ``python -m bench.prior_price``.
 
 Histories lie around days on which clocks change in four time zones, with gaps and several changes within a
-minute. Prints how often each answer came, so that one sees that the rare ones occurred, and exits 1 on any
-difference.
+minute; others are told by several sources, of which some have seen a price and some only sent it. Prints how
+often each answer came, so that one sees that the rare ones occurred, and exits 1 on any difference.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import time
 from collections import Counter
 
 from tests.pricing.test_prior_price import compare
+from tests.pricing.test_proven_prices import compare_told
 
 _BLOCK = 10_000
 
 
 def main(count: int, seed: int) -> int:
-    """Compare `count` histories, starting with number `seed`; returns the number of differences."""
-    wrong, answers, began = 0, Counter[str](), time.perf_counter()
-    for first in range(seed, seed + count, _BLOCK):
-        differing, told = compare(range(first, min(first + _BLOCK, seed + count)))
+    """Compare `count` histories of each kind, starting with number `seed`; returns how many differ."""
+    wrong = 0
+    for kind, one in (("of one source", compare), ("of several sources", compare_told)):
+        differing, answers, began = 0, Counter[str](), time.perf_counter()
+        for first in range(seed, seed + count, _BLOCK):
+            here, told = one(range(first, min(first + _BLOCK, seed + count)))
+            differing += here
+            answers.update(told)
+        took = time.perf_counter() - began
+        print(f"{count} histories {kind}, {differing} differ, {took:.1f} s; {dict(answers)}")
         wrong += differing
-        answers.update(told)
-    print(f"{count} histories, {wrong} differ, {time.perf_counter() - began:.1f} s; {dict(answers)}")
     return wrong
 
 

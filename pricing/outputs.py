@@ -6,108 +6,29 @@ of ``docs/data-contract.md`` follows from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
 from pricing.columns import Column, ColumnType, Table
-from pricing.errors import UsageError
 from pricing.evidence import Identification, PriceKind
 from pricing.features import FEATURES
 from pricing.guardrails import Rule, Status
+from pricing.outcomes import Ending, LeftOut, Shelf
+from pricing.output_columns import ArrowType, OutputColumn, OutputTable
 from pricing.recommendation import Reason
 from pricing.standing import NOT_VALIDATED, Verdict
 
 __all__ = [
     "DECISIONS",
     "ELASTICITIES",
+    "OUTCOMES",
     "OUTPUTS",
     "PREDICTIONS",
     "RECOMMENDATIONS",
     "ROLLOUTS",
     "SCENARIO",
+    "SNAPSHOTS",
     "ArrowType",
     "OutputColumn",
     "OutputTable",
 ]
-
-
-class ArrowType(Enum):
-    """Type of an output column, as Arrow calls it. Every date is a date32, every whole number an int64."""
-
-    STRING = "string"
-    INT64 = "int64"
-    DOUBLE = "double"
-    BOOL = "bool"
-    DATE = "date32"
-    STRINGS = "list<string>"
-    INT64S = "list<int64>"
-    DOUBLES = "list<double>"
-    BOOLS = "list<bool>"
-    STRING_LISTS = "list<list<string>>"
-
-
-@dataclass(frozen=True, slots=True)
-class OutputColumn:
-    """One column of an output table.
-
-    Attributes
-    ----------
-    name, type, meaning
-        What it is called, what it holds and what it says.
-    unit
-        Of a number; empty for everything else.
-    nullable
-        A cell may be null; `meaning` says what that means. Cells of other columns are never null, and no
-        number is ever NaN or infinite.
-    choices
-        The only words that occur; empty where any text may.
-    """
-
-    name: str
-    type: ArrowType
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OutputTable:
-    """One table that other programs read.
-
-    Attributes
-    ----------
-    name
-        What the Parquet metadata call it (`tarifa.kind`).
-    meaning, written_by
-        What a row is, and the command that writes the table.
-    columns
-        In the order in which they are written.
-    key
-        Columns that identify a row; empty where rows may repeat.
-    version
-        Of this schema (`tarifa.schema` in the Parquet metadata).
-    """
-
-    name: str
-    meaning: str
-    written_by: str
-    columns: tuple[OutputColumn, ...]
-    key: tuple[str, ...]
-    version: int = 1
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all columns, in their order."""
-        return tuple(column.name for column in self.columns)
-
-    def column(self, name: str) -> OutputColumn:
-        """Return a column by name; raises :class:`UsageError` for one that is not declared."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise UsageError(f"The output {self.name} has no column {name}.")
-
 
 _T = ArrowType
 _MINOR, _UNITS, _RATIO, _SHARE = "minor units", "units a period", "% per %", "share, 0 to 1"
@@ -121,8 +42,8 @@ def _money(name: str, meaning: str, *, nullable: bool = False) -> OutputColumn:
     return OutputColumn(name, _T.INT64, meaning, _MINOR, nullable)
 
 
-def _number(name: str, unit: str, meaning: str) -> OutputColumn:
-    return OutputColumn(name, _T.DOUBLE, meaning, unit)
+def _number(name: str, unit: str, meaning: str, *, nullable: bool = False) -> OutputColumn:
+    return OutputColumn(name, _T.DOUBLE, meaning, unit, nullable)
 
 
 def _count(name: str, unit: str, meaning: str, *, nullable: bool = False) -> OutputColumn:
@@ -383,7 +304,101 @@ DECISIONS = OutputTable(
     ("policy", "decision_id"),
 )
 
-OUTPUTS: tuple[OutputTable, ...] = (ELASTICITIES, PREDICTIONS, RECOMMENDATIONS, ROLLOUTS, DECISIONS)
+_NOT_FORETOLD = "null: nothing could be foretold, see left_out."
+
+OUTCOMES = OutputTable(
+    "outcomes",
+    "What came of one decision: one price group in one zone and period that has begun. A later cycle states "
+    "it anew, late refunds included. Expected is what the run that decided foretells at the price that stood "
+    "and with the promotions that ran: a check of the forecast. Whether new prices paid it cannot tell.",
+    "tarifa cycle",
+    (
+        _RUN_ID,
+        _text("decision_id", "32 hexadecimal digits: series (16), first day (8), run (8)."),
+        _GROUP,
+        *_WHERE,
+        *_PERIOD,
+        _count("days", "days", "Days of the period that the data cover."),
+        _SHELF_BASIS,
+        _money("current_price", "Regular price in force when it was decided."),
+        _money("recommended_price", "Regular price recommended; null: blocked, no price was.", nullable=True),
+        _money(
+            "approved_price", "Regular price that stood approved in the end; null: none did.", nullable=True
+        ),
+        _money("published_price", "Regular price that went out; null: none did.", nullable=True),
+        _date("published_on", "Local day on which it went out; null: none did.", nullable=True),
+        _text("ending", "What became of the recommendation.", *(word.value for word in Ending)),
+        _money(
+            "regular_price",
+            "Regular price that stood on the shelf, mean over the units sold; null: no sale and no posted "
+            "price tells it.",
+            nullable=True,
+        ),
+        _money(
+            "shelf_price",
+            "The same of the price that was charged before coupons; null: as there.",
+            nullable=True,
+        ),
+        _text(
+            "shelf",
+            "Which price that regular price is, to half a minor unit; null: nothing tells.",
+            *(word.value for word in Shelf),
+            nullable=True,
+        ),
+        _number("in_stock", _SHARE, "Share of the group's products, and of the period, in stock."),
+        OutputColumn("ran_out", _T.BOOL, "It was out of stock for a part of the period."),
+        _number("units", _UNITS, "Units sold, later returns included."),
+        _number(
+            "units_if_in_stock",
+            _UNITS,
+            "Units sold over the share in stock; null: none was in stock, or it ran out at an unknown time.",
+            nullable=True,
+        ),
+        _money("revenue", "Net of tax and of discounts that the shop paid, less refunds so far."),
+        _money("profit", "Net profit; returns still to be expected are taken off."),
+        OutputColumn("cost_assumed", _T.BOOL, "Its cost is the shop file's assumption."),
+        _number("expected_units", _UNITS, f"Mean foretold; {_NOT_FORETOLD}", nullable=True),
+        _number(
+            "units_lower", _UNITS, f"Lower end of the 90 % interval of sales; {_NOT_FORETOLD}", nullable=True
+        ),
+        _number("units_upper", _UNITS, f"Upper end of it; {_NOT_FORETOLD}", nullable=True),
+        _money("expected_profit", f"Mean foretold of net profit; {_NOT_FORETOLD}", nullable=True),
+        _money("profit_lower", f"Net profit at one end of that interval; {_NOT_FORETOLD}", nullable=True),
+        _money("profit_upper", f"Net profit at the other end; {_NOT_FORETOLD}", nullable=True),
+        _text(
+            "left_out",
+            "Why the row is no check of the forecast; null: it is one.",
+            *(word.value for word in LeftOut),
+            nullable=True,
+        ),
+        _text("fingerprint", "SHA-256 of the data that tell what was sold."),
+    ),
+    ("decision_id",),
+)
+
+SNAPSHOTS = OutputTable(
+    "snapshots",
+    "What was known of one price group in one zone when a cycle decided.",
+    "tarifa cycle",
+    (
+        _RUN_ID,
+        _GROUP,
+        *_WHERE,
+        *_PERIOD,
+        _SHELF_BASIS,
+        _money("price", "Regular price in force."),
+        _money("low_30_days", "Lowest shelf price of the 30 days before."),
+        _money("unit_cost", "Net cost of a unit."),
+        OutputColumn("cost_assumed", _T.BOOL, "That cost is the shop file's assumption."),
+        _number("stock", "units", "Units on hand; null: stock is not tracked.", nullable=True),
+        _text("fingerprint", "SHA-256 of the data that it was read from."),
+    ),
+    ("run_id", "price_group", "zone"),
+)
+
+OUTPUTS: tuple[OutputTable, ...] = (
+    ELASTICITIES, PREDICTIONS, RECOMMENDATIONS, ROLLOUTS, DECISIONS, OUTCOMES, SNAPSHOTS,
+)  # fmt: skip
 """Every table that Tarifa writes, in the order in which they are documented."""
 
 SCENARIO = Table(

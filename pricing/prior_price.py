@@ -49,6 +49,7 @@ __all__ = [
     "PriceMark",
     "PriorPrice",
     "prior_price",
+    "proven",
     "window_start",
 ]
 
@@ -187,6 +188,31 @@ class PriorPrice:
     price: Ints
     lowest: Ints
     known: Codes
+
+
+def proven(marks: Sequence[PriceMark], seen: Sequence[bool]) -> tuple[PriceMark, ...]:
+    """Return the marks of one product that count, in order, where some were seen and others only ordered.
+
+    A price that was sent to a shop stands there at once, later, or never: a file waits to be imported. So it
+    is taken as the customer would have it. A price that was lowered counts from when it was sent; one that
+    was raised counts from when it was seen (read back, or found in the shop's own data), and until then the
+    price before it goes on. A mark that says again what stands changes nothing, so a change that is told
+    twice, once when it was sent and once when it was seen, is one change.
+
+    Parameters
+    ----------
+    marks
+        M marks, in the order they were recorded; of one instant the last recorded wins.
+    seen
+        bool [M]; whether each was seen on the shelf, not only sent there.
+    """
+    kept: list[PriceMark] = []
+    for mark, was_seen in sorted(zip(marks, seen, strict=True), key=lambda pair: pair[0].at):
+        before = kept[-1] if kept else None
+        raised = before is not None and before.on_offer and mark.offered > before.offered
+        if was_seen or not raised:
+            kept.append(mark)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,15 +45,30 @@ class State:
     since_change: Ints
 
     @staticmethod
-    def start(catalogue: Catalogue, batch: int) -> State:
-        """Return `batch` copies of where the catalogue stands today."""
-        recent = np.log(catalogue.recent.astype(np.float64))
+    def start(catalogue: Catalogue, batch: int, lowest: Ints | None = None) -> State:
+        """Return `batch` copies of where the catalogue stands today.
+
+        Parameters
+        ----------
+        catalogue
+            N series.
+        batch
+            B.
+        lowest
+            int64 [N]; lowest price of the 30 days before that is on record elsewhere, 0 where none is. It
+            joins the catalogue's recent prices, so that no reduction is counted from more; None for none.
+        """
+        recent, shown = np.log(catalogue.recent.astype(np.float64)), catalogue.recent
+        if lowest is not None:
+            least = shown.min(axis=1)
+            least = np.where((lowest > 0) & (lowest < least), lowest, least)
+            shown = np.insert(shown, 1, least, axis=1)
         return State(
             stock=_copies(catalogue.stock, batch),
             price=_copies(catalogue.price, batch),
             lag=_copies(recent[:, 0], batch),
             reference=_copies(recent.mean(axis=1), batch),
-            recent=_copies(catalogue.recent, batch),
+            recent=_copies(shown, batch),
             since_change=_copies(catalogue.periods_since_change, batch),
         )
 

@@ -2,9 +2,9 @@
 
 A trial is the registered plan of a roll-out. Its digest is the SHA-256 of all it says, so whoever keeps those
 64 letters finds out a plan that was changed later. Units are price groups in a zone, never people. Units of
-one cluster (substitutes, variants) are always treated or held together, so that what a price takes from
-its neighbours stays inside the cluster. A cluster is decided block by block: a parallel trial has one block,
-which is the whole time; a switchback alternates.
+one cluster (a category, or a part of one; variants) are always treated or held together, so that what a
+price takes from its neighbours stays inside the cluster. A cluster is decided block by block: a parallel
+trial has one block, which is the whole time; a switchback alternates.
 """
 
 from __future__ import annotations
@@ -182,6 +182,15 @@ class Trial:
     def stratum(self) -> Ints:
         """int64 [C, K]; within which stratum that was drawn."""
         return np.array([cluster.stratum for cluster in self.clusters], dtype=np.int64)
+
+    @cached_property
+    def divided(self) -> bool:
+        """Whether a category of a zone lies in several clusters.
+
+        Then what a new price takes from its neighbours may cross from treated to held.
+        """
+        places = {(u.category, u.zone, u.cluster) for u in self.units if u.cluster != OUTSIDE}
+        return len(places) > len({place[:2] for place in places})
 
     def began(self, today: str) -> bool:
         """Return whether its first day has come on `today`, an ISO date."""

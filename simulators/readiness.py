@@ -8,10 +8,11 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.panel import Panel
-from simulators.contract.panel import build_panel
-from simulators.contract.price_moves import PriceMoves, price_moves
+from simulators.contract.checking import Looked
+from simulators.contract.price_moves import PriceMoves
 from simulators.contract.tables import Source
 from simulators.demand.forecast import Z90
+from simulators.demand.foretold import Foretold, foretell
 from simulators.demand.own_evidence import OwnEvidence, own_evidence, periods_of_test
 from simulators.demand.population import ELASTICITY_SD
 
@@ -33,9 +34,8 @@ class EvidenceClass:
     products, revenue_share
         How many series, and their share of the revenue.
     half_width
-        Median half width of the 90 % interval of an elasticity that is to be expected: from each one's own
-        periods and what is known of elasticities in general, without what similar products will tell. None
-        where there are no products.
+        Median half width of the 90 % interval that a fit is expected to leave of the elasticity to the
+        regular price; see :mod:`simulators.demand.foretold`. None where there are no products.
     test_periods
         Periods of a price test of all of them until it tells their mean elasticity as well as wanted; None
         where none of them sold.
@@ -101,8 +101,11 @@ class Readiness:
     periods, period_days
         Length of the history.
     may_move
-        Anything lets the effect of a price be told from demand's own moves: a price test, an instrument, or a
-        promotion calendar that is declared set in advance. Without it every price is kept.
+        Anything lets the effect of a price be told from demand's own moves: a price test, an instrument that
+        is strong enough, or a promotion calendar that is declared set in advance. Without it every price is
+        kept.
+    movable
+        Products whose price a fit is expected to let move on that.
     classes
         All products by evidence.
     products
@@ -118,6 +121,7 @@ class Readiness:
     periods: int
     period_days: int
     may_move: bool
+    movable: int
     classes: tuple[EvidenceClass, ...]
     products: tuple[ProductEvidence, ...]
     switches: tuple[Switch, ...]
@@ -126,22 +130,26 @@ class Readiness:
     widest_half_width: float = Z90 * ELASTICITY_SD
 
 
-def readiness(source: Source) -> Readiness:
+def readiness(source: Source, looked: Looked) -> Readiness:
     """Return what a checked source will be able to say of its prices.
 
-    Raises
-    ------
-    DataError
-        If no order line is retail demand.
+    Parameters
+    ----------
+    source
+        An open source.
+    looked
+        What :func:`simulators.contract.checking.check_and_look` built of it.
     """
-    panel = build_panel(source)
-    moves, own = price_moves(source, len(panel.series)), own_evidence(panel)
+    panel, moves = looked.panel, looked.moves
+    own = own_evidence(panel)
+    declared = source.has("promotions") and source.shop.promotion_calendar_set_in_advance
+    expected = foretell(panel, own, calendar_in_advance=declared)
     name = np.where(moves.enough, "enough", np.where(moves.never, "none", "too_few"))
     share = own.revenue / max(float(own.revenue.sum()), 1.0)
-    classes = tuple(_class(one, name == one, own, share) for one in ("enough", "too_few", "none"))
+    classes = tuple(_class(one, name == one, own, expected, share) for one in ("enough", "too_few", "none"))
     order: Ints = np.argsort(-own.revenue, kind="stable")
-    products = tuple(_product(int(i), panel, str(name[i]), moves, own) for i in order)
-    may = _may_move(source, panel)
+    products = tuple(_product(int(i), panel, str(name[i]), moves, own, expected) for i in order)
+    may = declared or expected.ruled
     everything = np.ones(len(share), dtype=np.bool_)
     gains = {"test": name != "enough" if may else everything, "all": everything}
     switches = tuple(
@@ -149,10 +157,20 @@ def readiness(source: Source) -> Readiness:
         for code, who in _wanted(source, may_move=may)
         if bool(gains[who].any())
     )
-    return Readiness(len(panel.periods), source.shop.period_days, may, classes, products, switches)
+    return Readiness(
+        periods=len(panel.periods),
+        period_days=source.shop.period_days,
+        may_move=may,
+        movable=int(expected.movable.sum()),
+        classes=classes,
+        products=products,
+        switches=switches,
+    )
 
 
-def _product(i: int, panel: Panel, name: str, moves: PriceMoves, own: OwnEvidence) -> ProductEvidence:
+def _product(
+    i: int, panel: Panel, name: str, moves: PriceMoves, own: OwnEvidence, expected: Foretold
+) -> ProductEvidence:
     return ProductEvidence(
         panel.series.group[i],
         panel.series.zone[i],
@@ -160,31 +178,16 @@ def _product(i: int, panel: Panel, name: str, moves: PriceMoves, own: OwnEvidenc
         round(float(own.revenue[i])),
         float(own.units[i]),
         int(moves.levels[i]),
-        float(own.expected_width[i]),
+        float(expected.half_width[i]),
     )
 
 
-def _class(name: str, at: Bools, own: OwnEvidence, share: Floats) -> EvidenceClass:
+def _class(name: str, at: Bools, own: OwnEvidence, expected: Foretold, share: Floats) -> EvidenceClass:
     some = own.take(at)
-    width = float(np.median(some.expected_width)) if at.any() else None
+    width = float(np.median(expected.half_width[at])) if at.any() else None
     test = periods_of_test(some, step=_STEP, half_width=_WANTED)
     periods = int(np.ceil(test)) if np.isfinite(test) else None
     return EvidenceClass(name, int(at.sum()), float(share[at].sum()), width, periods)
-
-
-def _may_move(source: Source, panel: Panel) -> bool:
-    declared = source.has("promotions") and source.shop.promotion_calendar_set_in_advance
-    tested = panel.tested is not None and bool(panel.tested.any())
-    return declared or tested or bool(panel.instrument_names) or _costs_move(panel)
-
-
-def _costs_move(panel: Panel) -> bool:
-    if panel.cost is None:
-        return False
-    known = np.isfinite(panel.cost)
-    low = np.where(known, panel.cost, np.inf).min(axis=1)
-    high = np.where(known, panel.cost, -np.inf).max(axis=1)
-    return bool(np.any(np.greater(high, low)))
 
 
 def _wanted(source: Source, *, may_move: bool) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
     import datetime as dt
 
     from api.check_document import check_document
-    from simulators.contract.checking import check, write_quarantine
+    from simulators.contract.checking import check_and_look, write_quarantine
     from simulators.contract.tables import open_source
     from simulators.readiness import readiness
 
@@ -66,11 +66,11 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
         told("reading tables", 0.05)
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             told("checking", 0.5)
-            report = check(source)
+            report, looked = check_and_look(source)
             place = quarantine or data.resolve().with_name(f"{data.resolve().name}.quarantine")
             written = write_quarantine(source, place)
             told("readiness", 0.8)
-            ready = None if report.prices is None else readiness(source)
+            ready = None if looked is None else readiness(source, looked)
     error: TarifaError | None = None
     try:
         report.require()
@@ -86,12 +86,13 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
 
 
 def _ready(found: Readiness, texts: Texts) -> tuple[RenderableType, ...]:
-    from api.readiness_page import classes_told
+    from api.readiness_page import classes_told, moving_told
 
     word = partial(texts.text, "readiness")
     header = ("", *(word(code) for code in ("products", "revenue", "width", "test")))
-    table = grid(word("classes"), header, classes_told(asdict(found), texts), right=(1, 2, 3, 4))
-    lines = [word("can_move" if found.may_move else "cannot_move"), f"{word('switches')}:"]
+    told = asdict(found)
+    table = grid(word("classes"), header, classes_told(told, texts), right=(1, 2, 3, 4))
+    lines = [moving_told(told, texts), f"{word('switches')}:"]
     for place, switch in enumerate(found.switches, start=1):
         lines.append(f"  {place}. {word(switch.code)}: {word(f'{switch.code}_why')}")
     return (table, *lines)
@@ -152,7 +153,7 @@ def _tables(report: CheckReport, texts: Texts) -> Table:
     title = texts.text(
         "check",
         "tables",
-        span=texts.span(report.first_day, report.until),
+        span=texts.span(report.first_day, report.until) if report.first_day else "-",
         fingerprint=report.fingerprint[:12],
     )
     return grid(title, _words(texts, "table", "file", "rows", "bad", "not_read"), rows, right=(2, 3))

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import time
 import zoneinfo
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
 from rich.markup import escape
 
 from api.cli.grid import grid
+from api.cli.publish_preview import previewed
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
-from pricing.errors import DataError, FailedChecks, FingerprintError, UsageError
+from pricing.errors import UsageError
 
 if TYPE_CHECKING:
+    from api.cli.cycle_steps import Steps
     from api.cycle.loop import Home
     from api.cycle.publishing import Gate, Waiting
     from api.publishers.changes import Publisher
@@ -27,8 +32,6 @@ if TYPE_CHECKING:
     from simulators.contract.shop_file import ShopFile
 
 __all__ = ["cycle_home", "go_round"]
-
-_ACTOR = "cycle"
 
 
 def go_round(
@@ -42,6 +45,9 @@ def go_round(
     undo: Annotated[
         bool, typer.Option("--undo", help="Bring back the former prices of what this cycle published.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say line by line what publishing would do; change nothing.")
+    ] = False,
     status: Annotated[
         bool, typer.Option("--status", help="Say where the cycle stands; change nothing.")
     ] = False,
@@ -49,16 +55,18 @@ def go_round(
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Go round once: import, check, learn, validate, recommend; publish what is approved, and read it back.
+    """Go round once: import, check, join outcomes, learn, validate, recommend; publish what is approved.
 
-    The exports of the platform lie in HOME/inbox. What waits for a person ends the command; run it again, by
-    hand or by a timer, and it goes on where it stands. Nothing is done or published twice.
+    What was published is read back. The exports of the platform lie in HOME/inbox. What waits for a person
+    ends the command; run it again, by hand or by a timer, and it goes on where it stands. Nothing is done or
+    published twice.
 
     Example: tarifa cycle shop
     """
 
     def work(session: Session) -> Outcome:
-        return cycle_home(session, home, today, status=status, undo=(by, reason) if undo else None)
+        back = (by, reason) if undo else None
+        return cycle_home(session, home, today, status=status, undo=back, dry_run=dry_run)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -70,9 +78,11 @@ def cycle_home(
     *,
     status: bool = False,
     undo: tuple[str, str] | None = None,
+    dry_run: bool = False,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Outcome:
-    """Go round once in a home, say where its cycle stands, or bring its prices back."""
+    """Go round once in a home, say where its cycle stands or what it would publish, or bring prices back."""
+    from api.cli.cycle_steps import Steps
     from api.cycle.loop import Home, carry_on, cycle_of
     from api.storage.store import Store
     from simulators.contract.shop_file import read_shop_file
@@ -83,9 +93,12 @@ def cycle_home(
         day = _day(today, shop, now())
         name, store = cycle_of(shop, day), Store(f"sqlite:///{home.store}", now)
         try:
-            round_ = _Round(session, home, shop, name, day.isoformat(), store, now)
+            steps = Steps(session, home, shop, name, day.isoformat(), store, now)
+            round_ = _Round(session, home, shop, name, store, now, steps)
+            if dry_run:
+                return previewed(round_.gate().preview(), shop.money, session.texts)
             if not status and undo is None:
-                carry_on(store.database, name, round_.work())
+                carry_on(store.database, name, steps.work())
             return round_.published(status=status, undo=undo)
         finally:
             store.close()
@@ -93,149 +106,15 @@ def cycle_home(
 
 @dataclass(frozen=True)
 class _Round:
-    """One cycle as it goes round."""
+    """One cycle after its steps."""
 
     session: Session
     home: Home
     shop: ShopFile
     name: str
-    today: str
     store: Store
     now: Callable[[], dt.datetime]
-
-    def work(self) -> Mapping[Any, Callable[[Mapping[str, StepRow]], Mapping[str, Any]]]:
-        """Return what does each step."""
-        from api.cycle.loop import Step
-
-        return {
-            Step.IMPORT: self._import,
-            Step.CHECK: self._check,
-            Step.LEARN: self._learn,
-            Step.VALIDATE: self._validate,
-            Step.RECOMMEND: self._recommend,
-        }
-
-    def _import(self, _done: Mapping[str, StepRow]) -> Mapping[str, Any]:
-        from api.cli.import_command import Answers, import_folder
-        from simulators.importers.platform_import import IDENTITY
-
-        before = self._earlier("import")
-        past = None if before is None else self.home.data(before)
-        continued = past if past is not None and (past / IDENTITY).is_file() else None
-        listed = self._listed_at()
-        said = Answers(None, None, None, None, None, yes=True, before=continued, listed_at=listed)
-        made = import_folder(
-            self.session,
-            str(self.home.inbox),
-            self.home.data(self.name),
-            self.home.shop_file,
-            self.home.key_file,
-            said,
-        )
-        self._require_whole()
-        return {"before": before, "tables": made.document["tables"]}
-
-    def _listed_at(self) -> str | None:
-        """Return when exports were made that are newer than the day on which the cycle goes round; else None.
-
-        Only who goes round as on an earlier day has such: they count as of that day's noon.
-        """
-        zone = zoneinfo.ZoneInfo(self.shop.time_zone)
-        noon = dt.datetime.fromisoformat(f"{self.today}T12:00").replace(tzinfo=zone)
-        newest = max((path.stat().st_mtime for path in self.home.inbox.iterdir()), default=0.0)
-        later = dt.datetime.fromtimestamp(newest, zone).date() > noon.date()
-        return noon.isoformat() if later else None
-
-    def _require_whole(self) -> None:
-        """Refuse exports that end too early: missing days would look like days without a sale."""
-        from simulators.contract.tables import open_source
-
-        with open_source(self.home.data(self.name), today=self.now(), only=("orders",)) as source:
-            rows = source.engine.rows("SELECT max(ordered_at) FROM orders WHERE status = 'paid'")
-        newest: dt.datetime | None = rows[0][0] if rows else None
-        until = dt.date.fromisoformat(self.name)
-        if newest is None or newest.date() < until - dt.timedelta(days=self.shop.period_days):
-            raise DataError(
-                f"The orders in the inbox end on {newest.date() if newest else 'no day'}.",
-                why=f"The cycle prices the period from {until}, and the one before it is not there.",
-                todo="Put a newer export of the orders into the inbox.",
-            )
-
-    def _check(self, _done: Mapping[str, StepRow]) -> Mapping[str, Any]:
-        from api.cli.check import check_folder
-
-        found = check_folder(self.session, self.home.data(self.name), None)
-        if found.error is not None:
-            raise found.error
-        return {"fingerprint": found.document["fingerprint"]}
-
-    def _learn(self, _done: Mapping[str, StepRow]) -> Mapping[str, Any]:
-        from api.cli.fit import fit_folder
-        from api.cli.update import update_folder
-
-        data, run, before = self.home.data(self.name), self.home.run(self.name), self._earlier("learn")
-        why = "the first cycle" if before is None else self._due_for_fit(before)
-        if before is not None and not why:
-            try:
-                update_folder(self.session, self.home.run(before), data, run, self.name, self.today)
-                return {"how": "update", "of": before, "age": self._age(before) + 1}
-            except FingerprintError as error:
-                why = error.what
-        fit_folder(self.session, data, run, self.name, 0, self.today)
-        return {"how": "fit", "why": why, "age": 0}
-
-    def _due_for_fit(self, before: str) -> str:
-        age = self._age(before)
-        return f"{age + 1} updates since the last fit" if age + 1 >= self.shop.cycle.refit_after else ""
-
-    def _age(self, cycle: str) -> int:
-        """Return how many updates lie between a cycle and its last fit."""
-        from api.storage.cycles import done
-
-        with self.store.database.reading() as connection:
-            return int(done(connection, cycle)["learn"].content["age"])
-
-    def _validate(self, _done: Mapping[str, StepRow]) -> Mapping[str, Any]:
-        from api.cli.validate import validate_folder
-
-        quick = self.shop.cycle.quick_validation
-        found: Any = validate_folder(self.session, self.home.run(self.name), None, 0, quick=quick).document
-        return {"verdict": found["passport"]["verdict"], "failed": found["passport"]["failed"]}
-
-    def _recommend(self, _done: Mapping[str, StepRow]) -> Mapping[str, Any]:
-        from api.app import approvals_of
-        from api.cli.serve import desk_over
-        from api.runs import open_shelf
-
-        try:
-            shelf = open_shelf(self.home.run(self.name), self._accepted())
-        except FailedChecks as error:
-            raise FailedChecks(
-                error.what,
-                why=error.why,
-                todo="Name those that you accept in cycle.accept_failed of shop.toml, and go round again.",
-            ) from error
-        desk = desk_over(shelf, self.shop.cycle.policy, self.store)
-        offered = approvals_of(desk).offer(None, _ACTOR)
-        return {"round": offered.number, "run": offered.run, "policy": offered.facts["policy"]}
-
-    def _accepted(self) -> tuple[str, ...]:
-        """Return the checks that failed and are accepted in the shop file; others are refused on the way."""
-        from api.storage.cycles import done
-
-        with self.store.database.reading() as connection:
-            failed = done(connection, self.name)["validate"].content["failed"]
-        return tuple(code for code in self.shop.cycle.accept_failed if code in failed)
-
-    def _earlier(self, step: str) -> str | None:
-        """Return the newest cycle before this one in which a step was done."""
-        from api.storage.cycles import cycles, done
-
-        with self.store.database.reading() as connection:
-            for name in cycles(connection):
-                if name < self.name and step in done(connection, name):
-                    return name
-        return None
+    did: Steps
 
     def published(self, *, status: bool, undo: tuple[str, str] | None) -> Outcome:
         """Publish what is due and read it back, or bring it back; then say where the cycle stands."""
@@ -246,9 +125,9 @@ class _Round:
         with self.store.database.reading() as connection:
             steps = done(connection, self.name)
         if undo is not None:
-            self._gate().undo(*undo)
+            self.gate().undo(*undo)
         elif not status and self.shop.cycle.publisher and "recommend" in steps:
-            gate = self._gate()
+            gate = self.gate()
             gate.publish()
             gate.confirm()
         with self.store.database.reading() as connection:
@@ -256,14 +135,15 @@ class _Round:
             out = of_cycle(connection, self.name)
         return self._outcome(steps, left, out)
 
-    def _gate(self) -> Gate:
+    def gate(self) -> Gate:
+        """Return where approved prices of this cycle leave the house."""
         from api.cycle.outlets import addresses, market_of
         from api.cycle.publishing import Gate
 
         data = self.home.data(self.name)
         if not data.is_dir():
             raise UsageError(
-                f"The cycle {self.name} has not begun.", todo="Run `tarifa cycle` without --undo first."
+                f"The cycle {self.name} has not begun.", todo="Go round with `tarifa cycle HOME` first."
             )
         return Gate(
             self.store.database,
@@ -275,15 +155,19 @@ class _Round:
             self._way,
         )
 
-    def _way(self, batch: str | None) -> Publisher:
-        from api.cycle.outlets import open_publisher
-        from simulators.importers.platforms import recognise
+    def _way(self, batch: str | None) -> AbstractContextManager[Publisher]:
+        from api.cycle.outlets import Outlet
 
-        exports = tuple(f.path for f in recognise(self.home.inbox) if f.holds == "products")
-        target = None if batch is None else self.home.cycle(batch[:10]) / "published" / f"{batch}.csv"
+        target = None if batch is None else self.home.cycle(batch[:10]) / "published" / batch
         if target is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-        return open_publisher(self.shop, exports, target)
+        outlet = Outlet(self.shop, self.home.folder, self._exports, os.environ, self.now, time.sleep)
+        return outlet.open(target)
+
+    def _exports(self) -> tuple[Path, ...]:
+        from simulators.importers.platforms import recognise
+
+        return tuple(f.path for f in recognise(self.home.inbox) if f.holds == "products")
 
     def _outcome(self, steps: Mapping[str, StepRow], left: Waiting, out: tuple[Outgoing, ...]) -> Outcome:
         document = {
@@ -322,6 +206,7 @@ class _Round:
         parts: list[RenderableType] = [
             grid(title, (texts.text("cycle", "step"), texts.text("cycle", "done_at")), rows)
         ]
+        parts += (*self._sheets(steps), *self._forecasts(steps))
         states: dict[str, int] = {}
         for row in out:
             states[row.state.value] = states.get(row.state.value, 0) + 1
@@ -336,12 +221,40 @@ class _Round:
         parts.append(escape(self._next(left)))
         return tuple(parts)
 
+    def _sheets(self, steps: Mapping[str, StepRow]) -> list[str]:
+        texts = self.session.texts
+        found = steps["import"].content.get("sheets", ()) if "import" in steps else ()
+        return [
+            texts.text(
+                "cycle",
+                "sheet",
+                file=escape(one["file"]),
+                kind=one["kind"],
+                rows=texts.number(one["rows"]),
+                known=texts.number(one["known"]),
+                left=texts.number(sum(one["left"].values())),
+            )
+            for one in found
+        ]
+
+    def _forecasts(self, steps: Mapping[str, StepRow]) -> tuple[str, ...]:
+        from api.cycle.outcomes import TABLE
+        from api.outcomes_told import check_of, outcomes_told
+
+        row = steps.get("outcomes")
+        if row is None:
+            return ()
+        found, texts = check_of(row.content), self.session.texts
+        place = self.home.cycle(self.name) / TABLE
+        where = (texts.text("outcomes", "table", place=str(place)),) if found.decisions else ()
+        return tuple(escape(line) for line in (*outcomes_told(found, texts), *where))
+
     def _next(self, left: Waiting) -> str:
         texts, run = self.session.texts, self.home.run(self.name)
         if left.nothing:
             return texts.text("cycle", "finished")
         if left.pending or left.second:
-            accepted = self._accepted()
+            accepted = self.did.accepted()
             options = f"--store {self.home.store} --policy {self.shop.cycle.policy}"
             options += f" --accept-failed {','.join(accepted)}" if accepted else ""
             return texts.text("cycle", "approve", run=str(run), options=options)

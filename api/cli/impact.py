@@ -13,12 +13,13 @@ from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from api.runs import open_trial
 from pricing.errors import ArtifactError, DataError, UsageError
 from pricing.money import Currency
-from pricing.trial import Design, Trial
+from pricing.trial import Design, Precision, Trial
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from policies.impact.register import Wish
+    from simulators.contract.realised import Realised
 
 __all__ = ["IMPACT_KIND", "impact", "plan", "plan_file", "report", "report_folder"]
 
@@ -47,11 +48,15 @@ def plan(
     design: Annotated[
         Design, typer.Option(help="A standing holdout, or on and off in turn.")
     ] = Design.PARALLEL,
-    block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 3,
-    washout: Annotated[int, typer.Option(help="First periods of a block that are not measured.", min=0)] = 1,
+    block: Annotated[int, typer.Option(help="Periods of a switchback's block.", min=1)] = 6,
+    washout: Annotated[int, typer.Option(help="First periods of a block that are not measured.", min=0)] = 3,
     by: Annotated[
-        str, typer.Option(help="What a switchback alternates: category (in a zone) or zone.")
-    ] = "category",
+        str,
+        typer.Option(
+            help="What is treated or held together: category (in a zone), subcategory, zone; "
+            "auto: categories, or subcategories where those are too few for a holdout."
+        ),
+    ] = "auto",
     zones: Annotated[
         str, typer.Option(help="Zones of the roll-out, separated by commas; default: all.")
     ] = "",
@@ -106,11 +111,25 @@ def plan_file(
             asked = replace(wish, made_on=today.isoformat(), worth=_worth(worth, opened.shop.currency))
         told("drawing", 0.8)
         trial = plan_trial(realised, asked, movable)
+        finer = _finer(trial, realised, asked, movable)
     _refuse_begun(out, trial, today.isoformat())
     write_file(out, trial.to_bytes())
     return Outcome(
-        plan_document(trial, str(out)), tuple(map(escape, plan_told(trial, str(out), session.texts)))
+        plan_document(trial, str(out), finer),
+        tuple(map(escape, plan_told(trial, str(out), finer, session.texts))),
     )
+
+
+def _finer(
+    trial: Trial, realised: Realised, wish: Wish, movable: frozenset[tuple[str, str]] | None
+) -> Precision | None:
+    """Return what the same trial by subcategory could see: the price of closed borders. None if none."""
+    from policies.impact.register import plan_trial
+
+    if trial.divided or trial.design is Design.SWITCHBACK:
+        return None
+    other = plan_trial(realised, replace(wish, by="subcategory"), movable)
+    return other.precision if other.divided else None
 
 
 def _source(source: Path, data: Path | None) -> tuple[Path, frozenset[tuple[str, str]] | None]:

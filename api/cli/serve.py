@@ -104,9 +104,9 @@ def desk_of(
     return _desk(shelf, chosen, opened, past)
 
 
-def desk_over(shelf: Shelf, policy: str, store: Store) -> Desk:
+def desk_over(shelf: Shelf, policy: str, store: Store, past: Past | None = None) -> Desk:
     """Open the policies that are named, separated by commas, over a shelf; the first decides by default."""
-    return _desk(shelf, _chosen(shelf, policy), store, None)
+    return _desk(shelf, _chosen(shelf, policy), store, past)
 
 
 def _chosen(shelf: Shelf, policy: str) -> list[tuple[Policy, Standing | None]]:
@@ -124,11 +124,12 @@ def _chosen(shelf: Shelf, policy: str) -> list[tuple[Policy, Standing | None]]:
 def _desk(
     shelf: Shelf, chosen: list[tuple[Policy, Standing | None]], store: Store, past: Past | None
 ) -> Desk:
+    from api.past_prices import with_record
     from api.prices.service import Desk
 
     trained = {made.name: under for made, under in chosen if under is not None}
     policies = {made.name: made for made, _ in chosen}
-    return Desk(shelf, policies, chosen[0][0].name, store, trained, past)
+    return Desk(with_record(shelf, store.database), policies, chosen[0][0].name, store, trained, past)
 
 
 def _require_distinct(names: list[str]) -> None:

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from api.storage import cycles
-from api.storage.cycles import StepRow
 from api.storage.database import Database
 from pricing.errors import UsageError
 from simulators.contract.shop_file import SHOP_FILE, ShopFile
+from simulators.contract.tables import Source
 from simulators.folders import lock
 
-__all__ = ["STEPS", "Home", "Step", "carry_on", "cycle_of"]
-
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+__all__ = ["STEPS", "Home", "Step", "carry_on", "cycle_of", "last_order"]
 
 
 class Step(Enum):
@@ -31,6 +29,7 @@ class Step(Enum):
 
     IMPORT = "import"
     CHECK = "check"
+    OUTCOMES = "outcomes"
     LEARN = "learn"
     VALIDATE = "validate"
     RECOMMEND = "recommend"
@@ -101,25 +100,30 @@ def cycle_of(shop: ShopFile, today: dt.date) -> str:
     """Return the cycle of a day: the first day of the period that it lies in, ISO 8601."""
     if shop.grain == "day":
         return today.isoformat()
-    back = (today.weekday() - _WEEKDAYS.index(shop.week_start)) % 7
+    back = (today.weekday() - shop.week_begins) % 7
     return (today - dt.timedelta(days=back)).isoformat()
 
 
-def carry_on(
-    database: Database, cycle: str, work: Mapping[Step, Callable[[Mapping[str, StepRow]], Mapping[str, Any]]]
-) -> Mapping[str, StepRow]:
-    """Do the steps of a cycle that are not done yet, and record each; return all of them.
+def last_order(source: Source) -> tuple[dt.date | None, int]:
+    """Return the newest local day with a paid order, and the most days in a row ever without one before."""
+    newest, quiet = source.engine.row(
+        "SELECT max(day), max(day - before) - 1 FROM (SELECT day, lag(day) OVER (ORDER BY day) AS before "
+        "FROM (SELECT DISTINCT ordered_at::DATE AS day FROM orders WHERE status = 'paid'))"
+    )
+    return newest, int(quiet or 0)
 
-    `work` does a step, given those done before it, and returns what it found (JSON-able). A step may be done
-    again if the process is killed before it is recorded, so it leaves the same when it is.
+
+def carry_on(database: Database, cycle: str, work: Mapping[Step, Callable[[], Mapping[str, Any]]]) -> None:
+    """Do the steps of a cycle that are not done yet, and record each.
+
+    `work` does a step and returns what it found (JSON-able). A step may be done again if the process is
+    killed before it is recorded, so it leaves the same when it is.
     """
     for step in STEPS:
         with database.reading() as connection:
             known = cycles.done(connection, cycle)
         if step.value in known:
             continue
-        found = work[step](known)
+        found = work[step]()
         with database.writing() as transaction:
             cycles.put(transaction, cycle, step.value, found)
-    with database.reading() as connection:
-        return cycles.done(connection, cycle)

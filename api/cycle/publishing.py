@@ -7,13 +7,15 @@ the next one publishes that batch again under its own key, which changes nothing
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from api.cycle.outlets import Address
-from api.publishers.changes import Market, PriceChange, Publisher
+from api.publishers.changes import Market, Preview, PriceChange, Publisher, Reading, Refusal
 from api.storage import publications, reviews
 from api.storage.database import Database
 from api.storage.publications import Kind, Outgoing, State
@@ -22,8 +24,6 @@ from pricing.approval import Action, Review, Reviewed, ReviewState, after
 from pricing.errors import DataError, UsageError
 
 __all__ = ["Gate", "Waiting", "due", "waiting"]
-
-_PUBLISHED = (State.PUBLISHED, State.CONFIRMED, State.DIFFERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,15 @@ class Waiting:
     later
         Approved ones whose start is still to come.
     failed
-        Price changes whose latest try failed.
+        Price changes whose latest try failed and that are still wanted: approved in the round that counts,
+        or to be brought back.
     unconfirmed
         Published, and not read back yet.
     differing
         Read back as something else.
+    blind
+        Published by a way that cannot be read back. They keep no cycle open: the next import that shows them
+        confirms them.
     """
 
     pending: int
@@ -50,6 +54,7 @@ class Waiting:
     failed: int
     unconfirmed: int
     differing: int
+    blind: int
 
     @property
     def nothing(self) -> bool:
@@ -77,7 +82,7 @@ class Gate:
     addresses
         Products of each price group.
     open_way
-        Opens the publisher for a batch (its key), to write it; None: to read only.
+        Opens the publisher for a batch (its key), to write it; None: to read only. Closed again at once.
     """
 
     database: Database
@@ -86,40 +91,55 @@ class Gate:
     zone: dt.tzinfo
     market: Market
     addresses: Mapping[str, tuple[Address, ...]]
-    open_way: Callable[[str | None], Publisher]
+    open_way: Callable[[str | None], AbstractContextManager[Publisher]]
 
     def publish(self) -> tuple[Outgoing, ...]:
-        """Publish what was left intended, then what is due; return everything that was tried."""
+        """Publish what was left intended, then what is due; return everything that was tried.
+
+        It is rehearsed first: where the way out cannot be taken at all (no secret, another currency, no
+        export), nothing is intended, and nothing counts as out.
+        """
         done = self._finish()
+        self.preview()
         with self.database.writing() as transaction:
             connection = transaction.connection
-            rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
-            leaving = [(row.decision_id, change) for row in rows for change in self._changes(row)]
-            publications.intend(transaction, self._batch(connection, Kind.PUBLISH, leaving))
+            batch = self._batch(connection, Kind.PUBLISH, self._leaving(connection))
+            publications.intend(transaction, batch)
         return (*done, *self._finish())
+
+    def preview(self) -> Preview:
+        """Say what publishing would do now, line by line; nothing is recorded, and nothing leaves."""
+        with self.database.reading() as connection:
+            intended = [row.change for row in publications.unsettled(connection)]
+            changes = intended or [change for _, change in self._leaving(connection)]
+        if not changes:
+            return Preview(())
+        with self.open_way(None) as way:
+            return way.preview(changes)
 
     def confirm(self) -> tuple[Outgoing, ...]:
         """Read back what was published, in earlier cycles too, and return what was found.
 
-        What still says the former price has not arrived yet, and waits.
+        What still says the former price has not arrived yet, and waits; so does what cannot be asked. Where
+        a way out cannot be read back at all, the shop's own data are asked instead: the next import that
+        shows the product's price says whether it is there.
         """
         with self.database.reading() as connection:
             rows = [
                 row
-                for row in publications.latest(publications.every(connection))
+                for row in publications.standing(publications.every(connection))
                 if row.state in (State.PUBLISHED, State.DIFFERS)
             ]
         if not rows:
             return ()
-        found = self.open_way(None).read_back([row.change for row in rows])
-        arrived = [
-            (row, reading)
-            for row, reading in zip(rows, found, strict=True)
-            if reading.found is None or reading.found.regular != row.change.regular_now or reading.equal
-        ]
+        with self.open_way(None) as way:
+            found = way.read_back([row.change for row in rows])
         with self.database.writing() as transaction:
-            publications.confirm(transaction, [row for row, _ in arrived], [each for _, each in arrived])
-        return tuple(row for row, _ in arrived)
+            publications.see(transaction, rows, found, str(self.zone))
+            found = tuple(_shown(transaction.connection, *pair) for pair in zip(rows, found, strict=True))
+            publications.confirm(transaction, rows, found)
+        pairs = zip(rows, found, strict=True)
+        return tuple(row for row, reading in pairs if publications.arrived(row, reading))
 
     def undo(self, by: str, reason: str) -> tuple[Outgoing, ...]:
         """Bring back the former prices of everything that this cycle published, and withdraw its approvals.
@@ -130,25 +150,37 @@ class Gate:
             If nothing is published that could be brought back.
         """
         self._finish()
+        with self.database.reading() as connection:
+            back = self._backwards(connection, reason)
+        if not back:
+            raise UsageError(
+                f"The cycle {self.cycle} has published nothing that could be brought back.",
+                todo="See `tarifa cycle HOME --status`.",
+            )
+        with self.open_way(None) as way:
+            way.preview([change for _, change in back])
         with self.database.writing() as transaction:
             connection = transaction.connection
-            out = [
-                row
-                for row in publications.latest(publications.of_cycle(connection, self.cycle))
-                if row.kind is Kind.PUBLISH and row.state in _PUBLISHED
-            ]
-            if not out:
-                raise UsageError(
-                    f"The cycle {self.cycle} has published nothing that could be brought back.",
-                    todo="See `tarifa cycle HOME --status`.",
-                )
-            back = [(row.decision_id, _back(row.change, reason)) for row in out]
             publications.intend(transaction, self._batch(connection, Kind.UNDO, back))
             up = reviews.current_round(connection)
-            ids = dict.fromkeys(row.decision_id for row in out)
+            ids = dict.fromkeys(decision for decision, _ in back)
             found = [_withdrawn(reviews.proposal(connection, name), up, by, reason) for name in ids]
             reviews.append(transaction, [each for each in found if each is not None])
         return self._finish()
+
+    def _backwards(self, connection: Connection, reason: str) -> list[tuple[str, PriceChange]]:
+        own = publications.of_cycle(connection, self.cycle)
+        first = _before(own)
+        return [
+            (row.decision_id, _back(row.change, first[row.what], reason))
+            for row in publications.standing(own)
+            if row.kind is Kind.PUBLISH
+        ]
+
+    def _leaving(self, connection: Connection) -> list[tuple[str, PriceChange]]:
+        rows = due(connection, reviews.current_round(connection), self.now(), self.zone)
+        standing = _prices(publications.of_cycle(connection, self.cycle))
+        return [(row.decision_id, change) for row in rows for change in self._changes(row, standing)]
 
     def _finish(self) -> tuple[Outgoing, ...]:
         """Publish the batch that is intended, and settle it."""
@@ -156,9 +188,10 @@ class Gate:
             rows = publications.unsettled(connection)
         if not rows:
             return ()
-        published = self.open_way(rows[0].batch).publish([row.change for row in rows], key=rows[0].batch)
+        with self.open_way(rows[0].batch) as way:
+            published = way.publish([row.change for row in rows], key=rows[0].batch)
         with self.database.writing() as transaction:
-            publications.settle(transaction, rows, published)
+            publications.settle(transaction, rows, published, str(self.zone))
         with self.database.reading() as connection:
             return publications.of_batch(connection, rows[0].batch)
 
@@ -172,7 +205,12 @@ class Gate:
             for place, (decision, change) in enumerate(found)
         )
 
-    def _changes(self, row: ProposalRow) -> tuple[PriceChange, ...]:
+    def _changes(self, row: ProposalRow, standing: Mapping[tuple[str, str], int]) -> tuple[PriceChange, ...]:
+        """Return what publishing a proposal changes.
+
+        Each goes from the price that this cycle put out last, which the decision could not know, else from
+        the one that was decided on.
+        """
         found = self.addresses.get(row.price_group)
         if not found:
             raise DataError(
@@ -188,7 +226,7 @@ class Gate:
                 zone=row.zone,
                 currency=self.market.currency,
                 basis=self.market.basis,
-                regular_now=row.current_price,
+                regular_now=standing.get((one.product_id, row.zone), row.current_price),
                 regular_new=row.price,
                 reason=reason,
                 known_as=one.known_as,
@@ -211,16 +249,19 @@ def waiting(connection: Connection, now: dt.datetime, zone: dt.tzinfo) -> Waitin
     up = reviews.current_round(connection)
     stands = {} if up is None else reviews.standing(connection, up.number)
     states = {state: found[0] for state, found in stands.items()}
-    latest = publications.latest(publications.every(connection))
-    count = {state: sum(row.state is state for row in latest) for state in State}
-    later = [row for row, starts in _approved(connection, up, zone) if now < starts]
+    rows, approved = publications.every(connection), _approved(connection, up, zone)
+    up_now = {row.decision_id for row, _ in approved}
+    failed = [row for row in publications.latest(rows) if row.state is State.FAILED]
+    out = publications.standing(rows)
+    count, blind = Counter(row.state for row in out), sum(row.blind for row in out)
     return Waiting(
         pending=states.get(ReviewState.PENDING.value, 0),
         second=states.get(ReviewState.AWAITING_SECOND.value, 0),
-        later=len(later),
-        failed=count[State.FAILED],
-        unconfirmed=count[State.PUBLISHED] + count[State.INTENDED],
+        later=sum(now < starts for _, starts in approved),
+        failed=sum(row.kind is Kind.UNDO or row.decision_id in up_now for row in failed),
+        unconfirmed=count[State.PUBLISHED] - blind + count[State.INTENDED],
         differing=count[State.DIFFERS],
+        blind=blind,
     )
 
 
@@ -245,10 +286,24 @@ def _out(connection: Connection, row: ProposalRow) -> bool:
     )
 
 
-def _back(change: PriceChange, reason: str) -> PriceChange:
-    return replace(
-        change, regular_now=change.regular_new, regular_new=change.regular_now, reason=f"undo: {reason}"
-    )
+def _shown(connection: Connection, row: Outgoing, reading: Reading) -> Reading:
+    """Return a reading; of a way out that cannot be read back, what the shop's data have shown since."""
+    shown = publications.imported(connection, row) if reading.why is Refusal.CANNOT_READ else None
+    return shown or reading
+
+
+def _prices(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
+    """Return the regular price that is out, by product and zone."""
+    return {row.what: row.change.regular_new for row in publications.standing(rows)}
+
+
+def _before(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:
+    """Return the regular price from before anything left, by product and zone."""
+    return {row.what: row.change.regular_now for row in reversed(rows) if row.state.out}
+
+
+def _back(change: PriceChange, price: int, reason: str) -> PriceChange:
+    return replace(change, regular_now=change.regular_new, regular_new=price, reason=f"undo: {reason}")
 
 
 def _withdrawn(

@@ -17,12 +17,14 @@ from typing import Any, cast
 import httpx
 
 from api.publishers.changes import Refusal
+from pricing.errors import SettingsError
 
-__all__ = ["BUSY", "Answer", "Calls", "Lost", "objects", "one_line"]
+__all__ = ["BUSY", "Answer", "Calls", "Lost", "objects", "one_line", "safe_address"]
 
 BUSY = frozenset({429, 502, 503, 504})
 """Statuses that say that nobody looked at the call."""
 
+_HERE = {"localhost", "127.0.0.1", "::1"}
 _ATTEMPTS = 4
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _DETAIL = 200
@@ -131,6 +133,34 @@ def _parsed(got: httpx.Response) -> Any:
         return got.json()
     except ValueError:
         return None
+
+
+def safe_address(address: str) -> str:
+    """Return an address that secrets and prices may be sent to, without its last slash.
+
+    Raises
+    ------
+    SettingsError
+        If it is no address, or neither HTTPS nor on this machine.
+    """
+    try:
+        url = httpx.URL(address.strip())
+    except httpx.InvalidURL as error:
+        raise SettingsError(
+            "The address that prices are sent to is none.", why=f"{error}.", todo=_ADDRESS
+        ) from error
+    named = url.host and "%" not in url.host  # what no host may hold comes back encoded
+    if not named or (url.scheme != "https" and not (url.scheme == "http" and url.host in _HERE)):
+        said = f"{url.scheme}://{url.host}" if url.scheme and url.host else "What is given"
+        raise SettingsError(
+            f"{said} is not an address that keys and prices may be sent to.",
+            why="Without HTTPS everybody on the way could read and change them.",
+            todo=_ADDRESS,
+        )
+    return address.strip().rstrip("/")
+
+
+_ADDRESS = "Give the address with https://, like https://shop.example."
 
 
 def objects(body: object) -> list[Mapping[str, Any]] | None:

@@ -32,9 +32,9 @@ __all__ = [
     "asked_twice",
     "checked_key",
     "judged",
-    "judged_blind",
     "read",
     "refused",
+    "unasked",
     "undone",
 ]
 
@@ -304,8 +304,20 @@ def judged(change: PriceChange, market: Market, found: Tag, where: str) -> Line:
     return Line(change.product_id, change.zone, LineState.FAILED, why, "", where, found, tag)
 
 
-def judged_blind(change: PriceChange) -> Line:
-    """As :func:`judged` where nobody can be asked: the tag is taken to say the price decided on."""
+def unasked(changes: Sequence[PriceChange]) -> Preview:
+    """Return what changes come to where nobody can be asked: tags are taken to say the price decided on."""
+    twice = asked_twice(changes)
+    return Preview(
+        tuple(
+            refused(change, Refusal.ASKED_TWICE)
+            if (change.product_id, change.zone) in twice
+            else _judged_blind(change)
+            for change in changes
+        )
+    )
+
+
+def _judged_blind(change: PriceChange) -> Line:
     try:
         Currency.of(change.currency)
     except DataError:

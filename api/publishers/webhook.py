@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 from standardwebhooks import Webhook
 
-from api.publishers.calls import Calls, Lost, one_line
+from api.publishers.calls import Calls, Lost, one_line, safe_address
 from api.publishers.changes import (
     Line,
     LineState,
@@ -28,12 +28,11 @@ from api.publishers.changes import (
     Publication,
     Reading,
     Refusal,
-    asked_twice,
     checked_key,
-    judged_blind,
     read,
-    refused,
+    unasked,
 )
+from api.publishers.secrets import private_text
 from pricing.errors import SettingsError
 from pricing.money import Currency
 
@@ -44,7 +43,6 @@ MESSAGE = "price.changed"
 
 _AGAIN = frozenset({408, 425, 429, *range(500, 600)})
 _GONE = 410
-_HERE = {"localhost", "127.0.0.1", "::1"}
 _LEAST = 24
 """Bytes that a secret has at least, says the standard."""
 
@@ -64,14 +62,11 @@ class WebhookSecret:
         Raises
         ------
         SettingsError
-            If there is none, or it is too short or no base64.
+            If there is none, it is too short or no base64, or others may read the file.
         """
         text = environment.get("TARIFA_WEBHOOK_SECRET", "")
         if file is not None:
-            try:
-                text = file.read_text(encoding="ascii")
-            except (OSError, ValueError) as error:
-                raise SettingsError(f"The secret file {file} cannot be read.", todo=_HOW) from error
+            text = private_text(file, _HOW)
         text = text.strip()
         try:
             known = len(binascii.a2b_base64(text.removeprefix("whsec_"), strict_mode=True))
@@ -91,13 +86,8 @@ def webhook_publisher(
     seconds: float = 20.0,
 ) -> WebhookPublisher:
     """Return a publisher to a receiver; raises :class:`SettingsError` for an address without HTTPS."""
-    url = httpx.URL(address)
-    if url.scheme != "https" and not (url.scheme == "http" and url.host in _HERE):
-        raise SettingsError(
-            f"{url.scheme}://{url.host} is not an address that prices may be sent to.",
-            todo="Give the receiver's address with https://.",
-        )
-    return WebhookPublisher(Calls(httpx.Client(timeout=seconds), sleep, now, _AGAIN), address, secret)
+    safe_address(address)  # its own path stays as it is
+    return WebhookPublisher(Calls(httpx.Client(timeout=seconds), sleep, now, _AGAIN), address.strip(), secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +115,7 @@ class WebhookPublisher:
 
     def preview(self, changes: Sequence[PriceChange]) -> Preview:
         """Say which messages would be sent."""
-        twice = asked_twice(changes)
-        return Preview(
-            tuple(
-                refused(change, Refusal.ASKED_TWICE)
-                if (change.product_id, change.zone) in twice
-                else judged_blind(change)
-                for change in changes
-            )
-        )
+        return unasked(changes)
 
     def publish(self, changes: Sequence[PriceChange], *, key: str) -> Publication:
         """Send a message a change; one is published when the receiver answered it with 2xx."""

@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from api.publishers.calls import Answer, Calls, Lost, objects, one_line
+from api.publishers.calls import Answer, Calls, Lost, objects, one_line, safe_address
 from api.publishers.changes import (
     Cell,
     Line,
@@ -42,6 +42,7 @@ from api.publishers.changes import (
     refused,
 )
 from api.publishers.numerals import Numerals
+from api.publishers.secrets import private_text
 from pricing.errors import DataError, RefusedError, SettingsError
 from pricing.money import Currency
 
@@ -55,7 +56,6 @@ _PAGES = 20
 
 _PATIENCE = 2
 """After so many calls in a row without any answer the rest is not sent: each would wait for its time-out."""
-_HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,17 @@ class WooCommerceKeys:
         Raises
         ------
         SettingsError
-            If one of them is missing, or the file cannot be read.
+            If one of them is missing, the file cannot be read, or others may read it.
         """
         found: Mapping[str, Any] = {
             name: environment.get(f"TARIFA_WOOCOMMERCE_{name.upper()}", "") for name in ("key", "secret")
         }
         if file is not None:
+            text = private_text(file, _KEYS)
             try:
-                found = tomllib.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise SettingsError(f"The key file {file} cannot be read.", todo=_KEYS) from error
+                found = tomllib.loads(text)
+            except ValueError:  # which would quote the line that it stopped at
+                raise SettingsError(f"The key file {file} is no TOML.", todo=_KEYS) from None
         key, secret = (str(found.get(name, "")).strip() for name in ("key", "secret"))
         if not (key and secret and key.isascii() and secret.isascii()):
             raise SettingsError("The WooCommerce key or its secret is missing.", todo=_KEYS)
@@ -96,16 +97,8 @@ _KEYS = (
 
 def woocommerce_client(address: str, keys: WooCommerceKeys, *, seconds: float = 30.0) -> httpx.Client:
     """Return a client for one shop; raises :class:`SettingsError` for an address that would show the keys."""
-    url = httpx.URL(address)
-    if url.scheme != "https" and not (url.scheme == "http" and url.host in _HERE):
-        raise SettingsError(
-            f"{url.scheme}://{url.host} is not an address that keys may be sent to.",
-            why="Without HTTPS everybody on the way could read them.",
-            todo="Give the shop's address with https://.",
-        )
-    return httpx.Client(
-        base_url=f"{address.rstrip('/')}{_ROOT}", auth=httpx.BasicAuth(keys.key, keys.secret), timeout=seconds
-    )
+    base = f"{safe_address(address)}{_ROOT}"
+    return httpx.Client(base_url=base, auth=httpx.BasicAuth(keys.key, keys.secret), timeout=seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,9 @@ from api.publishers.changes import (
     Reading,
     Refusal,
     Tag,
-    asked_twice,
     checked_key,
-    judged_blind,
     read,
-    refused,
+    unasked,
 )
 from api.publishers.numerals import Numerals
 from api.texts import LANGUAGES, Texts, texts
@@ -124,14 +122,14 @@ class PriceWorkbook:
     Attributes
     ----------
     target
-        Where it is written; it must not exist, or be what is written there.
+        Where it is written; it must not exist, or be what is written there. None: nothing is written.
     words
         In the language of whoever types the prices.
     table
         Prices as the shop says them afterwards; None: nothing can be read back.
     """
 
-    target: Path
+    target: Path | None
     words: Texts
     table: PriceTable | None = None
 
@@ -142,15 +140,7 @@ class PriceWorkbook:
 
     def preview(self, changes: Sequence[PriceChange]) -> Preview:
         """Say which prices would be asked for; the price decided on is taken to be the one in force."""
-        twice = asked_twice(changes)
-        return Preview(
-            tuple(
-                refused(change, Refusal.ASKED_TWICE)
-                if (change.product_id, change.zone) in twice
-                else judged_blind(change)
-                for change in changes
-            )
-        )
+        return unasked(changes)
 
     def publish(self, changes: Sequence[PriceChange], *, key: str) -> Publication:
         """Write the workbook; a line is published when it stands there, and done when somebody has typed it.
@@ -158,8 +148,10 @@ class PriceWorkbook:
         Raises
         ------
         UsageError
-            If the file is there already and holds something else.
+            If there is no target, or the file is there already and holds something else.
         """
+        if self.target is None:
+            raise UsageError("This workbook was opened to be read only.")
         key, lines = checked_key(key), self.preview(changes).lines
         content = _book(changes, lines, self.words)
         if self.target.is_file() and self.target.read_bytes() != content:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Table, select, update
 
-from api.storage.tables import CHAIN
+from api.storage.tables import CHAIN, GENESIS
 from pricing.errors import ArtifactError
+
+_AT_ONCE = 500
 
 __all__ = ["Chain", "broken", "canonical", "link"]
 
@@ -37,6 +40,40 @@ class Chain:
         """Say which row is the last one now."""
         last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
         self.connection.execute(last)
+
+    def verify(
+        self, rows: Table, name: str, about: str, parts: Callable[[Mapping[Any, Any]], Sequence[str]]
+    ) -> int:
+        """Return the length of the chain.
+
+        Parameters
+        ----------
+        rows
+            Where its rows are, with `seq`, `previous` and `hash`.
+        name
+            What people call it.
+        about
+            Column that says what a row is about.
+        parts
+            What the hash of a row covers besides the row before it.
+
+        Raises
+        ------
+        ArtifactError
+            Naming the first row that is not what was recorded.
+        """
+        previous, seq = GENESIS, 0
+        query = select(rows).order_by(rows.c.seq).execution_options(yield_per=_AT_ONCE)
+        for row in self.connection.execute(query).mappings():
+            seq += 1
+            expected = link(previous, *parts(row))
+            if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
+                raise broken(f"Row {row['seq']} of the {name} ({row[about]})")
+            previous = expected
+        end = self.end()
+        if end != (seq, previous):
+            raise broken(f"The end of the {name} (row {end[0]}, found {seq})")
+        return seq
 
 
 def canonical(content: Mapping[str, object]) -> str:

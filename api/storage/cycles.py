@@ -11,9 +11,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from api.storage.chain import canonical
 from api.storage.database import Transaction
-from api.storage.tables import CYCLE_STEPS
+from api.storage.tables import CYCLE_STEPS, ROUNDS
 
-__all__ = ["StepRow", "cycles", "done", "put"]
+__all__ = ["StepRow", "cycles", "done", "put", "round_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,15 @@ def cycles(connection: Connection) -> tuple[str, ...]:
     """Return all cycles that were begun, the newest first."""
     names = connection.execute(select(CYCLE_STEPS.c.cycle).distinct()).scalars()
     return tuple(sorted(names, reverse=True))
+
+
+def round_of(connection: Connection, cycle: str) -> int | None:
+    """Return the newest round that prices the period of a cycle, None where there is none."""
+    rounds = select(ROUNDS.c.number, ROUNDS.c.content).order_by(ROUNDS.c.number.desc())
+    for number, content in connection.execute(rounds):
+        if json.loads(content).get("valid_from") == cycle:
+            return int(number)
+    return None
 
 
 def put(transaction: Transaction, cycle: str, step: str, content: Mapping[str, Any]) -> None:

@@ -18,7 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from api.storage.sqlite import StoreFile, prepare, require_place
-from api.storage.tables import CHAIN, create
+from api.storage.tables import CHAIN, SCHEMA, create
+from api.storage.upgrade import upgrade
 from pricing.errors import ArtifactError, BusyError, UsageError
 
 __all__ = ["Database", "Transaction"]
@@ -64,7 +65,9 @@ class Database:
             require_place(self._engine.url)
             prepare(self._engine, _PATIENCE)
         with _failures(), self._engine.execution_options(writes=True).begin() as connection:
-            create(connection)
+            recorded = create(connection)
+            if recorded is not None and recorded < SCHEMA:
+                upgrade(connection, recorded, self._now().isoformat())
             _touch(connection)
         if embedded:
             with _failures(), self._engine.connect() as connection:

@@ -14,30 +14,41 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
-from api.publishers.changes import Identity, LineState, PriceChange, Publication, Reading
+from api.publishers.changes import Identity, LineState, PriceChange, Publication, Reading, Refusal, Tag, read
+from api.storage import price_marks
 from api.storage.chain import canonical
 from api.storage.database import Transaction
-from api.storage.tables import PUBLICATIONS
+from api.storage.price_marks import Mark, Source
+from api.storage.tables import DECISIONS, PUBLICATIONS
 
 __all__ = [
     "Kind",
     "Outgoing",
     "State",
+    "arrived",
     "batches",
     "confirm",
     "every",
+    "imported",
     "intend",
     "latest",
     "of_batch",
     "of_cycle",
     "of_decision",
     "outside",
+    "see",
     "settle",
+    "standing",
     "unsettled",
 ]
 
-
 _AT_ONCE = 500
+"""Decisions that one query names: databases bound how many values it may have."""
+
+_UNASKED = (Refusal.CANNOT_READ, Refusal.UNREACHABLE, Refusal.UNTOLD)
+"""Readings that say nothing of the price."""
+
+_ORDER = (PUBLICATIONS.c.intended_at, PUBLICATIONS.c.batch, PUBLICATIONS.c.place)
 
 
 class Kind(Enum):
@@ -92,6 +103,16 @@ class Outgoing:
     settled_at: str | None = None
     confirmed_at: str | None = None
 
+    @property
+    def blind(self) -> bool:
+        """Whether it left by a way that cannot be read back, and no data have shown it since."""
+        return self.state is State.PUBLISHED and self.detail == Refusal.CANNOT_READ.value
+
+    @property
+    def what(self) -> tuple[str, str]:
+        """Product and zone."""
+        return self.change.product_id, self.change.zone
+
 
 def intend(transaction: Transaction, rows: Sequence[Outgoing]) -> None:
     """Record a batch before anything of it leaves."""
@@ -115,8 +136,19 @@ def intend(transaction: Transaction, rows: Sequence[Outgoing]) -> None:
         transaction.connection.execute(insert(PUBLICATIONS), values)
 
 
-def settle(transaction: Transaction, rows: Sequence[Outgoing], published: Publication) -> None:
-    """Record what became of a batch. What the platform says already has left: tried before, or by hand."""
+def settle(
+    transaction: Transaction, rows: Sequence[Outgoing], published: Publication, time_zone: str
+) -> None:
+    """Record what became of a batch, and every price that left in the history of prices.
+
+    What the platform says already has left: tried before, or by hand. `time_zone` is the shop's (IANA).
+    """
+    left = [
+        (row, line.after or row.change.tag)
+        for row, line in zip(rows, published.lines, strict=True)
+        if line.state is not LineState.FAILED
+    ]
+    _mark(transaction, left, Source.PUBLISHED, time_zone)
     for row, line in zip(rows, published.lines, strict=True):
         failed = line.state is LineState.FAILED
         why = f"{line.why.value}: {line.detail}".rstrip(": ") if line.why is not None else ""
@@ -126,16 +158,88 @@ def settle(transaction: Transaction, rows: Sequence[Outgoing], published: Public
         )
 
 
+def see(transaction: Transaction, rows: Sequence[Outgoing], found: Sequence[Reading], time_zone: str) -> None:
+    """Record every price that the platform said in the history of prices; `time_zone` as in settling."""
+    seen = [(row, one.found) for row, one in zip(rows, found, strict=True) if one.found is not None]
+    _mark(transaction, seen, Source.READ_BACK, time_zone)
+
+
+def imported(connection: Connection, row: Outgoing) -> Reading | None:
+    """Return what the shop's own data have shown since a price left; None where they showed nothing of it.
+
+    Only an announced reduction is held to its reduced price: others may run in the shop beside ours.
+    """
+    change = row.change
+    last = price_marks.last(connection, [change.product_id]).get(row.what)
+    left = price_marks.instant(row.settled_at or row.intended_at)
+    if last is None or last.source is not Source.IMPORTED or last.at <= left or not last.regular:
+        return None
+    return read(change, Tag(last.regular, last.regular if change.offered_new is None else last.offered))
+
+
 def confirm(transaction: Transaction, rows: Sequence[Outgoing], found: Sequence[Reading]) -> None:
-    """Record what the platform said when it was read back."""
+    """Record what became of prices that left.
+
+    What still says the former price has not arrived yet, and what could not be asked is not known: both wait,
+    the latter with the reason.
+    """
     for row, reading in zip(rows, found, strict=True):
         tag = reading.found
         said = reading.why.value if reading.why else ("" if tag is None else f"{tag.regular}/{tag.offered}")
-        state = State.CONFIRMED if reading.equal else State.DIFFERS
-        values: dict[str, Any] = {"state": state.value, "detail": "" if reading.equal else said}
+        values: dict[str, Any] = {"detail": "" if reading.equal else said}
+        if arrived(row, reading):
+            values["state"] = (State.CONFIRMED if reading.equal else State.DIFFERS).value
+        elif tag is not None:
+            continue
         if reading.equal:
             values["confirmed_at"] = transaction.at
         transaction.connection.execute(update(PUBLICATIONS).where(_one(row)).values(**values))
+
+
+def arrived(row: Outgoing, reading: Reading) -> bool:
+    """Return whether a reading settles what was published: that it is there, or that something else is."""
+    if reading.found is None:
+        return reading.why not in _UNASKED
+    return reading.equal or reading.found.regular != row.change.regular_now
+
+
+def _mark(
+    transaction: Transaction, rows: Sequence[tuple[Outgoing, Tag]], source: Source, time_zone: str
+) -> None:
+    """Add prices to the history, but none that was seen before and has not changed since."""
+    connection = transaction.connection
+    groups = _groups(connection, [row.decision_id for row, _ in rows])
+    last = price_marks.last(connection, [row.change.product_id for row, _ in rows])
+    marks: list[Mark] = []
+    for row, tag in rows:
+        change, before = row.change, last.get(row.what)
+        if source is Source.READ_BACK and before is not None and before.shows(tag.regular, tag.offered):
+            continue
+        marks.append(
+            Mark(
+                product_id=change.product_id,
+                zone=change.zone,
+                price_group=groups[row.decision_id],
+                at=price_marks.instant(transaction.at),
+                regular=tag.regular,
+                offered=tag.offered,
+                currency=change.currency,
+                basis=change.basis,
+                time_zone=time_zone,
+                source=source,
+                reference=row.batch,
+            )
+        )
+    price_marks.record(connection, transaction.at, marks)
+
+
+def _groups(connection: Connection, decision_ids: Sequence[str]) -> dict[str, str]:
+    table, found = DECISIONS.c, dict[str, str]()
+    for start in range(0, len(decision_ids), _AT_ONCE):
+        some = list(decision_ids[start : start + _AT_ONCE])
+        query = select(table.decision_id, table.price_group).where(table.decision_id.in_(some))
+        found |= {str(decision): str(group) for decision, group in connection.execute(query)}
+    return found
 
 
 def unsettled(connection: Connection) -> tuple[Outgoing, ...]:
@@ -166,21 +270,26 @@ def of_decision(connection: Connection, decision_id: str) -> tuple[Outgoing, ...
 
 
 def outside(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
-    """Return by which decisions a price is, or may be, out: intended or published, not brought back."""
-    table, last = PUBLICATIONS.c, dict[tuple[str, str, str], bool]()
-    columns = (table.decision_id, table.product_id, table.zone, table.kind, table.state)
+    """Return the decisions of which a price is, or may be, out: intended or published, not brought back."""
+    table = PUBLICATIONS.c
+    columns = (table.decision_id, table.product_id, table.zone, table.kind)
+    last: dict[tuple[str, ...], str] = {}
     for start in range(0, len(decision_ids), _AT_ONCE):
         some = list(decision_ids[start : start + _AT_ONCE])
-        found = select(*columns).where(table.decision_id.in_(some))
-        ordered = found.order_by(table.intended_at, table.batch, table.place)
-        for decision, product, zone, kind, state in connection.execute(ordered):
-            last[decision, product, zone] = Kind(kind) is Kind.PUBLISH and State(state).out
-    return frozenset(decision for (decision, _, _), out in last.items() if out)
+        left = select(*columns).where(table.decision_id.in_(some), table.state != State.FAILED.value)
+        for *what, kind in connection.execute(left.order_by(*_ORDER)):
+            last[tuple(what)] = kind
+    return frozenset(decision for (decision, *_), kind in last.items() if kind == Kind.PUBLISH.value)
 
 
 def latest(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:
     """Return what happened last to each product in each zone, of rows in their order."""
-    return tuple({(row.change.product_id, row.change.zone): row for row in rows}.values())
+    return tuple({row.what: row for row in rows}.values())
+
+
+def standing(rows: Sequence[Outgoing]) -> tuple[Outgoing, ...]:
+    """Return what left last of each product in each zone: a later try that failed has changed nothing."""
+    return latest([row for row in rows if row.state.out])
 
 
 def batches(connection: Connection, cycle: str) -> tuple[str, ...]:
@@ -195,8 +304,7 @@ def _one(row: Outgoing) -> Any:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> tuple[Outgoing, ...]:
-    ordered = query.order_by(PUBLICATIONS.c.intended_at, PUBLICATIONS.c.batch, PUBLICATIONS.c.place)
-    return tuple(_outgoing(row) for row in connection.execute(ordered).mappings())
+    return tuple(_outgoing(row) for row in connection.execute(query.order_by(*_ORDER)).mappings())
 
 
 def _outgoing(row: Mapping[Any, Any]) -> Outgoing:

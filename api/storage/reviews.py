@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, insert, or_, select, update
 
-from api.storage.chain import Chain, broken, canonical, link
+from api.storage.chain import Chain, canonical, link
 from api.storage.database import Transaction
-from api.storage.tables import GENESIS, PROPOSALS, REVIEW_CHAIN, REVIEWS, ROUNDS
+from api.storage.tables import PROPOSALS, REVIEW_CHAIN, REVIEWS, ROUNDS
 from pricing.approval import Action, ApprovalSettings, Proposal, Review, Reviewed, ReviewState
 from pricing.evidence import Identification
 from pricing.guardrails import Rule
@@ -359,17 +359,13 @@ def verify(connection: Connection) -> int:
     ArtifactError
         Naming the first row that is not what was recorded.
     """
-    previous, seq = GENESIS, 0
-    query = select(REVIEWS).order_by(REVIEWS.c.seq).execution_options(yield_per=_AT_ONCE)
-    for row in connection.execute(query).mappings():
-        seq += 1
-        expected = link(previous, str(row["round"]), row["decision_id"], row["recorded_at"], row["content"])
-        if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
-            raise broken(f"Row {row['seq']} of the chain of reviews ({row['decision_id']})")
-        previous = expected
-    if Chain(connection, REVIEW_CHAIN).end() != (seq, previous):
-        raise broken(f"The end of the chain of reviews (row {seq})")
-    return seq
+    chain = Chain(connection, REVIEW_CHAIN)
+    return chain.verify(
+        REVIEWS,
+        "chain of reviews",
+        "decision_id",
+        lambda row: (str(row["round"]), row["decision_id"], row["recorded_at"], row["content"]),
+    )
 
 
 def _side(price: ColumnElement[Any]) -> ColumnElement[Any]:

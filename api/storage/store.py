@@ -11,18 +11,22 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import URL, Connection, Select, insert, literal, select
 
-from api.storage.chain import Chain, broken, canonical, link
+from api.storage.chain import Chain, canonical, link
 from api.storage.database import Database, Transaction
-from api.storage.tables import DECISION_CHAIN, DECISIONS, GENESIS, REQUESTS, RUNS
+from api.storage.tables import DECISION_CHAIN, DECISIONS, REQUESTS, RUNS
 from pricing.errors import ArtifactError
 
 __all__ = ["Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
 
 _AT_ONCE = 500
+
+_PARTS = itemgetter("decision_id", "run", "recorded_at", "content")
+"""What the hash of a row covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,19 +175,9 @@ class Store:
 
     def verify(self) -> int:
         """Return the length of the chain; raises :class:`ArtifactError` naming the first broken row."""
-        previous, seq = GENESIS, 0
-        query = select(DECISIONS).order_by(DECISIONS.c.seq).execution_options(yield_per=_AT_ONCE)
         with self.database.reading() as connection:
-            for row in connection.execute(query).mappings():
-                seq += 1
-                expected = link(previous, row["decision_id"], row["run"], row["recorded_at"], row["content"])
-                if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
-                    raise broken(f"Row {row['seq']} of the decision chain ({row['decision_id']})")
-                previous = expected
-            head = Chain(connection, DECISION_CHAIN).end()
-        if head != (seq, previous):
-            raise broken(f"The end of the decision chain (row {head[0]}, found {seq})")
-        return seq
+            chain = Chain(connection, DECISION_CHAIN)
+            return chain.verify(DECISIONS, "decision chain", "decision_id", _PARTS)
 
 
 class Writing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -23,21 +24,22 @@ from sqlalchemy import (
 from pricing.errors import ArtifactError
 
 __all__ = [
-    "ACCESS_KEYS", "CHAIN", "CYCLE_STEPS", "DECISIONS", "DECISION_CHAIN", "GENESIS", "PROPOSALS",
-    "PUBLICATIONS", "REQUESTS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA", "SUBJECTS", "create",
+    "ACCESS_KEYS", "CHAIN", "CYCLE_STEPS", "DECISIONS", "DECISION_CHAIN", "GENESIS", "MARK_CHAIN",
+    "PRICE_MARKS", "PROPOSALS", "PUBLICATIONS", "REQUESTS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS",
+    "SCHEMA", "SUBJECTS", "create",
 ]  # fmt: skip
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the tables; a newer program reads every older one.
 
 Version 1 called the digest of a joint decision its passport, in the table of runs and in what rows hold;
-version 2 had no reviews.
+version 2 had no reviews, version 3 no history of prices.
 """
 
 GENESIS = "0" * 64
 """What the first row of a chain follows."""
 
-DECISION_CHAIN, REVIEW_CHAIN = 1, 2
+DECISION_CHAIN, REVIEW_CHAIN, MARK_CHAIN = 1, 2, 3
 """Rows of :data:`CHAIN`: whose last link it is."""
 
 _TABLES = MetaData()
@@ -180,9 +182,38 @@ PUBLICATIONS = Table(
 )
 """One price change on its way out: intended before anything leaves, settled when its result is known."""
 
+PRICE_MARKS = Table(
+    "price_marks",
+    _TABLES,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("product_id", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("price_group", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("regular", BigInteger, nullable=False),
+    Column("offered", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("basis", String(5), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("source", String(10), nullable=False),
+    Column("reference", String(100), nullable=False),
+    Column("recorded_at", String(40), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("price_marks_by_product", "product_id", "zone", "at"),
+    Index("price_marks_by_group", "price_group", "zone"),
+)
+"""Every price that was out, from an instant on (UTC microseconds); rows are never changed."""
 
-def create(connection: Connection) -> None:
-    """Make what is missing; raises :class:`ArtifactError` for tables of a newer schema."""
+
+def create(connection: Connection) -> int | None:
+    """Make what is missing; return the schema that was found, None where there was nothing.
+
+    Raises
+    ------
+    ArtifactError
+        For tables of a newer schema.
+    """
     _TABLES.create_all(connection)
     for index in PROPOSALS.indexes:  # of a table that an older program made, some are missing
         index.create(connection, checkfirst=True)
@@ -199,6 +230,7 @@ def create(connection: Connection) -> None:
             connection.execute(text("ALTER TABLE runs RENAME COLUMN passport TO provenance_digest"))
         connection.execute(update(_VERSION).values(version=SCHEMA))
     begun = set(connection.execute(select(CHAIN.c.id)).scalars())
-    for chain in (DECISION_CHAIN, REVIEW_CHAIN):
+    for chain in (DECISION_CHAIN, REVIEW_CHAIN, MARK_CHAIN):
         if chain not in begun:
             connection.execute(insert(CHAIN).values(id=chain, seq=0, hash=GENESIS))
+    return None if version is None else int(version)

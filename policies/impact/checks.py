@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from policies.impact.cells import Cells, growth_removed, membership
+from policies.impact.cells import Cells, contrasts, growth_removed, membership
 from policies.impact.detect import placebo_blocks
 from policies.impact.measured import Window, by_cluster, cells_of
 from policies.impact.randomised import DRAWS, LEAST_ASSIGNMENTS, Estimate, estimate, tail
@@ -32,6 +32,11 @@ _MOVED = 0.01
 _FAR = 3.7
 """Median deviations from the median beyond which growth is clipped: 2.5 standard deviations if normal."""
 
+_KEPT = 0.7
+"""Share of what a price leaves behind that is still there a period later: half of it after two."""
+
+_MOST_DRAWS = 999
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -41,8 +46,8 @@ class Crossing:
     ----------
     slope
         Spillover: change of profit, as a share of what it was, of a cluster whose neighbours are all treated
-        against one whose neighbours are all held. Carryover: effect in the second half of a block's
-        measured periods less that in the first, as a share.
+        against one whose neighbours are all held. Carryover: the same of a cluster that has had new prices
+        for long against one that never had, beyond the effect of those that stand.
     p
         Chance of one at least as large without any.
     """
@@ -62,7 +67,7 @@ class Contamination:
     treated_still, treated_share
         Units that were to get new prices and whose regular price never did, and their share.
     gone
-        Units of the plan that are no longer in the data.
+        Units of the plan that left the range: not on sale in the later half of what was measured.
     moved
         bool [N]; of the trial's units, whether the regular price moved while it was held.
     stirred
@@ -191,24 +196,105 @@ def _residual(exposed: Floats, treated: Bools, weight: Floats) -> Floats:
 
 
 def carryover(
-    trial: Trial, profit: Floats, window: Window, blocks: Ints, rng: np.random.Generator, draws: int = DRAWS
+    trial: Trial,
+    profit: Floats,
+    window: Window,
+    effect: float,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
 ) -> Crossing | None:
-    """Ask whether a switchback's effect still changes after its washout: then the washout was too short.
+    """Ask whether a switchback's clusters earned more, or less, the longer they had had new prices.
 
-    `profit` is float64 [C, T]. None where a block has fewer than two measured periods.
+    Prices leave something behind (a pantry that is full, a price that is remembered), of which
+    :data:`_KEPT` is taken to be left a period later. What each cluster would have earned untouched in each
+    measured period is known under the estimated effect; less the means of its cluster and of its period, how
+    it goes with what is left behind is compared with drawn assignments, as in :func:`spillover`. So is the
+    effect late in a block with that early in it; the farther out of the two decides. A washout that is long
+    enough leaves nothing to find.
+
+    Parameters
+    ----------
+    trial, window
+        A switchback, and its periods in the data.
+    profit
+        float64 [C, T]; of each cluster in each period of the data.
+    effect
+        Share that was estimated.
+    rng, draws
+        Assignments to compare with; at most 999 are.
+
+    Returns
+    -------
+    None where too little was measured, or all assignments leave the same behind.
     """
+    blocks = np.flatnonzero(window.counted.any(axis=0)).astype(np.int64)
+    seen = np.flatnonzero(window.counted.any(axis=1))
+    cells = cells_of(trial, blocks)
+    size = cells.scale.reshape(len(trial.clusters), len(blocks))[:, 0]
+    some = size > 0.0
+    if some.sum() < 2 or len(seen) < 3:
+        return None
+    drawn = np.concatenate([cells.treated[None], cells.drawn(min(draws, _MOST_DRAWS), rng)])
+    on = np.repeat(trial.treated[None].astype(np.float64), len(drawn), axis=0)
+    on[:, :, blocks] = drawn.reshape(len(drawn), len(size), len(blocks))
+    on = on[:, some]
+    weight = size[some] ** 0.25 / (size[some] ** 0.25).sum()
+    within = seen - window.first
+    block = within // trial.block
+    growing = contrasts(drawn, cells.stratum) @ growth_removed(_later(profit, window, blocks), cells)
+    left = _apart(profit[some][:, seen] / size[some, None] - effect * on[0][:, block], weight)
+    far = _FAR * np.median(np.abs(left))
+    left = np.clip(left, -far, far)
+    slopes = np.array([_slope(left, now, _behind(now, trial.block)[:, within], weight, block) for now in on])
+    if not np.isfinite(slopes[0]):
+        return None
+    slopes = np.where(np.isfinite(slopes), slopes, np.nanmean(slopes))  # a draw that sets nobody apart
+    out = np.maximum(_far(slopes), _far(growing))
+    return Crossing(float(slopes[0]), (1.0 + float((out[1:] >= out[0] - 1e-9).sum())) / len(out))
+
+
+def _far(statistic: Floats) -> Floats:
+    """Return how far each of [M] lies from their mean, in their standard deviations."""
+    spread = float(statistic.std())
+    return np.asarray(np.abs(statistic - statistic.mean()) / (spread if spread > 0.0 else 1.0))
+
+
+def _later(profit: Floats, window: Window, blocks: Ints) -> Floats:
+    """Return profit in the later half of each block's measured periods less the earlier, [C k]."""
     halves: list[Floats] = []
     for block in blocks.tolist():
         counted = np.flatnonzero(window.counted[:, block])
-        if len(counted) < 2:
-            return None
         middle = len(counted) // 2
-        early, late = profit[:, counted[:middle]], profit[:, counted[-middle:]]
-        halves.append(late.mean(axis=1) - early.mean(axis=1))
-    cells = cells_of(trial, blocks)
-    # A difference of halves has no growth of its own to remove: the past is the same in both.
-    found = estimate(np.stack(halves, axis=1).reshape(-1), cells, rng, draws)
-    return Crossing(found.value, found.p)
+        early, late = profit[:, counted[:middle]], profit[:, counted[len(counted) - middle :]]
+        halves.append(late.mean(axis=1) - early.mean(axis=1) if middle else np.zeros(len(profit)))
+    return np.stack(halves, axis=1).reshape(-1)
+
+
+def _behind(on: Floats, block: int) -> Floats:
+    """Return what past periods left behind in each period of the trial, 1 where they were new for ever.
+
+    `on` is float64 [C, K].
+    """
+    periods = np.repeat(on, block, axis=1)
+    out = np.zeros_like(periods)
+    for t in range(1, periods.shape[1]):
+        out[:, t] = _KEPT * out[:, t - 1] + (1.0 - _KEPT) * periods[:, t - 1]
+    return out
+
+
+def _slope(left: Floats, on: Floats, behind: Floats, weight: Floats, block: Ints) -> float:
+    """Return how `left` [C, P] goes with what was left behind, beyond what it goes with prices of now."""
+    now, late = _apart(on[:, block], weight), _apart(behind, weight)
+    spread = float(weight @ (now**2).sum(axis=1))
+    late = late - float(weight @ (late * now).sum(axis=1)) / max(spread, 1e-12) * now
+    apart = float(weight @ (late**2).sum(axis=1))
+    return float(weight @ (late * left).sum(axis=1)) / apart if apart > 1e-9 else float("nan")
+
+
+def _apart(values: Floats, weight: Floats) -> Floats:
+    """Return values [C, P] less the weighted mean of their period and the mean of their cluster."""
+    out = values - weight @ values
+    return np.asarray(out - out.mean(axis=1, keepdims=True), dtype=np.float64)
 
 
 def contamination(trial: Trial, realised: Realised, rows: Ints, window: Window) -> Contamination:
@@ -230,10 +316,20 @@ def contamination(trial: Trial, realised: Realised, rows: Ints, window: Window) 
         held_share=_share(size, bad, ever_held),
         treated_still=int(still.sum()),
         treated_share=_share(size, still, ever_treated),
-        gone=int((~known).sum()),
+        gone=int((~_lasted(realised, rows, window)).sum()),
         moved=bad,
         stirred=stirred,
     )
+
+
+def _lasted(realised: Realised, rows: Ints, window: Window) -> Bools:
+    """Return which units were still on sale in the later half of the measured periods, bool [N]."""
+    measured = np.flatnonzero(window.counted.any(axis=1))
+    later = measured[len(measured) // 2 :]
+    if not later.size:
+        return rows >= 0
+    on_sale: Bools = np.asarray(realised.on_sale[:, later].any(axis=1), dtype=np.bool_)
+    return np.asarray((rows >= 0) & on_sale[rows], dtype=np.bool_)
 
 
 def _held(trial: Trial, cluster: int) -> list[bool]:

@@ -12,7 +12,10 @@ from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import RefusedError, UsageError
 from pricing.panel import Series
 
-__all__ = ["Drawn", "draw_parallel", "draw_switchback", "gathered"]
+__all__ = ["BORDERS", "Drawn", "draw_parallel", "draw_switchback", "gathered"]
+
+BORDERS = ("category", "subcategory", "zone")
+"""Where one cluster ends and the next begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,28 @@ class Drawn:
     stratum: Ints
 
 
-def gathered(series: Series, parent: tuple[str, ...]) -> Ints:
+def gathered(series: Series, parent: tuple[str, ...], by: str) -> Ints:
     """Return the cluster of each of N units, int64 [N], numbered in the order of their first unit.
 
-    Units of one zone share a cluster if they are of one subcategory, where substitutes are, or have one
+    Units of one zone share a cluster if they are of one `by`, where substitutes are, or have one
     parent product, whose variants may have to carry one price; and so do those linked through others.
+
+    Parameters
+    ----------
+    series, parent
+        Who the units are, and the parent product of each, empty for none.
+    by
+        One of :data:`BORDERS`. By zone all units of a zone share a cluster; a unit without a subcategory
+        has none in common with others.
+
+    Raises
+    ------
+    UsageError
+        If `by` is something else.
     """
+    if by not in BORDERS:
+        raise UsageError(f"No cluster is cut by {by}.", todo=f"Give --by {', '.join(BORDERS)}.")
+    what = {"category": series.category, "subcategory": series.subcategory, "zone": series.zone}[by]
     root = list(range(len(series)))
     first: dict[tuple[str, ...], int] = {}
 
@@ -47,9 +66,7 @@ def gathered(series: Series, parent: tuple[str, ...]) -> Ints:
         return unit
 
     for unit, zone in enumerate(series.zone):
-        links: list[tuple[str, ...]] = []
-        if series.subcategory[unit]:
-            links.append(("subcategory", series.subcategory[unit], zone))
+        links = [("what", what[unit], zone)] if what[unit] else []
         if parent[unit]:
             links.append(("parent", parent[unit], zone))
         for link in links:
@@ -93,7 +110,7 @@ def draw_parallel(before: Floats, held: float, rng: np.random.Generator) -> Draw
         raise RefusedError(
             f"{count} clusters of price groups are too few for a holdout of {held:g}.",
             why=f"Chance could draw fewer than {LEAST_ASSIGNMENTS} holdouts, so it would explain anything.",
-            todo="Hold out a larger share, or plan with --design switchback.",
+            todo="Hold out a larger share, plan with --design switchback, or cut clusters finer with --by.",
         )
     order = np.argsort(-before, kind="stable")
     stratum = np.empty(count, dtype=np.int64)

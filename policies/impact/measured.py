@@ -27,6 +27,8 @@ class Window:
         How many periods before that belong to what came before it.
     whole
         Periods of the trial that are over, whole, and in the data.
+    empty
+        Periods of the trial in which the whole shop sold nothing: closed, or never imported. None counts.
     counted
         bool [T, K]; whether a period of the data counts in a block: not in its washout.
     """
@@ -34,6 +36,7 @@ class Window:
     first: int
     past: int
     whole: int
+    empty: int
     counted: Bools
 
 
@@ -63,9 +66,10 @@ def window_of(trial: Trial, realised: Realised) -> Window:
     over = realised.days == trial.period_days
     block, within = t // trial.block, t % trial.block
     inside = (t >= 0) & (t < trial.periods) & over
-    counted = inside & (within >= trial.washout)
+    sold = np.bincount(realised.period, minlength=len(t)) > 0
+    counted = inside & sold & (within >= trial.washout)
     table = counted[:, None] & np.equal(block[:, None], np.arange(trial.blocks))
-    return Window(first, first - since, int(inside.sum()), table)
+    return Window(first, first - since, int(inside.sum()), int((inside & ~sold).sum()), table)
 
 
 def rows_of(trial: Trial, realised: Realised) -> Ints:

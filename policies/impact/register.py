@@ -16,13 +16,19 @@ from pricing.errors import DataError, RefusedError, UsageError
 from pricing.trial import OUTSIDE, Cluster, Design, Precision, Trial, Unit
 from simulators.contract.realised import Realised
 
-__all__ = ["LEAST_PAST", "MONTH_DAYS", "PAST_DAYS", "Wish", "plan_trial"]
+__all__ = ["AUTO", "LEAST_PAST", "MONTH_DAYS", "PAST_DAYS", "Wish", "plan_trial"]
 
 MONTH_DAYS = 365.25 / 12.0
 """Days of a mean month."""
 
 PAST_DAYS, LEAST_PAST = 182, 8
 """Days before the trial whose profit it is compared with: half a year; and the fewest periods of it."""
+
+
+_LONGEST_DAYS = 2 * 366
+
+AUTO = "auto"
+"""Clusters as large as the trial can bear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,9 @@ class Wish:
     block, washout
         Periods of a switchback's block, and those of them that are not measured.
     by
-        What a switchback alternates: ``category`` (in a zone) or ``zone``.
+        What is treated or held together: a ``category`` (in a zone), a ``subcategory`` or a whole ``zone``.
+        :data:`AUTO` takes categories, whose borders what a price takes from its neighbours hardly crosses,
+        unless they are too few for a standing holdout: then subcategories.
     zones
         Zones of the roll-out; empty for all. Units of others are never treated.
     worth
@@ -57,9 +65,9 @@ class Wish:
     periods: int = 12
     held: float = 0.2
     design: Design = Design.PARALLEL
-    block: int = 3
-    washout: int = 1
-    by: str = "category"
+    block: int = 6
+    washout: int = 3
+    by: str = AUTO
     zones: tuple[str, ...] = ()
     worth: int = 0
     seed: int = 0
@@ -87,6 +95,18 @@ def plan_trial(realised: Realised, wish: Wish, movable: Collection[tuple[str, st
         If chance could draw too few assignments, or nothing earns anything.
     """
     _refuse(wish, realised)
+    if wish.by != AUTO:
+        return _planned(realised, wish, movable)
+    try:
+        return _planned(realised, replace(wish, by="category"), movable)
+    except RefusedError:
+        if wish.design is Design.SWITCHBACK:
+            raise
+        return _planned(realised, replace(wish, by="subcategory"), movable)
+
+
+def _planned(realised: Realised, wish: Wish, movable: Collection[tuple[str, str]] | None) -> Trial:
+    """Return the trial of a wish that says by what clusters are cut."""
     step = _step(realised)
     first, start = _start(realised, wish, step)
     past = min(first, max(PAST_DAYS // step, LEAST_PAST))
@@ -100,7 +120,7 @@ def plan_trial(realised: Realised, wish: Wish, movable: Collection[tuple[str, st
             todo="Begin later, or import a longer history.",
         )
     profit = realised.profit[:, first - past : first]
-    index = _units(realised, first, movable)
+    index = _units(realised, first, movable, wish.by)
     cluster = _clusters(realised, index, wish)
     drawn, cluster = _draw(cluster, profit[index], wish)
     units = _described(realised, index, cluster, profit.mean(axis=1), first)
@@ -146,6 +166,12 @@ def _refuse(wish: Wish, realised: Realised) -> None:
             f"{wish.periods} periods are not an even number of blocks of {wish.block}.",
             todo=f"Give --periods {max(wish.periods // pair, 1) * pair}.",
         )
+    if wish.periods * _step(realised) > _LONGEST_DAYS:
+        raise UsageError(
+            f"{wish.periods} periods are more than two years.",
+            why="Nothing is decided before a trial is over.",
+            todo="Give fewer --periods.",
+        )
     if wish.design is Design.SWITCHBACK and not 0 <= wish.washout < wish.block:
         raise UsageError(
             f"A washout of {wish.washout} periods leaves nothing of a block of {wish.block} to measure.",
@@ -173,11 +199,11 @@ def _start(realised: Realised, wish: Wish, step: int) -> tuple[int, str]:
     return max(min(wait, last), 0), str(start)
 
 
-def _units(realised: Realised, first: int, movable: Collection[tuple[str, str]] | None) -> Ints:
+def _units(realised: Realised, first: int, movable: Collection[tuple[str, str]] | None, by: str) -> Ints:
     """Return the units on sale as the trial begins whose clusters may move, int64 [n]."""
     index = np.flatnonzero(realised.on_sale[:, first - 1]).astype(np.int64)
     if movable is not None:
-        groups = gathered(realised.series, realised.parent)
+        groups = gathered(realised.series, realised.parent, by)
         pairs = zip(realised.series.group, realised.series.zone, strict=True)
         may = np.array([pair in movable for pair in pairs], dtype=np.bool_)
         index = index[np.isin(groups[index], groups[may])]
@@ -199,17 +225,7 @@ def _units(realised: Realised, first: int, movable: Collection[tuple[str, str]] 
 def _clusters(realised: Realised, index: Ints, wish: Wish) -> Ints:
     """Return the cluster of each unit, int64 [n]; :data:`OUTSIDE` in zones that are not rolled out."""
     series = realised.series.take(index)
-    if wish.design is Design.PARALLEL:
-        found = gathered(series, tuple(realised.parent[int(i)] for i in index))
-    else:
-        if wish.by not in ("category", "zone"):
-            raise UsageError(f"Nothing alternates by {wish.by}.", todo="Give --by category or --by zone.")
-        what = (
-            series.zone
-            if wish.by == "zone"
-            else map("\x1f".join, zip(series.category, series.zone, strict=True))
-        )
-        found = np.unique(list(what), return_inverse=True)[1].astype(np.int64)
+    found = gathered(series, tuple(realised.parent[int(i)] for i in index), wish.by)
     outside = np.array([bool(wish.zones) and zone not in wish.zones for zone in series.zone], dtype=np.bool_)
     found = np.where(outside, OUTSIDE, found)
     kept = np.unique(found[~outside])
@@ -238,12 +254,8 @@ def _described(realised: Realised, index: Ints, cluster: Ints, mean: Floats, fir
 def _named(units: tuple[Unit, ...], drawn: Drawn, wish: Wish) -> tuple[Cluster, ...]:
     names: dict[int, str] = {}
     for unit in units:
-        alone = (
-            f"{unit.zone} / {unit.category}"
-            if wish.by != "zone" or wish.design is Design.PARALLEL
-            else unit.zone
-        )
-        names.setdefault(unit.cluster, alone + (f" / {unit.group}" if wish.design is Design.PARALLEL else ""))
+        parts = {"zone": (unit.zone,), "category": (unit.zone, unit.category)}
+        names.setdefault(unit.cluster, " / ".join(parts.get(wish.by, (unit.zone, unit.category, unit.group))))
     return tuple(
         Cluster(names[c], tuple(map(bool, drawn.treated[c])), tuple(map(int, drawn.stratum[c])))
         for c in range(len(drawn.treated))

@@ -41,8 +41,11 @@ __all__ = [
 PLACEBO, CROSSED = 0.01, 0.05
 """Chance below which a difference before the trial, or an effect that crosses borders, is taken for real."""
 
-MIXED = 0.1
-"""Share of the held whose price moved, or of the treated whose price did not, that is worth a word."""
+MIXED, SPOILT = 0.1, 0.5
+"""Share of the held whose price moved, or of the treated whose price did not, that is worth a word; and share
+of the held from which on there is no holdout left."""
+
+_TO_COME = 0.0005
 
 RESTATED = 0.02
 """Relative change of profit before the trial since the plan that is worth a word."""
@@ -57,7 +60,7 @@ class Verdict(Enum):
 
 
 class Caveat(Enum):
-    """What a reader has to know beside the verdict; the first five leave nothing but "cannot tell"."""
+    """What a reader has to know; the first five and `NO_HOLDOUT` leave nothing but "cannot tell"."""
 
     TOO_EARLY = "too_early"
     NOTHING_MEASURED = "nothing_measured"
@@ -70,10 +73,15 @@ class Caveat(Enum):
     RESTATED = "restated"
     RETURNS_TO_COME = "returns_to_come"
     COSTS_ASSUMED = "costs_assumed"
+    DIVIDED = "divided"
+    NO_HOLDOUT = "no_holdout"
+    EMPTY_PERIODS = "empty_periods"
+    RANGE_CHANGED = "range_changed"
 
 
 _SILENCE = {
     Caveat.TOO_EARLY, Caveat.NOTHING_MEASURED, Caveat.FALSE_BEFORE, Caveat.SPILLS_OVER, Caveat.CARRIES_OVER,
+    Caveat.NO_HOLDOUT,
 }  # fmt: skip
 
 
@@ -153,6 +161,9 @@ class Impact:
         What that is a month, and in all measured periods: value, lower, upper in minor units; NaN without.
     treated_before
         Net profit a month before the trial of what is treated at a time, minor units.
+    everywhere
+        What new prices would bring a month had every cluster of the trial got them: value, lower, upper in
+        minor units; NaN without. It takes for granted that no effect leaves its cluster.
     placebo, crossing
         Checks; None where there is nothing to check by.
     prices
@@ -164,8 +175,8 @@ class Impact:
         Relative change of profit before the trial since the plan.
     to_come
         Profit of returns still expected, as a share of the measured profit.
-    newcomers
-        Units of the data that the plan does not know.
+    newcomers, empty
+        Units of the data that the plan does not know; periods in which nothing at all was sold.
     months, categories
         In ascending order.
     """
@@ -182,6 +193,7 @@ class Impact:
     month: tuple[float, float, float]
     total: tuple[float, float, float]
     treated_before: float
+    everywhere: tuple[float, float, float]
     placebo: Estimate | None
     crossing: Crossing | None
     prices: Contamination
@@ -189,6 +201,7 @@ class Impact:
     restated: float
     to_come: float
     newcomers: int
+    empty: int
     months: tuple[MonthImpact, ...]
     categories: tuple[CategoryImpact, ...]
 
@@ -250,11 +263,17 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
     found = placebo(trial, past, seen.rng(1), draws)
     prices = contamination(trial, realised, rows, window)
     measured = _measured(window)
-    before = seen.cells.weight / max(len(seen.blocks), 1)
+    blocks = max(len(seen.blocks), 1)
+    before, every = seen.cells.weight / blocks, float(seen.cells.scale.sum()) / blocks
     month = MONTH_DAYS / trial.period_days
     nan = float("nan")
     nothing = nan, nan, nan
-    facts = _Facts(_restated(trial, past), _to_come(seen), bool(realised.assumed[rows[rows >= 0]].any()))
+    facts = _Facts(
+        _restated(trial, past),
+        _to_come(seen),
+        bool(realised.assumed[rows[rows >= 0]].any()),
+        _newcomers(seen),
+    )
     caveats = _caveats(trial, window, effect, found, crossing, prices, facts)
     return Impact(
         trial=trial,
@@ -269,13 +288,15 @@ def measure(trial: Trial, realised: Realised, draws: int = DRAWS) -> Impact:
         month=effect.times(before * month) if effect else nothing,
         total=effect.times(_treated_periods(seen)) if effect else nothing,
         treated_before=before * month,
+        everywhere=effect.times(every * month) if effect else nothing,
         placebo=found,
         crossing=crossing,
         prices=prices,
         outside=_outside(seen),
         restated=facts.restated,
         to_come=facts.to_come,
-        newcomers=_newcomers(seen),
+        newcomers=facts.newcomers,
+        empty=window.empty,
         months=_months(seen, effect),
         categories=_categories(seen),
     )
@@ -286,6 +307,7 @@ class _Facts:
     restated: float
     to_come: float
     assumed: bool
+    newcomers: int
 
 
 def _seen(trial: Trial, realised: Realised, rows: Ints, window: Window, draws: int) -> _Seen:
@@ -311,7 +333,7 @@ def _crossing(seen: _Seen, effect: Estimate | None) -> Crossing | None:
         return None
     if seen.trial.design is Design.PARALLEL:
         return spillover(seen.outcome, seen.cells, effect.value, seen.rng(3), seen.draws)
-    return carryover(seen.trial, seen.profit, seen.window, seen.blocks, seen.rng(3), seen.draws)
+    return carryover(seen.trial, seen.profit, seen.window, effect.value, seen.rng(3), seen.draws)
 
 
 def _caveats(
@@ -335,8 +357,12 @@ def _caveats(
         (Caveat.HELD_MOVED, prices.held_share >= MIXED),
         (Caveat.TREATED_STILL, prices.treated_share >= MIXED),
         (Caveat.RESTATED, abs(facts.restated) >= RESTATED),
-        (Caveat.RETURNS_TO_COME, facts.to_come != 0.0),
+        (Caveat.RETURNS_TO_COME, abs(facts.to_come) >= _TO_COME),
         (Caveat.COSTS_ASSUMED, facts.assumed),
+        (Caveat.DIVIDED, trial.divided),
+        (Caveat.NO_HOLDOUT, prices.held_share >= SPOILT),
+        (Caveat.EMPTY_PERIODS, window.empty > 0),
+        (Caveat.RANGE_CHANGED, prices.gone + facts.newcomers > 0),
     )
     return tuple(caveat for caveat, holds in found if holds)
 

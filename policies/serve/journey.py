@@ -361,7 +361,7 @@ def recommend_each(
 def _decided(shelf: Shelf, policy: Policy, provenance: Mapping[str, object]) -> Decisions:
     number = int(_digest(provenance)[:8], 16)
     return decide(
-        shelf.scenario.situation(State.start(shelf.catalogue, 1), 0),
+        shelf.scenario.situation(State.start(shelf.catalogue, 1, shelf.lowest), 0),
         shelf.guardrails,
         policy,
         seed=shelf.model.seed,
@@ -392,6 +392,7 @@ def _provenance(shelf: Shelf, policy: Policy, trained: Standing | None, draws: i
         "standing": shelf.standing.document(),
         "trained_under": None if trained is None else trained.document(),
         **({} if shelf.trial is None else {"trial": shelf.trial.digest}),
+        **({} if shelf.lowest is None else {"lowest": hashlib.sha256(shelf.lowest.tobytes()).hexdigest()}),
     }
 
 

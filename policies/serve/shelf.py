@@ -109,6 +109,9 @@ class Shelf:
         Of the model: under which passport the run was opened.
     trial
         Plan of a roll-out, which holds some prices; None where there is none.
+    lowest
+        int64 [N]; lowest price of each series in the 30 days before the coming period, as a record of
+        published and imported prices tells it (minor units, 0 where it tells none); None without a record.
     taken
         The shelf that this is a part of, and which of its series; None for a whole one. What is planned and
         charged for the others still matters to their rivals here.
@@ -121,6 +124,7 @@ class Shelf:
     digest: str
     standing: Standing = UNVALIDATED
     trial: Trial | None = None
+    lowest: Ints | None = None
     taken: tuple[Shelf, Ints] | None = None
 
     def __post_init__(self) -> None:
@@ -128,6 +132,10 @@ class Shelf:
             raise ArtifactError(
                 f"The plans are about {len(self.plans)} series, the catalogue about {len(self.catalogue)}.",
                 todo="Fit again with `tarifa fit`.",
+            )
+        if self.lowest is not None and self.lowest.shape != (len(self.catalogue),):
+            raise ArtifactError(
+                f"Lowest prices of {len(self.lowest)} series do not fit {len(self.catalogue)} series."
             )
 
     @cached_property
@@ -205,6 +213,7 @@ class Shelf:
             self,
             catalogue=self.catalogue.take(index),
             plans=self.plans.take(index),
+            lowest=None if self.lowest is None else self.lowest[index],
             taken=(self, index),
         )
 

@@ -13,9 +13,9 @@ from pricing.errors import DataError, MissingCost, SettingsError
 from pricing.evidence import PriceKind
 from pricing.model import DemandModel
 from pricing.panel import Panel, Series
+from simulators.contract.carried import carried
 from simulators.contract.engine import Engine, literal, quoted
 from simulators.contract.order_lines import gross_factor
-from simulators.contract.panel import carried
 from simulators.contract.price_index import shown_prices
 from simulators.contract.shop_file import ShopFile
 from simulators.contract.tables import Source

@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 
 from pricing.errors import TooManyBadRows
+from pricing.panel import Panel
 from simulators.contract.announced import AnnouncedReductions, announced_reductions
 from simulators.contract.engine import literal, quoted
 from simulators.contract.order_lines import APART, day_window, define_order_lines
 from simulators.contract.panel import build_panel
-from simulators.contract.price_moves import MIN_LEVELS, MIN_LOG_RANGE, MIN_SELLING_WEEKS, price_moves
+from simulators.contract.price_moves import (
+    MIN_LEVELS,
+    MIN_LOG_RANGE,
+    MIN_SELLING_WEEKS,
+    PriceMoves,
+    price_moves,
+)
 from simulators.contract.reconciliation import MonthReconciled, reconcile
 from simulators.contract.tables import BadRows, Source
 from simulators.contract.unlocks import Unlock, unlocks
@@ -25,10 +32,12 @@ __all__ = [
     "Answer",
     "CheckReport",
     "Gap",
+    "Looked",
     "PriceEvidence",
     "SetApart",
     "TableFound",
     "check",
+    "check_and_look",
     "write_quarantine",
 ]
 
@@ -149,7 +158,7 @@ class CheckReport:
     currency, exponent
         ISO 4217.
     first_day, until
-        ISO dates; first day with a paid order, and the day after the last one.
+        ISO dates; first day with a paid order, and the day after the last one. Empty without a paid order.
     tables, bad_rows
         What was read, and what of it is in quarantine and why.
     too_many, too_many_why
@@ -204,6 +213,22 @@ class CheckReport:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a check built to look at prices; whoever goes on from there need not build it again.
+
+    Attributes
+    ----------
+    panel
+        The whole history.
+    moves
+        How far the price of each of its series moved.
+    """
+
+    panel: Panel
+    moves: PriceMoves
+
+
 def check(source: Source) -> CheckReport:
     """Check an open source.
 
@@ -217,9 +242,27 @@ def check(source: Source) -> CheckReport:
     DataError
         If no order line is retail demand, or a traffic table misses a period.
     """
+    return check_and_look(source)[0]
+
+
+def check_and_look(source: Source) -> tuple[CheckReport, Looked | None]:
+    """Check an open source, and return what was looked at with the report: None if prices were not.
+
+    Parameters and errors are those of :func:`check`.
+    """
     too_many, why = _too_many(source)
     define_order_lines(source)
-    prices = None if too_many else _prices(source)
+    looked = None if too_many else _look(source)
+    return _report(source, too_many, why, looked), looked
+
+
+def _look(source: Source) -> Looked:
+    panel = build_panel(source)
+    return Looked(panel, price_moves(source, len(panel.series)))
+
+
+def _report(source: Source, too_many: str, why: str, looked: Looked | None) -> CheckReport:
+    prices = None if looked is None else _prices(looked.moves)
     first, until = day_window(source.engine)
     gap_days, gaps = _gaps(source)
     return CheckReport(
@@ -309,9 +352,8 @@ def _gaps(source: Source) -> tuple[int, tuple[Gap, ...]]:
     return sum(gap.days for gap in gaps), gaps[:10]
 
 
-def _prices(source: Source) -> PriceEvidence:
-    count = len(build_panel(source).series)
-    moves = price_moves(source, count)
+def _prices(moves: PriceMoves) -> PriceEvidence:
+    count = len(moves.levels)
     enough, none = int(moves.enough.sum()), int(np.sum(moves.never))
     rise = float(np.expm1(MIN_LOG_RANGE))
     return PriceEvidence(count, enough, count - enough - none, none, MIN_SELLING_WEEKS, MIN_LEVELS, rise)

@@ -15,8 +15,6 @@ APART = (
 """Why a good order line is not retail demand for one product, in the order in which it is decided.
 ``no_posted_price``: weighed, and the orders do not say in which unit. ``bundle``: its components are sold."""
 
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
 
 def define_order_lines(source: Source) -> None:
     """Create the view ``order_lines`` over every good order line.
@@ -57,16 +55,15 @@ def period_start(day: str, shop: ShopFile) -> str:
     """Return SQL of the first day of the period in which a local date falls."""
     if shop.grain == "day":
         return f"({day})"
-    first = _WEEKDAYS.index(shop.week_start) + 1
-    return f"({day} - ((isodow({day}) - {first} + 7) % 7)::INTEGER)"
+    return f"({day} - ((isodow({day}) - {shop.week_begins + 1} + 7) % 7)::INTEGER)"
 
 
 def day_window(engine: Engine) -> tuple[str, str]:
-    """Return the first day with a paid order and the day after the last one, as ISO dates."""
+    """Return the first day with a paid order and the day after the last, as ISO dates; empty without any."""
     first, last = engine.row(
         "SELECT min(day)::VARCHAR, (max(day) + 1)::DATE::VARCHAR FROM order_lines WHERE status = 'paid'"
     )
-    return str(first), str(last)
+    return ("", "") if first is None else (str(first), str(last))
 
 
 def _among(column: str, words: tuple[str, ...]) -> str:

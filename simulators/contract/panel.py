@@ -15,7 +15,7 @@ from simulators.contract.shop_file import ShopFile
 from simulators.contract.stock import forward, stock
 from simulators.contract.tables import Source
 
-__all__ = ["build_panel", "carried"]
+__all__ = ["build_panel"]
 
 
 def build_panel(source: Source, until: str | None = None) -> Panel:
@@ -87,16 +87,6 @@ def build_panel(source: Source, until: str | None = None) -> Panel:
         instrument_names=names,
         short=None if counted is None else counted.short,
     )
-
-
-def carried(panel: Panel) -> tuple[Floats, Floats]:
-    """Return offered and regular prices without gaps, [N, T] each, gross minor units.
-
-    The last recorded price is carried forward, so no cell depends on a later record; only the gap before
-    a series' first record is filled backward from that record, because nothing earlier is known. A series
-    without any record stays NaN.
-    """
-    return forward(panel.offered), forward(panel.regular)
 
 
 def _calendar(engine: Engine, shop: ShopFile) -> tuple[Dates, Ints]:

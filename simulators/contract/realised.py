@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Dates, Floats, Ints
-from pricing.panel import Series
+from pricing.panel import Panel, Series
 from simulators.contract.apportioning import define_order_discounts
+from simulators.contract.carried import carried
 from simulators.contract.catalogue import cost_shares, return_rates
-from simulators.contract.panel import build_panel, carried
+from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 
-__all__ = ["AMOUNTS", "Realised", "build_realised"]
+__all__ = ["AMOUNTS", "Realised", "build_realised", "realised_of"]
 
 AMOUNTS = ("sales", "refunds", "costs", "fees", "to_come")
 """Net sales after discounts that the shop funded; then, each taken off them: what was paid back, unit costs,
@@ -80,8 +81,16 @@ class Realised:
     @property
     def profit(self) -> Floats:
         """float64 [N, T]; net profit, minor units."""
+        return self._spread(self.net)
+
+    @property
+    def revenue(self) -> Floats:
+        """float64 [N, T]; net sales less what was paid back so far, minor units."""
+        return self._spread(np.asarray(self.amounts[:, 0] - self.amounts[:, 1]))
+
+    def _spread(self, cells: Floats) -> Floats:
         out = np.zeros(self.on_sale.shape)
-        np.add.at(out, (self.unit, self.period), self.net)
+        np.add.at(out, (self.unit, self.period), cells)
         return out
 
 
@@ -109,13 +118,23 @@ def build_realised(source: Source, frozen: dt.date) -> Realised:
     MissingCost
         If a product has no cost and the shop file assumes none.
     """
-    panel = build_panel(source)
+    return realised_of(source, build_panel(source), frozen)
+
+
+def realised_of(
+    source: Source, panel: Panel, frozen: dt.date, assumed_cost: Floats | None = None
+) -> Realised:
+    """Add up the net profit of a panel that was just built from `source`; see :func:`build_realised`.
+
+    Where a cost is assumed, `assumed_cost` (float64 [N, T], minor units) is it; NaN and None: as there.
+    """
     engine = source.engine
     define_order_discounts(engine)
     engine.run(_FUNDED)
     last = engine.row("SELECT max(covered_to)::VARCHAR FROM periods")[0]
     parents = engine.rows("SELECT coalesce(min(parent_id), '') FROM members GROUP BY n ORDER BY n")
-    assumed = _define_costs(source, panel.series, frozen)
+    stated = np.full(panel.units.shape, np.nan) if assumed_cost is None else assumed_cost
+    assumed = _define_costs(source, panel.series, frozen, stated)
     _define_returns(source, panel.series, dt.date.fromisoformat(last))
     fees = source.shop.fees
     found = engine.arrays(_LEDGER.format(share=float(fees.share), unit=float(fees.per_unit), last=last))
@@ -159,7 +178,7 @@ WHERE own.amount IS NOT NULL OR d.amount IS NOT NULL
 order's discounts that the shop funded; in the line's price basis."""
 
 
-def _define_costs(source: Source, series: Series, frozen: dt.date) -> Bools:
+def _define_costs(source: Source, series: Series, frozen: dt.date, stated: Floats) -> Bools:
     """Create ``line_costs`` (_row, cost), the net unit cost of a line; return whose is assumed, bool [N]."""
     engine, count = source.engine, len(series)
     lacking = engine.rows("SELECT DISTINCT n FROM members ANTI JOIN costs USING (product_id) ORDER BY n")
@@ -169,13 +188,16 @@ def _define_costs(source: Source, series: Series, frozen: dt.date) -> Bools:
     engine.register(
         "assumptions", {"n": list(range(count)), "assumed": assumed.tolist(), "share": share.tolist()}
     )
+    n, t = (place.tolist() for place in np.nonzero(np.isfinite(stated)))
+    engine.register("stated_costs", {"n": n, "t": t, "stated": stated[n, t].tolist()})
     engine.run(
         f"""
         CREATE OR REPLACE TABLE line_costs AS
         WITH lines AS (
-            SELECT _row, n, o.product_id, o.zone, day, quantity,
+            SELECT _row, n, periods.t, o.product_id, o.zone, day, quantity,
                 coalesce(regular_price, offered_price) * gross / (1 + rate) AS price
-            FROM order_lines AS o JOIN series USING (price_group, zone) WHERE apart IS NULL
+            FROM order_lines AS o JOIN series USING (price_group, zone) JOIN periods ON o.period = start
+            WHERE apart IS NULL
         ), frozen AS (
             SELECT product_id, zone, coalesce(
                 quantile_disc(price, 0.5) FILTER (WHERE day < DATE '{frozen}'),
@@ -186,9 +208,10 @@ def _define_costs(source: Source, series: Series, frozen: dt.date) -> Bools:
             FROM costs GROUP BY ALL
         ), earliest AS (SELECT product_id, arg_min(unit_cost, since) AS unit_cost FROM dated GROUP BY ALL)
         SELECT l._row,
-            CASE WHEN assumed THEN share * f.price ELSE coalesce(d.unit_cost, e.unit_cost) END AS cost
+            CASE WHEN NOT assumed THEN coalesce(d.unit_cost, e.unit_cost)
+                ELSE coalesce(s.stated, share * f.price) END AS cost
         FROM lines AS l JOIN assumptions USING (n) JOIN frozen AS f USING (product_id, zone)
-            LEFT JOIN earliest AS e USING (product_id)
+            LEFT JOIN stated_costs AS s ON (s.n, s.t) = (l.n, l.t) LEFT JOIN earliest AS e USING (product_id)
             ASOF LEFT JOIN dated AS d ON l.product_id = d.product_id AND l.day >= d.since
         """
     )

@@ -110,13 +110,25 @@ def _value(hint: Any, value: Any, currency: Currency, path: str, *, money: bool)
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _value(inner[0], value, currency, path, money=money)
-    if is_dataclass(hint) and isinstance(hint, type) and _is(value, dict):
-        return parse(hint, value, currency, f"{path}.")
+    if is_dataclass(hint) and isinstance(hint, type):
+        return parse(hint, _section(hint, value, path), currency, f"{path}.")
     if origin is tuple and _is(value, list):
         return tuple(_value(inner[0], v, currency, f"{path}[{i}]", money=money) for i, v in enumerate(value))
     if origin is Mapping and _is(value, dict):
         return {k: _value(inner[1], v, currency, f"{path}.{k}", money=money) for k, v in value.items()}
     return _scalar(hint, value, currency, path, money=money)
+
+
+def _section(hint: type[Any], value: Any, path: str) -> dict[str, Any]:
+    if not _is(value, dict):
+        raise SettingsError(f"{path} = {value!r} is not a section.", todo=f"Write {_written(hint, path)}.")
+    return value  # type: ignore[no-any-return] # TOML, see _is
+
+
+def _written(hint: type[Any], path: str) -> str:
+    """Say how a section is written that is not there yet."""
+    names = ", ".join(declared.name for declared in _declared(hint))
+    return f"a section [{path}] at the end of the file, and below it {names}"
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -178,7 +190,8 @@ def render(values: Any, currency: Currency, path: str = "") -> str:
         comment = f"# {says.meaning}\n"
         nested, repeated = _nested(hint)
         if value is None or (nested is not None and repeated and not value):
-            plain.append(f"{comment}# {name}: not set\n")
+            how = "" if nested is None or repeated else f"; to set it, write {_written(nested, path + name)}"
+            plain.append(f"{comment}# {name}: not set{how}\n")
         elif nested is not None and not repeated:
             tables.append(f"{comment}[{path}{name}]\n{render(value, currency, f'{path}{name}.')}")
         elif nested is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pricing.approval import ApprovalSettings
 from pricing.errors import DataError, SettingsError
@@ -43,6 +43,9 @@ SHOP_FILE = "shop.toml"
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
+
+_CALLED = ("woocommerce_rest", "webhook")
+"""Ways out that call an address."""
 
 _PRIOR_PRICE_LAW = (
     "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",
@@ -196,14 +199,50 @@ class Cycle:
         int, Says("Periods after which the model is fitted anew instead of updated with the newest ones.")
     ] = 13
     publisher: Annotated[
-        Literal["", "shopify_csv", "woocommerce_csv"],
-        Says("Where approved prices go: the platform's own product export comes back with them."),
+        Literal["", "shopify_csv", "woocommerce_csv", "woocommerce_rest", "webhook", "workbook"],
+        Says(
+            "Where approved prices go: into the platform's own product export, over WooCommerce's REST API, "
+            "as signed messages, or into a workbook for whoever types them."
+        ),
     ] = ""
+    address: Annotated[
+        str,
+        Says("Address of the shop (woocommerce_rest) or of the receiver (webhook), with https://."),
+    ] = ""
+    key_file: Annotated[
+        str,
+        Says(
+            "File with what opens that address, relative to the home; only its owner may read it. Empty: it "
+            "is in the environment. Never write a key or secret here."
+        ),
+    ] = ""
+    workbook_language: Annotated[Literal["en", "es"], Says("Language of the workbook.")] = "en"
 
     def __post_init__(self) -> None:
+        self._check_address()
         if not self.policy or self.refit_after < 1:
             raise SettingsError(
                 "cycle.policy is empty, or cycle.refit_after is less than 1.", todo="Correct shop.toml."
+            )
+
+    def _check_address(self) -> None:
+        called = self.publisher in _CALLED
+        if called and not self.address:
+            raise SettingsError(
+                f"cycle.publisher is {self.publisher}, and cycle.address is not said.",
+                todo='Set it in shop.toml, like address = "https://shop.example".',
+            )
+        if not called and (self.address or self.key_file):
+            raise SettingsError(
+                "cycle.address and cycle.key_file are said, and cycle.publisher calls nobody.",
+                why="Nobody would know which of them was meant.",
+                todo=f"Leave them out, or set cycle.publisher to one of {', '.join(_CALLED)}.",
+            )
+        if "@" in self.address:
+            raise SettingsError(
+                "cycle.address holds a user name or password.",
+                why="Whoever reads shop.toml would have it.",
+                todo="Leave it out of the address, and name a key_file.",
             )
 
 
@@ -332,6 +371,12 @@ class ShopFile:
     def period_days(self) -> int:
         """Days of a period: 7 or 1."""
         return 7 if self.grain == "week" else 1
+
+    @property
+    def week_begins(self) -> int:
+        """First day of a week as Python counts them: 0 is Monday."""
+        weekdays: tuple[Weekday, ...] = get_args(Weekday)
+        return weekdays.index(self.week_start)
 
     @property
     def endings(self) -> Endings:

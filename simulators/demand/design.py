@@ -16,7 +16,7 @@ from pricing.model import COEFFICIENTS, deal_signal
 from pricing.panel import Panel, Series
 from pricing.response import bends
 from pricing.rivals import Rivals
-from simulators.contract.panel import carried
+from simulators.contract.carried import ONE_PRICE, carried
 from simulators.demand.weekdays import by_days, closed
 
 __all__ = [
@@ -44,8 +44,6 @@ _ENOUGH_SERIES = 20.0
 effect is then lost to the control."""
 
 
-_ONE_PRICE = 1e-3
-"""Prices nearer than this are one price, rounded."""
 _POSTED = 0.9
 """From this share of on-sale periods without a sale that have a price, prices are those that were posted."""
 _DAILY = 0.95
@@ -140,7 +138,7 @@ def _in_doubt(panel: Panel) -> Bools:
     then = np.take_along_axis(price, np.maximum(before, 0), axis=1)
     now = np.take_along_axis(price, np.minimum(coming, len(place) - 1), axis=1)
     known = (before >= 0) & (coming < len(place))
-    moved = np.asarray(known & (np.abs(now - then) > _ONE_PRICE * then), dtype=np.bool_)
+    moved = np.asarray(known & (np.abs(now - then) > ONE_PRICE * then), dtype=np.bool_)
     selling = (panel.on_sale & ~closed(panel)).sum(axis=1)
     daily: Bools = np.asarray(recorded.sum(axis=1) >= _DAILY * np.maximum(selling, 1), dtype=np.bool_)
     # The last sale at the old price is the cell before the first that waits.

@@ -16,7 +16,6 @@ from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
 from simulators.demand.design import known_prices, observed
 from simulators.demand.forecast import Z90
-from simulators.demand.population import ELASTICITY_SD
 
 __all__ = ["OwnEvidence", "own_evidence", "periods_of_test"]
 
@@ -36,9 +35,6 @@ class OwnEvidence:
     ----------
     half_width
         Half of the 90 % interval of its elasticity from its own periods alone; inf where they cannot tell.
-    expected_width
-        Half of the 90 % interval that is left once what is known of elasticities in general
-        (:data:`simulators.demand.population.ELASTICITY_SD`) is added.
     dispersion
         Pearson's chi-square over its degrees of freedom, at least 1: how much more units vary than chance
         alone would have them.
@@ -49,7 +45,6 @@ class OwnEvidence:
     """
 
     half_width: Floats
-    expected_width: Floats
     dispersion: Floats
     units: Floats
     revenue: Floats
@@ -72,8 +67,7 @@ def own_evidence(panel: Panel) -> OwnEvidence:
     half, scale = np.full(len(y), np.inf), np.ones(len(y))
     half[told], scale[told] = _regressed(X[told], y[told], w[told])
     revenue = np.where(np.isfinite(panel.offered), panel.units * panel.offered, 0.0).sum(axis=1)
-    expected = 1.0 / np.sqrt(half**-2.0 + (Z90 * ELASTICITY_SD) ** -2.0)
-    return OwnEvidence(half, expected, scale, y.sum(axis=1) / np.maximum(count, 1.0), revenue)
+    return OwnEvidence(half, scale, y.sum(axis=1) / np.maximum(count, 1.0), revenue)
 
 
 def periods_of_test(found: OwnEvidence, *, step: float, half_width: float) -> float:

@@ -21,6 +21,7 @@ __all__ = [
     "refuse_unseen",
     "refuse_when",
     "rows_of",
+    "unseen",
 ]
 
 _HALF_UNIT = 0.5
@@ -182,6 +183,21 @@ def refuse_inverted(scenario: Scenario, regular: Floats, money: Currency) -> Non
         raise _bad_row(bad, says, "A shelf price is at most the regular price.")
 
 
+def unseen(model: DemandModel, rows: Ints, regular: Floats, offered: Floats) -> tuple[Bools, Bools]:
+    """Return where regular prices, and where discounts, lie outside all that was observed, bool [R] each.
+
+    Parameters
+    ----------
+    model
+        Holds the support.
+    rows, regular, offered
+        int64 [R]; float64 [R] twice: series of each row, and its prices in gross minor units.
+    """
+    low, high = model.support_low[rows], model.support_high[rows]
+    beyond = (regular < low - _HALF_UNIT) | (regular > high + _HALF_UNIT)
+    return beyond, offered < regular * np.exp(model.depth_low[rows]) - _HALF_UNIT
+
+
 def refuse_unseen(
     model: DemandModel, rows: Ints, scenario: Scenario, regular: Floats, money: Currency
 ) -> None:
@@ -197,7 +213,7 @@ def refuse_unseen(
         The rows and the currency of their prices.
     """
     low, high = model.support_low[rows], model.support_high[rows]
-    bad = (regular < low - _HALF_UNIT) | (regular > high + _HALF_UNIT)
+    bad, too_deep = unseen(model, rows, regular, scenario.offered)
     if bad.any():
         first = int(bad.argmax())
         raise OutsideSupport(
@@ -207,10 +223,10 @@ def refuse_unseen(
             why=f"{_so_many(bad)}What shoppers do there is unknown.",
             todo="Stay inside, or ask to widen, which extrapolates the fitted curve.",
         )
-    cheapest = regular * np.exp(model.depth_low[rows])
-    bad = scenario.offered < cheapest - _HALF_UNIT
+    bad = too_deep
     if bad.any():
         first = int(bad.argmax())
+        cheapest = regular * np.exp(model.depth_low[rows])
         offered, full, least = (
             money.unit_price(float(price[first])) for price in (scenario.offered, regular, np.rint(cheapest))
         )

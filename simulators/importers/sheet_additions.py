@@ -21,6 +21,7 @@ from simulators.contract.shop_file import SHOP_FILE, ShopFile
 from simulators.contract.tables import Source, open_source
 from simulators.folders import Folder, claim, read_folder
 from simulators.importers.sheet_grid import Meaning
+from simulators.importers.sheet_readings import READINGS_FILE, readings_with
 from simulators.importers.sheets import Sheet, SheetRow
 
 __all__ = ["Added", "Names", "add_sheets", "names_in"]
@@ -102,7 +103,7 @@ def names_in(before: Path, today: dt.date | dt.datetime) -> Names:
 def add_sheets(
     before: Path, out: Path, sheets: Sequence[tuple[Meaning, Sheet]], today: dt.date | dt.datetime
 ) -> tuple[Added, ...]:
-    """Write a data folder with the rows of sheets added to its tables.
+    """Write a data folder with the rows of sheets added to its tables, and how they were read.
 
     Parameters
     ----------
@@ -134,8 +135,9 @@ def add_sheets(
     with claim(out, "data", editable=(SHOP_FILE,)) as draft:
         folder = read_folder(before, "data")
         for name, _ in folder.digests:
-            if name not in {f"{table_name}.parquet" for table_name in touched}:
+            if name not in {READINGS_FILE, *(f"{table_name}.parquet" for table_name in touched)}:
                 shutil.copyfile(folder.file(name), draft / name)
+        (draft / READINGS_FILE).write_bytes(readings_with(folder.path, sheets))
         shutil.copyfile(folder.path / SHOP_FILE, draft / SHOP_FILE)
         with open_source(folder.path, today=today, only=("products", "product_aliases", *touched)) as source:
             return tuple(_add(source, folder, meaning, sheet, draft) for meaning, sheet in sheets)

@@ -31,8 +31,24 @@ def write_home(folder: Path) -> Path:
     shop = (inbox / "shop.toml").read_text()
     (inbox / "shop.toml").unlink()
     (folder / "shop.toml").write_text(shop + CYCLE)
+    products = (inbox / "products.csv").read_text().splitlines()
+    named = [f"{line},{f'Product {p - 1}' if p else 'name'}" for p, line in enumerate(products)]
+    (inbox / "products.csv").write_text("\n".join(named) + "\n")
     write_listing(inbox / "products_export.csv", {})
     return folder
+
+
+def sell(home: Path, week: int, prices: Mapping[str, float], units: Mapping[str, int]) -> None:
+    """Add orders of a later week (0 begins at TODAY), one a product on its Monday and one on its Friday."""
+    lines: list[str] = []
+    for name, count in units.items():
+        for day, quantity in ((0, count // 2), (4, count - count // 2)):
+            at = TODAY + dt.timedelta(weeks=week, days=day)
+            price = f"{prices[name]:.2f},{prices[name]:.2f},{prices[name] * quantity:.2f}"
+            line = f"l{name}{week}{day},1,{at} 12:00:00,paid,{name},{quantity},{price},gross"
+            lines += [line] * (quantity > 0)
+    with (home / "inbox" / "orders.csv").open("a") as stream:
+        stream.write("".join(f"{line}\n" for line in lines))
 
 
 def listed_price(product: int) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from api.cli.main import app
+from api.publishers.calls import Calls
 from api.publishers.product_files import ProductFile
+from api.publishers.workbook import PriceWorkbook
 from api.storage import cycles, publications
 
-_STEPS = ("import", "check", "learn", "validate", "recommend")
+_STEPS = ("import", "check", "outcomes", "learn", "validate", "recommend")
 MOMENTS = (
     *(f"{when} {step}" for step in _STEPS for when in ("before", "after")),
     "before intend", "after intend", "before publish", "after publish", "after settle", "before confirm",
@@ -42,7 +44,10 @@ def _around(owner: Any, name: str, moment: str, *, arms: Callable[..., bool] = l
 def main(home: str, today: str, moment: str) -> None:
     what = moment.rsplit(maxsplit=1)[-1]
     if what == "publish":
-        _around(ProductFile, "publish", moment)
+        for way in (ProductFile, PriceWorkbook):
+            _around(way, "publish", moment)
+    elif what == "send":
+        _around(Calls, "send", moment, arms=lambda _calls, method, *_: method != "GET")
     elif what in ("intend", "settle", "confirm"):
         _around(publications, what, moment, arms=lambda *given: what != "intend" or bool(given[1]))
     elif moment != "never":

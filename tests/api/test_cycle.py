@@ -6,7 +6,9 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +195,24 @@ def test_a_home_without_exports_and_exports_that_end_too_early_are_refused(
     assert result.exit_code == 3
     assert "end on" in json.loads(result.stdout)["error"]["what"]
     assert not (home / "cycles" / late / "run").exists()
+
+
+def test_exit_codes_are_those_that_a_timer_is_told(home: Path) -> None:
+    """0: something waits for a person; 5: a failed check that nobody accepted; 4: a run that was changed.
+
+    2, 3 and 6 are tested above, where there is no home, an export ends too early, and two go round at once.
+    """
+    assert _cycle(home)["waiting"]["pending"] > 0
+    with sqlite3.connect(home / "store.sqlite3") as store:
+        store.execute("DELETE FROM cycle_steps WHERE step = 'recommend'")
+    settings = (home / "shop.toml").read_text()
+    (home / "shop.toml").write_text(re.sub("accept_failed = .*", "accept_failed = []", settings))
+    refused = _cycle(home, code=5)["error"]
+    assert "cycle.accept_failed" in refused["todo"]
+    (home / "shop.toml").write_text(settings)
+    model = home / "cycles" / NAME / "run" / "model.npz"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1])
+    assert _cycle(home, code=4)["error"]["code"] == "artifact"
+    model.write_bytes(content)
+    assert _cycle(home)["steps"]["recommend"]["round"] == 1

@@ -112,7 +112,7 @@ def test_the_report_finds_the_gain_and_says_so_in_three_forms(
     share = found["effect_share"]
     assert share["lower"] <= truth <= share["upper"]
     assert share["value"] == pytest.approx(truth, abs=0.03)
-    assert (found["verdict"], found["caveats"]) == ("paid", ["planned_late"])
+    assert (found["verdict"], found["caveats"]) == ("paid", ["planned_late", "divided"])
     assert (found["held_moved"], found["treated_still"]) == (0, 0)
     page = (out / "impact.html").read_text()
     assert "It paid" in page
@@ -283,7 +283,7 @@ def test_a_switchback_cannot_run_where_only_some_prices_may_move(run_folder: Pat
 
     profit = weeks_of(1)
     shelf = open_shelf(run_folder)
-    plan = planned(profit, design=Design.SWITCHBACK, block=2)
+    plan = planned(profit, design=Design.SWITCHBACK, block=2, washout=1)
     series = shelf.catalogue.series
     pairs = zip(plan.units, series.group, series.zone, strict=False)
     units = sorted((replace(u, group=g, zone=z) for u, g, z in pairs), key=lambda u: (u.group, u.zone))

@@ -46,6 +46,7 @@ def test_products_are_told_by_evidence_with_the_width_to_expect(shop: Path) -> N
     assert 0.3 < enough["half_width"] < 1.0
     assert none["half_width"] is None
     assert found["may_move"] is True
+    assert 0 < found["movable"] <= PRODUCTS
     assert [one["code"] for one in found["switches"]] == ["costs", "prices", "inventory"]
     revenue = [product["revenue"] for product in found["products"]]
     assert revenue == sorted(revenue, reverse=True)
@@ -61,15 +62,14 @@ def test_the_width_to_expect_is_about_what_a_fit_leaves(shop: Path, tmp_path: Pa
     rows = pyarrow.parquet.read_table(out).to_pylist()
     widths = [(row["upper"] - row["lower"]) / 2.0 for row in rows if row["kind"] == "regular"]
     fitted = sorted(widths)[len(widths) // 2]
-    assert fitted < 1.3 * expected
-    assert fitted > 0.2 * expected
+    assert 0.75 * expected < fitted < 4.0 / 3.0 * expected
 
 
 def test_without_anything_that_tells_prices_from_demand_nothing_moves_and_it_says_what_to_do(
     shop: Path, tmp_path: Path
 ) -> None:
     found = _checked(_changed(shop, tmp_path / "bare", promotions=None))
-    assert found["may_move"] is False
+    assert (found["may_move"], found["movable"]) == (False, 0)
     assert [one["code"] for one in found["switches"]][:2] == ["promotions", "price_test"]
     undeclared = _changed(shop, tmp_path / "undeclared")
     text = (undeclared / "shop.toml").read_text().replace("in_advance = true", "in_advance = false")
@@ -89,7 +89,7 @@ def test_a_product_of_one_price_is_as_wide_as_what_is_known_of_any_shop(shop: Pa
     found = _checked(_changed(shop, tmp_path / "still", orders="\n".join(kept) + "\n", promotions=None))
     none = found["classes"][2]
     assert none["products"] == 1
-    assert none["half_width"] == pytest.approx(1.5 * 1.6448536, rel=1e-6)
+    assert none["half_width"] > found["classes"][0]["half_width"]
     assert none["test_periods"] > found["classes"][0]["test_periods"]
 
 
@@ -111,3 +111,23 @@ def test_the_page_is_one_file_in_the_readers_language(
     again = tmp_path / "again.html"
     CliRunner().invoke(app, ["check", str(shop), "--page", str(again), "--language", language])
     assert again.read_bytes() == place.read_bytes()
+
+
+def test_a_shop_of_bad_rows_alone_is_refused_with_its_reasons(shop: Path, tmp_path: Path) -> None:
+    head, line = (shop / "orders.csv").read_text().splitlines()[:2]
+    cells = line.split(",")
+    for place, value in ((5, "nan"), (7, "-1")):
+        spoilt = ",".join([*cells[:place], value, *cells[place + 1 :]])
+        bad = _changed(shop, tmp_path / value, orders=f"{head}\n{spoilt}\n")
+        page = tmp_path / f"{value}.html"
+        for form in ((), ("--json",)):
+            result = CliRunner().invoke(app, ["check", str(bad), "--page", str(page), *form])
+            assert result.exit_code == 3, result.output
+        assert not page.exists()
+
+
+def test_a_single_order_is_told_what_it_can_tell(shop: Path, tmp_path: Path) -> None:
+    orders = "\n".join((shop / "orders.csv").read_text().splitlines()[:2]) + "\n"
+    found = _checked(_changed(shop, tmp_path / "one", orders=orders, promotions=None))
+    assert [one["products"] for one in found["classes"]] == [0, 0, 1]
+    assert (found["may_move"], found["movable"]) == (False, 0)

@@ -14,6 +14,7 @@ from pricing.errors import TarifaError, UsageError
 from pricing.evidence import Identification, PriceKind
 from pricing.guardrails import Rule, Status
 from pricing.money import Currency
+from pricing.outcomes import Ending, LeftOut
 from pricing.recommendation import Reason
 from pricing.schema import TABLES
 from simulators.contract.order_lines import APART
@@ -39,6 +40,8 @@ CODES = {
     "compared": set(MEASURES),
     "difference": set(KINDS),
     "resolution": {how.value for how in Resolution},
+    "ending": {word.value for word in Ending},
+    "left_out": {word.value for word in LeftOut},
     "publish_why": {why.value for why in Refusal},
     "unlock": {table.name for table in TABLES if not table.required},
 }

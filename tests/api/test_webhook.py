@@ -153,6 +153,10 @@ def test_a_receiver_that_is_gone_or_dead_gets_no_more(
 def test_secrets_and_addresses_are_held_to_the_standard(tmp_path: Path, publisher: WebhookPublisher) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{SECRET}\n")
+    file.chmod(0o640)
+    with pytest.raises(SettingsError, match="Others than its owner"):
+        WebhookSecret.of({}, file)
+    file.chmod(0o600)
     assert WebhookSecret.of({}, file) == publisher.secret
     assert SECRET not in repr(publisher)
     for text in ("", "whsec_", "whsec_c2hvcnQ=", "no base64!", "ñ"):

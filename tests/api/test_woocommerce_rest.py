@@ -209,16 +209,21 @@ def test_keys_are_read_and_never_shown(shop: Shop, tmp_path: Path, caplog: pytes
     keys = WooCommerceKeys.of({"TARIFA_WOOCOMMERCE_KEY": KEY, "TARIFA_WOOCOMMERCE_SECRET": SECRET})
     file = tmp_path / "keys.toml"
     file.write_text(f'key = "{KEY}"\nsecret = "{SECRET}"\n')
+    file.chmod(0o600)
     assert keys == WooCommerceKeys.of({}, file) == KEYS
     for environment, path in (({}, None), ({"TARIFA_WOOCOMMERCE_KEY": "k"}, None), ({}, tmp_path / "none")):
         with pytest.raises(SettingsError, match="key"):
             WooCommerceKeys.of(environment, path)
+    file.write_text(f"key = {SECRET}")
+    with pytest.raises(SettingsError, match="no TOML") as caught:
+        WooCommerceKeys.of({}, file)
+    assert SECRET not in f"{caught.value} {caught.value.__cause__}"
     caplog.set_level(logging.DEBUG)
     shop.server.trouble = {"PUT products/11": [400]}
     publisher = shop.publisher()
     said = f"{keys!r} {publisher!r} {publisher.publish(ASKED[:1], key='k')!r} {caplog.text}"
     assert KEY not in said
     assert SECRET not in said
-    for address in ("http://shop.example", "ftp://localhost", "shop.example"):
+    for address in ("http://shop.example", "ftp://localhost", "shop.example", "https://", "https://["):
         with pytest.raises(SettingsError, match="address"):
             woocommerce_client(address, keys)

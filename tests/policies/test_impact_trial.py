@@ -29,7 +29,12 @@ def test_substitutes_and_variants_share_a_fate_in_their_zone() -> None:
         ("a", "b", "c", "d", "e", "a"), ("x", "x", "x", "x", "x", "y"), ("k",) * 6,
         ("s", "s", "t", "", "", "s"), ("",) * 6,
     )  # fmt: skip
-    assert gathered(series, ("", "P", "P", "", "", "P")).tolist() == [0, 0, 0, 1, 2, 3]
+    parent = ("", "P", "P", "", "", "P")
+    assert gathered(series, parent, "subcategory").tolist() == [0, 0, 0, 1, 2, 3]
+    assert gathered(series, parent, "category").tolist() == [0, 0, 0, 0, 0, 1]
+    assert gathered(series, ("",) * 6, "subcategory").tolist() == [0, 0, 1, 2, 3, 4]
+    other = replace(series, category=("k", "k", "l", "m", "k", "k"))
+    assert gathered(other, parent, "category").tolist() == [0, 0, 0, 1, 0, 2]  # the variant draws l to k
 
 
 def test_one_of_each_stratum_of_like_size_is_held() -> None:
@@ -86,7 +91,12 @@ def test_a_known_effect_is_found_and_judged_by_the_rule(
     assert found.effect is not None
     assert found.effect.lower <= share <= found.effect.upper
     assert found.verdict is verdict
-    assert found.caveats == (Caveat.TREATED_STILL,)  # the shop of this test shows one price throughout
+    # The shop of this test shows one price throughout; its five categories are too few to hold some out.
+    divided = (Caveat.DIVIDED,) if trial.design is Design.PARALLEL else ()
+    assert found.caveats == (Caveat.TREATED_STILL, *divided)
+    assert trial.divided == bool(divided)
+    every = sum(u.before for u in trial.units) * MONTH_DAYS / 7
+    assert found.everywhere[0] == pytest.approx(found.effect.value * every)
     before = sum(u.before for u in trial.units if trial.clusters[u.cluster].treated[0])
     if trial.design is Design.PARALLEL:
         assert found.treated_before == pytest.approx(before * MONTH_DAYS / 7)
@@ -137,19 +147,42 @@ def test_exposure_by_hand() -> None:
 def test_effects_that_cross_borders_silence_the_verdict() -> None:
     """Clusters of a category share 40 % of what their neighbours' new prices bring."""
     profit = weeks_of(3, products=240, noise=0.05)
-    trial = plan_trial(realised(profit[:, :PAST], categories=40), Wish("2025-05-01", None, WEEKS, 0.5))
-    cells = {unit.cluster: unit.category for unit in trial.units}
-    near = np.array([sorted(set(cells.values())).index(cells[c]) for c in range(len(cells))])
-    size = np.bincount(trial.cluster_of, [u.before for u in trial.units]).astype(np.float64)
-    touched = exposure(near, size, trial.treated[:, 0][None])[0][trial.cluster_of]
-    crossed = raised(profit, trial, 0.2)
-    crossed[:, PAST:] += (0.4 * touched * np.array([u.before for u in trial.units]))[:, None]
+    wish = Wish("2025-05-01", None, WEEKS, 0.5, by="subcategory")
+    trial = plan_trial(realised(profit[:, :PAST], categories=40), wish)
+    crossed = _touching(profit, trial)
     found = measure(trial, realised(crossed, categories=40), 999)
     assert found.crossing is not None
     assert found.crossing.slope == pytest.approx(0.4, abs=0.1)
     assert (found.verdict, Caveat.SPILLS_OVER in found.caveats) == (Verdict.CANNOT_TELL, True)
     closed = measure(trial, realised(raised(profit, trial, 0.2), categories=40), 999)
     assert closed.verdict is Verdict.PAID
+
+
+def _touching(profit: Floats, trial: Trial) -> Floats:
+    """New prices bring a fifth, and two fifths more to whom all others of the category have them too."""
+    units = np.array([u.before for u in trial.units], dtype=np.float64)
+    category = np.unique([u.category for u in trial.units], return_inverse=True)[1].astype(np.int64)
+    part = np.arange(len(units)) // 2  # two of a subcategory
+    near = category[0::2]
+    on = trial.treated[trial.cluster_of, 0][0::2]
+    touched = exposure(near, np.bincount(part, units).astype(np.float64), on[None])[0][part]
+    out = raised(profit, trial, 0.2)
+    out[:, PAST:] += (0.4 * touched * units)[:, None]
+    return out
+
+
+def test_whole_categories_hold_inside_what_crosses_between_their_parts() -> None:
+    profit = weeks_of(3, products=240, noise=0.05)
+    shop = realised(profit[:, :PAST], categories=40)
+    trial = plan_trial(shop, Wish("2025-05-01", None, WEEKS, 0.5))
+    assert (len(trial.clusters), trial.divided) == (40, False)
+    assert trial == plan_trial(shop, Wish("2025-05-01", None, WEEKS, 0.5, by="category"))
+    found = measure(trial, realised(_touching(profit, trial), categories=40), 999)
+    assert found.effect is not None
+    assert found.effect.lower <= 0.6 <= found.effect.upper
+    assert found.effect.lower > 0.4  # what a trial by subcategory would have taken it for
+    assert (found.crossing, found.verdict) == (None, Verdict.PAID)
+    assert Caveat.DIVIDED not in found.caveats
 
 
 def test_a_washout_that_is_too_short_is_found_out() -> None:
@@ -179,6 +212,31 @@ def test_prices_that_did_not_follow_the_plan_are_counted() -> None:
     assert Caveat.HELD_MOVED in found.caveats
     assert (found.prices.held_moved, found.prices.held_share) == (int((~on).sum()), 1.0)
     assert found.prices.treated_still == 0
+    assert (Caveat.NO_HOLDOUT in found.caveats, found.verdict) == (True, Verdict.CANNOT_TELL)
+
+
+def test_weeks_without_any_sale_are_no_weeks_of_loss() -> None:
+    """A fortnight that was never imported: the effect is that of the other weeks, and it is told."""
+    profit = weeks_of(2)
+    trial = planned(profit)
+    data = realised(raised(profit, trial, 0.3))
+    there = (data.period < PAST + 3) | (data.period >= PAST + 5)
+    few = {name: getattr(data, name)[there] for name in ("unit", "period", "month", "amounts")}
+    found = measure(trial, replace(data, **few), 999)
+    assert found.effect is not None
+    assert found.effect.lower <= 0.3 <= found.effect.upper
+    assert (found.empty, found.measured, Caveat.EMPTY_PERIODS in found.caveats) == (2, WEEKS - 2, True)
+    assert found.total[0] == pytest.approx(found.effect.value * sum(
+        u.before for u in trial.units if trial.clusters[u.cluster].treated[0]) * (WEEKS - 2))  # fmt: skip
+
+
+def test_what_left_the_range_or_came_later_is_counted() -> None:
+    profit = weeks_of(2)
+    trial = planned(profit[:-2])
+    on_sale = np.ones(profit.shape, dtype=np.bool_)
+    on_sale[:3, PAST + 2 :] = False
+    found = measure(trial, replace(realised(profit), on_sale=on_sale), 99)
+    assert (found.prices.gone, found.newcomers, Caveat.RANGE_CHANGED in found.caveats) == (3, 2, True)
 
 
 def test_zones_without_roll_out_are_never_treated_and_compared() -> None:
@@ -212,8 +270,9 @@ def test_only_what_may_move_is_tried_with_all_its_substitutes() -> None:
     [
         ({"design": Design.SWITCHBACK, "block": 3}, UsageError, "not an even number of blocks"),
         ({"design": Design.SWITCHBACK, "block": 2, "washout": 2}, UsageError, "leaves nothing"),
-        ({**SWITCH, "by": "colour"}, UsageError, "alternates by colour"),
+        ({**SWITCH, "by": "colour"}, UsageError, "cut by colour"),
         ({"start": "soon"}, UsageError, "is no day"),
+        ({"periods": 106}, UsageError, "more than two years"),
         ({"start": "2025-02-01"}, DataError, "whole periods before"),
     ],
 )

@@ -19,7 +19,9 @@ EVERYWHERE = {
 
 def test_the_outputs_are_these() -> None:
     names = [table.name for table in OUTPUTS]
-    assert names == ["elasticities", "predictions", "recommendations", "rollouts", "decisions"]
+    assert names == [
+        "elasticities", "predictions", "recommendations", "rollouts", "decisions", "outcomes", "snapshots",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("table", OUTPUTS, ids=lambda table: table.name)

@@ -31,8 +31,12 @@ def make(
     record_always: bool = True,
     rivals: float = 0.0,
     shelf: int = 0,
+    featured: float = 0.7,
 ) -> Truth:
-    """Draw a shop; where `shelf` is given, every so many neighbours are rivals of that elasticity."""
+    """Draw a shop with this share of its discounts `featured`.
+
+    Where `shelf` is given, every so many neighbours are rivals of that elasticity.
+    """
     rng = np.random.default_rng(seed)
     mean = MEAN.copy()
     mean[[0, 9]] = level, rivals
@@ -45,7 +49,7 @@ def make(
     deal = rng.random((series, PERIODS)) < 0.25
     off = rng.choice([0.1, 0.2, 0.3], (series, PERIODS))
     offered = np.where(deal, np.rint(regular * (1.0 - off)), regular)
-    feature = np.where(deal, rng.choice([0.0, 1.0], deal.shape, p=[0.3, 0.7]), 0.0)
+    feature = np.where(deal, rng.choice([0.0, 1.0], deal.shape, p=[1.0 - featured, featured]), 0.0)
     display = np.where(rng.random(deal.shape) < 0.1, 0.5, 0.0)
     traffic = 1000.0 * np.exp(0.1 * rng.standard_normal(PERIODS))
     before = np.concatenate([offered[:, :1], offered[:, :-1]], axis=1)

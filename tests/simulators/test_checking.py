@@ -3,8 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from pricing.schema import TABLES
-from simulators.contract.checking import CheckReport, Gap, check
+from simulators.contract.checking import CheckReport, Gap, check, check_and_look
+from simulators.contract.panel import build_panel
+from simulators.contract.price_moves import price_moves
 from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
 
@@ -54,6 +58,21 @@ net = 1.00
     assert (april.gross, april.discounts, april.returns, april.tax, april.net) == (6000, 0, 800, 1040, 4160)
     assert april.typed is None
     assert (may.month, may.net, may.differing) == ("2025-05", 0, ("net",))
+
+
+def test_what_a_check_looked_at_is_what_the_panel_says_afterwards(tmp_path: Path) -> None:
+    tables = {"orders": ORDERS, "products": PRODUCTS}
+    with open_source(write_shop(tmp_path / "d", SHOP, **tables), today=TODAY) as source:
+        report, looked = check_and_look(source)
+        assert looked is not None
+        assert report == check(source)
+        panel = build_panel(source)
+        assert looked.panel.series == panel.series
+        for name in ("units", "offered", "regular", "traffic"):
+            np.testing.assert_array_equal(getattr(looked.panel, name), getattr(panel, name))
+        moves = price_moves(source, len(looked.panel.series))
+        assert (looked.moves.levels == moves.levels).all()
+        assert (looked.moves.log_range == moves.log_range).all()
 
 
 def test_the_report_counts_what_is_set_apart_and_what_is_missing(tmp_path: Path) -> None:

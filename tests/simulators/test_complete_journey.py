@@ -10,7 +10,8 @@ import pytest
 
 from pricing.errors import UsageError
 from pricing.panel import Panel
-from simulators.contract.panel import build_panel, carried
+from simulators.contract.carried import carried
+from simulators.contract.panel import build_panel
 from simulators.contract.price_moves import price_moves
 from simulators.contract.tables import Source, open_source
 from simulators.importers.complete_journey import import_complete_journey

@@ -46,15 +46,15 @@ def _panel(offered: list[float], regular: list[float] | None = None) -> Panel:
 
 def test_regressors_by_hand() -> None:
     panel = _panel([100.0, 80.0, NAN, 90.0], [100.0, 100.0, NAN, 120.0])
-    panel = replace(panel, feature=np.array([[0.0, 1.0, 0.0, 0.5]]), display=np.array([[0.0, 0.0, 0.2, 0.0]]))
+    panel = replace(panel, feature=np.array([[0.0, 1.0, 0.6, 0.5]]), display=np.array([[0.0, 0.0, 0.2, 0.0]]))
     made = design(panel, np.array([100.0]), np.array([0.0, 0.1, -0.1, 0.0]), 7, Rivals.none(1))
     log = np.log
     bend = log(1.2) ** 2 / (log(1.2) + 0.05)
     expected = [
         [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
         [1.0, 0.0, log(0.8), 1.0, 0.0, 0.0, 0.1, 1.0 - 0.8**50, log(0.8), 0.0, 0.0, 0.0],
-        # The gap carries 80 off 100 forward.
-        [1.0, 0.0, log(0.8), 0.0, 0.2, log(0.8), -0.1, 1.0 - 0.8**50, 0.0, 0.0, 0.0, 0.0],
+        # The gap carries 80 off 100 forward, for it is featured still.
+        [1.0, 0.0, log(0.8), 0.6, 0.2, log(0.8), -0.1, 1.0 - 0.8**50, 0.6 * log(0.8), 0.0, 0.0, 0.0],
         [1.0, log(1.2), log(0.75), 0.5, 0.0, log(0.8), 0.0, 1.0 - 0.75**50, 0.5 * log(0.75), 0.0, bend, bend],
     ]
     np.testing.assert_allclose(made.X[0], expected, atol=1e-12)

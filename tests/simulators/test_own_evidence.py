@@ -53,12 +53,11 @@ def test_a_product_without_a_sale_tells_nothing() -> None:
     found = own_evidence(replace(panel, units=np.zeros_like(panel.units)))
     assert np.isinf(found.half_width).all()
     assert periods_of_test(found, step=0.05, half_width=0.5) == np.inf
-    np.testing.assert_allclose(found.expected_width, 1.5 * Z90)
 
 
 def test_a_test_of_as_many_periods_tells_as_well_as_was_asked() -> None:
     rng = np.random.default_rng(0)
-    one = OwnEvidence(*(np.array([value]) for value in (np.inf, 2.5, 1.0, 40.0, 0.0)))
+    one = OwnEvidence(*(np.array([value]) for value in (np.inf, 1.0, 40.0, 0.0)))
     periods = int(np.ceil(periods_of_test(one, step=0.1, half_width=0.5)))
     assert 2.0 * periods_of_test(one.take(np.array([True])), step=0.1, half_width=0.5) == pytest.approx(
         periods_of_test(replace(one, units=np.array([20.0])), step=0.1, half_width=0.5)

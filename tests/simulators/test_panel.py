@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from pricing.arrays import Floats
 from pricing.errors import DataError
 from pricing.panel import Panel, Series
-from simulators.contract.panel import build_panel, carried
+from simulators.contract.panel import build_panel
 from simulators.contract.price_moves import price_moves
 from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop
@@ -168,53 +163,3 @@ def test_price_moves_by_hand(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.first, [-1, 0])
     assert moves.never.tolist() == [True, False]
     assert not moves.enough.any()
-
-
-def _with_prices(price: Floats) -> Panel:
-    n, t = price.shape
-    names = tuple(str(i) for i in range(n))
-    zeros = np.zeros((n, t))
-    return Panel(
-        series=Series(names, names, names, names, names),
-        periods=np.arange(t).astype("datetime64[D]"),
-        days=np.ones(t, dtype=np.int64),
-        units=zeros,
-        on_sale=zeros == 0,
-        offered=price,
-        regular=2 * price,
-        feature=zeros,
-        display=zeros,
-        in_stock=zeros,
-        traffic=np.ones(t),
-        currency="EUR",
-    )
-
-
-_PRICES = hnp.arrays(
-    np.float64,
-    st.tuples(st.integers(1, 4), st.integers(1, 12)),
-    elements=st.one_of(st.just(np.nan), st.floats(1, 9)),
-)
-
-
-@given(_PRICES)
-def test_carried_prices_are_the_last_record_and_never_a_later_one(price: Floats) -> None:
-    offered, regular = carried(_with_prices(price))
-    np.testing.assert_array_equal(regular, 2 * offered)
-    for row, filled in zip(price, offered, strict=True):
-        known = np.flatnonzero(~np.isnan(row))
-        for t, value in enumerate(filled):
-            before = known[known <= t]
-            source = before[-1] if before.size else (known[0] if known.size else None)
-            assert np.isnan(value) if source is None else value == row[source]
-
-
-@given(_PRICES, st.integers(0, 11))
-def test_a_later_record_changes_no_earlier_carried_price(price: Floats, cut: int) -> None:
-    cut = min(cut, price.shape[1] - 1)
-    later = price.copy()
-    later[:, cut + 1 :] = 99.0
-    seen = ~np.isnan(price[:, : cut + 1]).all(axis=1)
-    whole, _ = carried(_with_prices(price))
-    changed, _ = carried(replace(_with_prices(price), offered=later))
-    np.testing.assert_array_equal(whole[seen, : cut + 1], changed[seen, : cut + 1])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pricing.arrays import Floats
 from pricing.errors import ArtifactError, DataError
 from pricing.plans import Plans
-from simulators.contract.panel import build_panel, carried
+from simulators.contract.carried import carried
+from simulators.contract.panel import build_panel
 from simulators.contract.plans import LONGEST, build_plans
 from simulators.contract.tables import open_source
 from tests.simulators.shops import SHOP, TODAY, orders, write_shop

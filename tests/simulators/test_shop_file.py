@@ -148,3 +148,11 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         read_shop_file(path)
     path.write_bytes(b"\xef\xbb\xbf" + MINIMAL.encode())
     assert read_shop_file(path).currency == "EUR"
+
+
+def test_a_number_where_a_section_belongs_is_refused_with_the_section_to_write() -> None:
+    lines = MINIMAL.splitlines()
+    with pytest.raises(SettingsError, match=r"cost_assumption = .* is not a section") as refused:
+        parse_shop_file("\n".join(["cost_assumption = 0.5", *lines]))
+    assert "[cost_assumption]" in str(refused.value)
+    assert "default" in str(refused.value)
