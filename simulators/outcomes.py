@@ -20,7 +20,8 @@ from pricing.catalogue import Catalogue
 from pricing.outcomes import Ending, LeftOut, Shelf
 from pricing.outputs import OUTCOMES
 from pricing.panel import Panel
-from simulators.contract.panel import build_panel, carried
+from simulators.contract.carried import carried
+from simulators.contract.panel import build_panel
 from simulators.contract.realised import Realised, realised_of
 from simulators.contract.tables import Source
 from simulators.demand.predict import last_known, predict

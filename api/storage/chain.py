@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
 
@@ -41,21 +40,19 @@ class Chain:
         last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
         self.connection.execute(last)
 
-    def verify(
-        self, rows: Table, name: str, about: str, parts: Callable[[Mapping[Any, Any]], Sequence[str]]
-    ) -> int:
+    def verify(self, rows: Table, name: str, parts: Sequence[str], about: str = "decision_id") -> int:
         """Return the length of the chain.
 
         Parameters
         ----------
         rows
-            Where its rows are, with `seq`, `previous` and `hash`.
+            Where its rows are: `seq`, `previous`, `hash`, the columns `parts` and `about`.
         name
             What people call it.
+        parts
+            Columns that the hash of a row covers, in their order.
         about
             Column that says what a row is about.
-        parts
-            What the hash of a row covers besides the row before it.
 
         Raises
         ------
@@ -66,7 +63,7 @@ class Chain:
         query = select(rows).order_by(rows.c.seq).execution_options(yield_per=_AT_ONCE)
         for row in self.connection.execute(query).mappings():
             seq += 1
-            expected = link(previous, *parts(row))
+            expected = link(previous, *(str(row[part]) for part in parts))
             if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
                 raise broken(f"Row {row['seq']} of the {name} ({row[about]})")
             previous = expected

@@ -359,13 +359,8 @@ def verify(connection: Connection) -> int:
     ArtifactError
         Naming the first row that is not what was recorded.
     """
-    chain = Chain(connection, REVIEW_CHAIN)
-    return chain.verify(
-        REVIEWS,
-        "chain of reviews",
-        "decision_id",
-        lambda row: (str(row["round"]), row["decision_id"], row["recorded_at"], row["content"]),
-    )
+    parts = ("round", "decision_id", "recorded_at", "content")
+    return Chain(connection, REVIEW_CHAIN).verify(REVIEWS, "chain of reviews", parts)
 
 
 def _side(price: ColumnElement[Any]) -> ColumnElement[Any]:

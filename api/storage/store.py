@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import URL, Connection, Select, insert, literal, select
@@ -24,9 +23,6 @@ from pricing.errors import ArtifactError
 __all__ = ["Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
 
 _AT_ONCE = 500
-
-_PARTS = itemgetter("decision_id", "run", "recorded_at", "content")
-"""What the hash of a row covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +173,7 @@ class Store:
         """Return the length of the chain; raises :class:`ArtifactError` naming the first broken row."""
         with self.database.reading() as connection:
             chain = Chain(connection, DECISION_CHAIN)
-            return chain.verify(DECISIONS, "decision chain", "decision_id", _PARTS)
+            return chain.verify(DECISIONS, "decision chain", ("decision_id", "run", "recorded_at", "content"))
 
 
 class Writing:
