@@ -44,6 +44,8 @@ COOKIE = "tarifa_key"
 _PREFIX = "tarifa_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE = (None, "same-origin", "none")
+"""What a browser says of who asks (Fetch Metadata): our own page, or somebody who typed the address."""
 
 
 class Permission(Enum):
@@ -181,10 +183,11 @@ def require_own_page(request: Request) -> None:
     ForbiddenError
         If it does.
     """
-    origin = request.headers.get("origin")
-    if request.method in _SAFE or origin is None:
+    if request.method in _SAFE:
         return
-    if origin.partition("://")[2] != request.headers.get("host"):
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    elsewhere = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    if elsewhere or site not in _OWN_SITE:
         raise ForbiddenError(
             "This request comes from a page of another site.", todo="Use Tarifa's own pages."
         )

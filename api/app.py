@@ -7,7 +7,6 @@ import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Collection
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.approvals.routes import rounds
 from api.approvals.routes import router as approvals
-from api.approvals.service import Approvals, Draft
+from api.approvals.service import Approvals
 from api.bodies import BodyLimit
 from api.desk.routes import router as pages
 from api.desk.service import Pages
@@ -30,8 +29,6 @@ from api.prices.routes import router as prices
 from api.prices.service import Desk
 from api.problems import MEDIA_TYPE, answer_error
 from api.readiness import Readiness
-from api.storage.store import Store
-from policies.serve.asked import PriceAsked
 from pricing.errors import TarifaError
 
 __all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app", "pages_of"]
@@ -107,34 +104,9 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
     return app
 
 
-@dataclass(frozen=True, slots=True)
-class _Deciding:
-    """What approvals need of a desk."""
-
-    desk: Desk
-
-    @property
-    def store(self) -> Store:
-        return self.desk.store
-
-    def draft(self, policy: str | None) -> Draft:
-        """Return the joint decision of a policy."""
-        served, entries = self.desk.entries(policy)
-        series = self.desk.shelf.catalogue.series
-        return Draft(served.name, served.run, entries, series.category, self.desk.past.names)
-
-    def number(self, policy: str) -> str | None:
-        """Return the number of the run that it decided now."""
-        return self.desk.number(policy)
-
-    def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
-        """Judge a person's own price."""
-        return self.desk.asked(decision_id, policy, price)
-
-
 def approvals_of(desk: Desk) -> Approvals:
     """Return the approvals of what a desk decides."""
-    return Approvals(_Deciding(desk), desk.shelf.corridor.approvals)
+    return Approvals(desk, desk.shelf.corridor.approvals)
 
 
 def pages_of(desk: Desk) -> Pages:

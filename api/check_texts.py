@@ -9,7 +9,7 @@ from typing import Any
 
 from api.texts import Texts
 
-__all__ = ["AnswerTold", "answers", "missing_tables"]
+__all__ = ["AnswerTold", "answers", "missing_tables", "rule_told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,18 @@ def missing_tables(check: Mapping[str, Any], texts: Texts) -> tuple[tuple[str, s
         (entry["table"], texts.text("unlock", entry["table"]))
         for entry in check["unlocks"]
         if not entry["present"]
+    )
+
+
+def rule_told(prices: Mapping[str, Any], texts: Texts) -> str:
+    """Return what enough price moves are, in words.
+
+    `prices` is what the document of `tarifa check` says under ``prices``.
+    """
+    return texts.text(
+        "check",
+        "rule",
+        weeks=texts.number(prices["least_weeks"]),
+        levels=texts.number(prices["least_levels"]),
+        rise=texts.percent(prices["least_rise"]),
     )

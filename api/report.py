@@ -19,6 +19,7 @@ from api.check_texts import answers, missing_tables
 from api.cli.validate import measures
 from api.forms_told import forms_told
 from api.planned import plans_told
+from api.prior_told import prior_cost_told
 from api.runs import read_shelf
 from api.standing_texts import standing_lines
 from api.tables import SUMMARY
@@ -136,7 +137,10 @@ def _decided(
         "risky": sum(row["probability_of_loss"] > _RISK for row in moves),
         "risk": _RISK,
         "driven": texts.text("word", "driven_by_limits", limit=texts.percent(LIMIT_SHARE)),
-        "planned": plans_told(int(summary["promoted"]), int(summary["plans_left_out"]), texts),
+        "planned": (
+            *plans_told(int(summary["promoted"]), int(summary["plans_left_out"]), texts),
+            *prior_cost_told(rows, money, texts),
+        ),
         "blocked": sum(row["recommended_price"] is None for row in rows),
         "kept": int(summary["series"]) - int(summary["movable"]),
         "more": max(len(moves) - _MOVES, 0),

@@ -1,14 +1,36 @@
-"""What is known of proposals under review: a page of them, one, and what a review of many would do."""
+"""What is known of proposals: before they are put up, a page of them, one, and a review of many."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.storage.reviews import ProposalRow, ReviewRow, Round
+from api.storage.store import Entry, Run
 from pricing.approval import Reviewed
 
-__all__ = ["Listed", "Preview", "Read"]
+__all__ = ["Draft", "Listed", "Preview", "Read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A joint decision as it would be recorded.
+
+    Attributes
+    ----------
+    policy
+        Name under which its policy is served.
+    run
+        The joint decision.
+    entries, categories, names
+        Its decisions, the category of each, and what people call it (empty where nobody said).
+    """
+
+    policy: str
+    run: Run
+    entries: Sequence[Entry]
+    categories: Sequence[str]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +69,29 @@ class Preview:
     ----------
     round
         Of which round.
-    changes
-        Proposals as they are, and where each would stand.
+    count, states
+        Proposals that it can be done with, and how many of them would stand where.
+    profit_change
+        Sum of these recommended moves' expected profit changes, minor units.
+    raised, lowered
+        How many of them would go out above and below the price in force.
+    largest
+        The largest recommended moves among them, and where each would stand.
     refused
-        Proposals that it cannot be done with, and why.
+        Why it cannot be done with others, and with how many, the most first.
+    kept
+        The first of these, and why.
     etag
         What changes whenever any of them does.
     """
 
     round: Round
-    changes: tuple[tuple[ProposalRow, Reviewed], ...]
-    refused: tuple[tuple[ProposalRow, str], ...]
+    count: int
+    states: dict[str, int]
+    profit_change: int
+    raised: int
+    lowered: int
+    largest: tuple[tuple[ProposalRow, Reviewed], ...]
+    refused: dict[str, int]
+    kept: tuple[tuple[ProposalRow, str], ...]
     etag: str
-
-    @property
-    def profit_change(self) -> int:
-        """Sum of the recommended moves' expected profit changes, minor units."""
-        return sum(row.profit_change for row, _ in self.changes)
-
-    @property
-    def states(self) -> dict[str, int]:
-        """How many would stand where."""
-        return dict(Counter(stands.state.value for _, stands in self.changes))

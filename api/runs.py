@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from policies.serve.past import NAMES_FILE, Past
+from policies.serve.past import NAMES_FILE, SHOP_FILE, Past
 from policies.serve.shelf import CATALOGUE_FILE, CORRIDOR_FILE, MODEL_FILE, PLANS_FILE, Shelf
 from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError, BusyError, FingerprintError
@@ -256,8 +256,8 @@ def read_past(path: Path, catalogue: Catalogue) -> Past:
     ArtifactError
         If a file is not what it is called.
     """
-    panel, names = (_content(path / name) for name in (PANEL_FILE, NAMES_FILE))
-    return Past.from_files(catalogue, panel, names)
+    panel, names, shop = (_content(path / name) for name in (PANEL_FILE, NAMES_FILE, SHOP_FILE))
+    return Past.from_files(catalogue, panel, names, shop)
 
 
 def _content(path: Path) -> bytes | None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from policies.serve.past import NAMES_FILE, names_to_bytes
+from api.check_document import checked
+from policies.serve.past import NAMES_FILE, SHOP_FILE, names_to_bytes, shop_to_bytes
 from policies.serve.shelf import Corridor, Shelf
 from pricing.arrays import Bools
 from pricing.errors import DataError
@@ -68,9 +69,12 @@ def build_shelf(
 
 
 def past_files(source: Source, shelf: Shelf) -> Mapping[str, bytes]:
-    """Return what a run folder keeps for people beside its panel: what they call the price groups."""
+    """Return what a run folder keeps for people: names, the shop's clocks, what a check finds."""
     known, priced = group_names(source), set(shelf.catalogue.series.group)
-    return {NAMES_FILE: names_to_bytes({group: known[group] for group in known if group in priced})}
+    return {
+        NAMES_FILE: names_to_bytes({group: known[group] for group in known if group in priced}),
+        SHOP_FILE: shop_to_bytes(source.shop.time_zone, checked(source)),
+    }
 
 
 def _arriving(source: Source, training: Panel) -> Bools:

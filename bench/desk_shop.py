@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from api.runs import ORIGIN_FILE
-from policies.serve.past import NAMES_FILE, names_to_bytes
+from policies.serve.past import NAMES_FILE, SHOP_FILE, names_to_bytes, shop_to_bytes
 from policies.serve.shelf import Corridor, Shelf
 from pricing.approval import ApprovalSettings
 from pricing.arrays import Dates, Floats
@@ -92,11 +94,14 @@ def past_of(shelf: Shelf, seed: int = 0) -> Panel:
     )
 
 
-def write_desk_run(target: Path, shelf: Shelf, *, past: bool = True) -> Path:
-    """Write the run folder of a shelf, with its past or without."""
+def write_desk_run(
+    target: Path, shelf: Shelf, *, past: bool = True, check: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the run folder of a shelf, with its past or without, and what a check of its tables found."""
     origin = {"data_name": "invented", "fingerprint": shelf.model.fingerprint, "run_id": "0" * 12}
     files = {"model.npz": shelf.model.to_bytes(), **shelf.files(), ORIGIN_FILE: json.dumps(origin).encode()}
     if past:
         files |= {PANEL_FILE: past_of(shelf).to_bytes(), NAMES_FILE: names_to_bytes(names_of(shelf))}
+        files |= {SHOP_FILE: shop_to_bytes("Europe/Madrid", check)}
     write_folder(target, "run", files)
     return target

@@ -11,8 +11,10 @@ from pricing.panel import Panel
 from simulators.contract.checking import Looked
 from simulators.contract.price_moves import PriceMoves
 from simulators.contract.tables import Source
+from simulators.demand.forecast import Z90
 from simulators.demand.foretold import Foretold, foretell
 from simulators.demand.own_evidence import OwnEvidence, own_evidence, periods_of_test
+from simulators.demand.population import ELASTICITY_SD
 
 __all__ = ["EvidenceClass", "ProductEvidence", "Readiness", "Switch", "readiness"]
 
@@ -112,6 +114,8 @@ class Readiness:
         What to switch on next, the most urgent first.
     test_step, wanted_half_width
         Of the price test that is proposed.
+    widest_half_width
+        Half of the 90 % interval of an elasticity of which this shop tells nothing.
     """
 
     periods: int
@@ -123,6 +127,7 @@ class Readiness:
     switches: tuple[Switch, ...]
     test_step: float = _STEP
     wanted_half_width: float = _WANTED
+    widest_half_width: float = Z90 * ELASTICITY_SD
 
 
 def readiness(source: Source, looked: Looked) -> Readiness:

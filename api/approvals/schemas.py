@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.approvals.service import SHOWN
 from api.reviewed import Listed, Preview, Read
 from api.storage.reviews import ProposalRow, ReviewRow, Round, Wanted
 from api.texts import Texts
@@ -33,8 +34,6 @@ __all__ = [
 ]
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
-_MOST_ROWS = 200
-"""Proposals that a preview spells out; its sums are over all of them."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Words = Annotated[str, Field(max_length=1000)]
@@ -313,18 +312,17 @@ class PreviewInfo(BaseModel):
     count: int = Field(description="Proposals that it can be done with.")
     states: dict[str, int] = Field(description="How many would stand where.")
     profit_change: int = Field(description="Sum over these, as expected.")
-    changes: list[ChangeInfo] = Field(description=f"The {_MOST_ROWS} largest moves.")
+    changes: list[ChangeInfo] = Field(description=f"The {SHOWN} largest moves.")
     refused_count: int
-    refused: list[RefusedInfo] = Field(description=f"The first {_MOST_ROWS}.")
+    refused: list[RefusedInfo] = Field(description=f"The first {SHOWN}.")
 
     @staticmethod
     def of(found: Preview) -> PreviewInfo:
         """Read a preview."""
-        largest = sorted(found.changes, key=lambda change: -abs(change[0].change))[:_MOST_ROWS]
         return PreviewInfo(
             round=found.round.number,
             etag=found.etag,
-            count=len(found.changes),
+            count=found.count,
             states=found.states,
             profit_change=found.profit_change,
             changes=[
@@ -337,12 +335,12 @@ class PreviewInfo(BaseModel):
                     state=stands.state.value,
                     profit_change=row.profit_change,
                 )
-                for row, stands in largest
+                for row, stands in found.largest
             ],
-            refused_count=len(found.refused),
+            refused_count=sum(found.refused.values()),
             refused=[
                 RefusedInfo(decision_id=row.decision_id, price_group=row.price_group, zone=row.zone, why=why)
-                for row, why in found.refused[:_MOST_ROWS]
+                for row, why in found.kept
             ],
         )
 
@@ -360,9 +358,9 @@ class BulkDone(BaseModel):
         """Read what was carried out."""
         return BulkDone(
             round=found.round.number,
-            count=len(found.changes),
+            count=found.count,
             states=found.states,
-            refused_count=len(found.refused),
+            refused_count=sum(found.refused.values()),
         )
 
 

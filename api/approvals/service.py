@@ -7,51 +7,30 @@ service decides on something newer. Whoever looked at something older is refused
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
-from api.reviewed import Listed, Preview, Read
+from api.approvals.bulk import carried_out, possible, previewed, require_inside
+from api.reviewed import Draft, Listed, Preview, Read
 from api.storage import publications, reviews
-from api.storage.chain import link
 from api.storage.reviews import ProposalRow, Round, Wanted
-from api.storage.store import Entry, Run, Store
+from api.storage.store import Entry, Store
 from policies.serve.asked import PriceAsked
 from pricing.approval import (
     Action,
     ApprovalSettings,
     Review,
-    Reviewed,
     after,
     opening,
     require_rules,
 )
-from pricing.errors import ConditionMissing, RefusedError, StaleError, UnknownProduct, UsageError
+from pricing.errors import ConditionMissing, StaleError, UnknownProduct, UsageError
 
-__all__ = ["Approvals", "Decided", "Draft"]
+__all__ = ["SHOWN", "Approvals", "Decided"]
 
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A joint decision as it would be recorded.
-
-    Attributes
-    ----------
-    policy
-        Name under which its policy is served.
-    run
-        The joint decision.
-    entries, categories, names
-        Its decisions, the category of each, and what people call it (empty where nobody said).
-    """
-
-    policy: str
-    run: Run
-    entries: Sequence[Entry]
-    categories: Sequence[str]
-    names: Sequence[str]
+SHOWN = 200
+"""Proposals of each sort that a preview spells out; its sums are over all of them."""
 
 
 class Decided(Protocol):
@@ -102,15 +81,13 @@ class Approvals:
             open_now = reviews.current_round(transaction.transaction.connection)
             if open_now is not None and open_now.run == draft.run.number:
                 return open_now
-            transaction.record(draft.run, draft.entries)
-            ids = [entry.decision_id for entry in draft.entries]
-            digests = [stored.digest for stored in transaction.read(ids)]
+            digests = {row.decision_id: row.digest for row in transaction.record(draft.run, draft.entries)}
+            before = [entry.decision_id for entry in draft.entries if entry.decision_id not in digests]
+            digests |= {stored.decision_id: stored.digest for stored in transaction.read(before)}
             facts = _facts(draft)
             rows = [
-                _row(entry, category, name, digest, facts, self.settings)
-                for entry, category, name, digest in zip(
-                    draft.entries, draft.categories, draft.names, digests, strict=True
-                )
+                _row(entry, category, name, digests[entry.decision_id], facts, self.settings)
+                for entry, category, name in zip(draft.entries, draft.categories, draft.names, strict=True)
             ]
             facts["choices"] = {name: _values(rows, name) for name in reviews.CHOICES}
             reviews.open_round(
@@ -153,15 +130,10 @@ class Approvals:
             raise _unknown(decision_id)
         return Read(row, found, stale=row.round != now.number or self.superseded(now))
 
-    def possible(self, row: ProposalRow, now: Round, actor: str) -> tuple[Action, ...]:
-        """Return what somebody could do with a proposal of a round, as far as where it stands decides."""
+    def possible(self, rows: Sequence[ProposalRow], now: Round, actor: str) -> tuple[tuple[Action, ...], ...]:
+        """Return what somebody could do with each proposal of a round, as far as where it stands decides."""
         with self.decided.store.database.reading() as connection:
-            out = publications.outside(connection, [row.decision_id])
-        return tuple(
-            action
-            for action in Action
-            if isinstance(_attempt(out, row, now, _trial(action, actor)), Reviewed)
-        )
+            return possible(connection, rows, now, actor)
 
     def asked(self, decision_id: str, price: int) -> PriceAsked:
         """Judge a person's own price of a proposal.
@@ -195,24 +167,25 @@ class Approvals:
                 why="A price must not be approved that nobody has seen.",
                 todo="Send If-Match with the ETag of the proposal.",
             )
-        with self.decided.store.writing() as transaction:
-            connection = transaction.transaction.connection
+        with self.decided.store.database.writing() as transaction:
+            connection = transaction.connection
             row, now = reviews.proposal(connection, decision_id), reviews.current_round(connection)
             if row is None or now is None:
                 raise _unknown(decision_id)
             if row.round != now.number or row.etag != etag.strip('"') or self.superseded(now):
                 raise _stale()
-            _require_inside(publications.outside(connection, [decision_id]), row, review)
+            out = publications.outside(connection, [decision_id])
+            require_inside(review, out=decision_id in out)
             self._require_rules(row, review, now)
             stands = after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
-            reviews.append(transaction.transaction, [(row, review, stands)])
+            reviews.append(transaction, [(row, review, stands)])
         return self.read(decision_id)
 
-    def preview(self, wanted: Wanted, review: Review) -> Preview:
-        """Say what a review of many proposals would do; nothing is recorded."""
+    def preview(self, wanted: Wanted, review: Review, shown: int = SHOWN) -> Preview:
+        """Say what a review of many proposals would do, and spell some out; nothing is recorded."""
         now = self._fresh()
         with self.decided.store.database.reading() as connection:
-            return _preview(connection, now, reviews.every(connection, now.number, wanted), review)
+            return previewed(connection, now, wanted, review, shown)
 
     def carry_out(self, wanted: Wanted, review: Review, etag: str) -> Preview:
         """Do with many proposals what was previewed; all of it or nothing.
@@ -223,14 +196,13 @@ class Approvals:
             If any of them has changed since the preview.
         """
         now = self._fresh()
-        with self.decided.store.writing() as transaction:
-            connection = transaction.transaction.connection
-            rows = reviews.every(connection, now.number, wanted)
-            found = _preview(connection, now, rows, review)
+        with self.decided.store.database.writing() as transaction:
+            connection = transaction.connection
+            found = previewed(connection, now, wanted, review, 0)
             newest = reviews.current_round(connection)
             if found.etag != etag.strip('"') or newest is None or newest.number != now.number:
                 raise _stale()
-            reviews.append(transaction.transaction, [(row, review, stands) for row, stands in found.changes])
+            reviews.append(transaction, carried_out(connection, now, wanted, review))
         return found
 
     def _fresh(self) -> Round:
@@ -303,47 +275,6 @@ def _row(
 
 def _policy(now: Round) -> str:
     return str(now.facts["policy"])
-
-
-def _preview(connection: Connection, now: Round, rows: Sequence[ProposalRow], review: Review) -> Preview:
-    if review.action is Action.OVERRIDE:
-        raise UsageError("action: many proposals cannot get one price.", todo="Override them one by one.")
-    changes: list[tuple[ProposalRow, Reviewed]] = []
-    refused: list[tuple[ProposalRow, str]] = []
-    out = publications.outside(connection, [row.decision_id for row in rows])
-    for row in rows:
-        stands = _attempt(out, row, now, review)
-        if isinstance(stands, Reviewed):
-            changes.append((row, stands))
-        else:
-            refused.append((row, stands))
-    seen = link(str(now.number), review.action.value, *(row.etag for row in rows))[:32]
-    return Preview(now, tuple(changes), tuple(refused), seen)
-
-
-def _require_inside(out: Collection[str], row: ProposalRow, review: Review) -> None:
-    """Refuse to take back a price that is out: it would stay out, and nobody would know why."""
-    if review.action in (Action.WITHDRAW, Action.REJECT) and row.decision_id in out:
-        raise RefusedError(
-            f"The price of {row.price_group} is published.",
-            why="To withdraw its approval would leave it out there.",
-            todo="Bring it back with `tarifa cycle HOME --undo`, or override it.",
-        )
-
-
-def _attempt(out: Collection[str], row: ProposalRow, now: Round, review: Review) -> Reviewed | str:
-    """Return where a proposal would stand after a review, or why it cannot be done."""
-    try:
-        _require_inside(out, row, review)
-        return after(row.reviewed, review, reviews.proposed(row, now.facts), now.settings)
-    except RefusedError as error:
-        return error.what
-
-
-def _trial(action: Action, actor: str) -> Review:
-    """Return a review that is complete, to try whether one of its kind can be done."""
-    price = 1 if action is Action.OVERRIDE else None
-    return Review(action, actor, action.value, price)
 
 
 def _unknown(decision_id: str) -> UnknownProduct:

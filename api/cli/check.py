@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from api.check_texts import answers, missing_tables
+from api.check_texts import answers, missing_tables, rule_told
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 from api.texts import Texts
@@ -57,6 +57,7 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
     """Check a data folder, write its bad rows beside it, and the page of its readiness."""
     import datetime as dt
 
+    from api.check_document import check_document
     from simulators.contract.checking import check_and_look, write_quarantine
     from simulators.contract.tables import open_source
     from simulators.readiness import readiness
@@ -75,13 +76,12 @@ def check_folder(session: Session, data: Path, quarantine: Path | None, page: Pa
         report.require()
     except TarifaError as found:
         error = found
-    document = {**report.to_json(), "quarantine": None if written is None else str(place)}
-    document["readiness"] = None if ready is None else asdict(ready)
+    document = {**check_document(report, ready), "quarantine": None if written is None else str(place)}
     shown = _shown(report, document, session.texts)
     if ready is not None:
         shown += _ready(ready, session.texts)
     if page is not None:
-        shown += _written(page, ready, report, document, data, session.texts)
+        shown += _written(page, document, data, session.texts)
     return Outcome(document, shown, error)
 
 
@@ -90,28 +90,24 @@ def _ready(found: Readiness, texts: Texts) -> tuple[RenderableType, ...]:
 
     word = partial(texts.text, "readiness")
     header = ("", *(word(code) for code in ("products", "revenue", "width", "test")))
-    table = grid(word("classes"), header, classes_told(found, texts), right=(1, 2, 3, 4))
-    lines = [moving_told(found, texts), f"{word('switches')}:"]
+    told = asdict(found)
+    table = grid(word("classes"), header, classes_told(told, texts), right=(1, 2, 3, 4))
+    lines = [moving_told(told, texts), f"{word('switches')}:"]
     for place, switch in enumerate(found.switches, start=1):
         lines.append(f"  {place}. {word(switch.code)}: {word(f'{switch.code}_why')}")
     return (table, *lines)
 
 
 def _written(
-    page: Path,
-    ready: Readiness | None,
-    report: CheckReport,
-    document: Mapping[str, object],
-    data: Path,
-    texts: Texts,
+    page: Path, document: Mapping[str, object], data: Path, texts: Texts
 ) -> tuple[RenderableType, ...]:
     """Write the page of readiness; without a look at prices there is nothing to write."""
     from api.readiness_page import render_readiness
     from simulators.folders import write_file
 
-    if ready is None or report.prices is None:
+    content = render_readiness(document, data.resolve().name, texts)
+    if not content:
         return ()
-    content = render_readiness(ready, document, data.resolve().name, _rule(report.prices, texts), texts)
     write_file(page, content.encode())
     return (escape(str(page)),)
 
@@ -200,18 +196,8 @@ def _announced(report: CheckReport, texts: Texts) -> list[RenderableType]:
     return told + ([grid(title, (*_words(texts, *header), ""), rows, right=(0, 4, 5, 6))] if rows else [])
 
 
-def _rule(found: PriceEvidence, texts: Texts) -> str:
-    return texts.text(
-        "check",
-        "rule",
-        weeks=texts.number(found.least_weeks),
-        levels=texts.number(found.least_levels),
-        rise=texts.percent(found.least_rise),
-    )
-
-
 def _prices(found: PriceEvidence, texts: Texts) -> str:
-    rule = _rule(found, texts)
+    rule = rule_told(asdict(found), texts)
     counts = {name: texts.number(getattr(found, name)) for name in ("series", "enough", "too_few", "none")}
     return texts.text("check", "prices", rule=rule, **counts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -20,7 +21,7 @@ __all__ = ["PAGE", "Asked", "Form", "form", "price_of"]
 PAGE = 20
 """Proposals on a page."""
 
-_MOST_FIELDS = 2_000
+_MOST_FIELDS, _MOST_WORDS = 2_000, 1_000
 _STATES = frozenset(state.value for state in ReviewState)
 _FILTERS = ("zone", "category", "identified_by", "binding_guardrail", "search")
 _MOST_START = 10**9
@@ -44,8 +45,19 @@ class Form:
         """Return all values of a field."""
         return tuple(value for key, value in self.fields if key == name)
 
-    def review(self, actor: str, currency: Currency | None = None) -> Review:
+    def review(
+        self, actor: str, currency: Currency | None = None, starts: Callable[[str], str | None] | None = None
+    ) -> Review:
         """Return the review that was asked for.
+
+        Parameters
+        ----------
+        actor
+            Who asks.
+        currency
+            Of an own price; None where none can be asked for.
+        starts
+            Reads when a price may be published (:func:`api.desk.starts.starts_of`).
 
         Raises
         ------
@@ -61,7 +73,9 @@ class Form:
             ) from error
         priced = action is Action.OVERRIDE and currency is not None
         price = price_of(self.one("price"), currency) if priced and currency else None
-        return Review(action, actor, self.one("reason")[:1000], price, None, rules)
+        publishes = action in (Action.APPROVE, Action.OVERRIDE) and starts is not None
+        at = starts(self.one("starts_at")) if publishes and starts else None
+        return Review(action, actor, _words(self.one("reason")), price, at, rules)
 
 
 async def form(request: Request) -> Form:
@@ -145,6 +159,14 @@ def price_of(text: str, currency: Currency) -> int:
     if not 0 < found <= 10**12:
         raise DataError(f"{text!r} is no price.", todo="Give an amount above 0.")
     return found
+
+
+def _words(text: str) -> str:
+    if len(text) > _MOST_WORDS:
+        raise UsageError(
+            f"reason: longer than {_MOST_WORDS} characters.", todo="Say it in fewer words; nothing was done."
+        )
+    return text
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

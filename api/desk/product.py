@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from api.access import Actor
-from api.desk.service import Pages, RowView, person, row_view, scale_of
+from api.desk.service import Pages, RowView, person, row_views, scale_of
+from api.desk.starts import When, starts_told, when_view
+from api.prior_told import prior_told
 from api.reviewed import Read
 from api.standing_texts import check_names, standing_short
 from api.storage.reviews import ReviewRow, Round
@@ -87,6 +89,8 @@ class ProductView:
     gain: str
     history: str
     weeks: int
+    when: When | None
+    prior: tuple[str, ...]
 
 
 def product_view(pages: Pages, read: Read, now: Round, actor: Actor, texts: Texts) -> ProductView:
@@ -102,7 +106,7 @@ def product_view(pages: Pages, read: Read, now: Round, actor: Actor, texts: Text
     charts = _Charts(money, texts, marks, _support(pages, place))
     known = place is not None
     return ProductView(
-        row=row_view(pages, row, now, actor, texts, scale_of((row,))),
+        row=row_views(pages, (row,), now, actor, texts, scale_of((row,)))[0],
         stale=read.stale,
         currency=money.code,
         units=texts.number(found["expected_units"], 1),
@@ -112,11 +116,13 @@ def product_view(pages: Pages, read: Read, now: Round, actor: Actor, texts: Text
         support="" if charts.support is None else _range(charts.support, money, texts),
         reasons=_reasons(found, texts),
         rungs=_rungs(stored, curve, charts),
-        reviews=tuple(_told(review, money, texts) for review in reversed(read.reviews)),
+        reviews=tuple(_told(review, money, texts, pages.zone) for review in reversed(read.reviews)),
         demand="" if curve is None else charts.demand(curve, seen),
         gain="" if curve is None else charts.profit(curve),
         history="" if seen is None else charts.history(seen),
         weeks=0 if seen is None else len(seen.days),
+        when=when_view(now.facts, pages.zone, texts),
+        prior=prior_told(found, serving.shelf, place, money, texts),
     )
 
 
@@ -175,13 +181,16 @@ def _reasons(found: Any, texts: Texts) -> tuple[str, ...]:
     return tuple(texts.text("reason", code, **words) for code in found["reasons"])
 
 
-def _told(row: ReviewRow, money: Currency, texts: Texts) -> Told:
+def _told(row: ReviewRow, money: Currency, texts: Texts, zone: str) -> Told:
     review = row.review
     price = "" if review.price is None else texts.money(review.price, money)
     what = texts.text("desk", f"did_{review.action.value}", price=price)
-    day, clock = row.recorded_at[:10], row.recorded_at[11:16]
+    if review.starts_at is not None:
+        what = f"{what}, {texts.text('desk', 'starts', at=starts_told(review.starts_at, zone, texts))}"
     rules = "; ".join(texts.text("rule", rule.label) for rule in review.accepted_rules)
-    return Told(f"{texts.day(day)}, {clock} UTC", what, person(review.actor, texts), review.reason, rules)
+    return Told(
+        starts_told(row.recorded_at, zone, texts), what, person(review.actor, texts), review.reason, rules
+    )
 
 
 def _rungs(stored: Stored, curve: Curve | None, charts: _Charts) -> tuple[Rung, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -14,16 +16,19 @@ from api.desk.knows import knows_view
 from api.desk.page import LANGUAGE_COOKIE, PageRoute, answer, going, in_place, told
 from api.desk.product import own_price, product_view
 from api.desk.service import (
+    SHOWN,
     Pages,
     Scale,
     counts_view,
     list_view,
     preview_view,
-    row_view,
+    row_views,
     scale_of,
     waiting,
 )
+from api.desk.starts import starts_of, starts_told
 from api.readiness import Readiness
+from api.readiness_page import readiness_told
 from api.storage.keys import any_key
 from api.storage.reviews import Wanted
 from api.texts import LANGUAGES
@@ -123,7 +128,7 @@ def review(
     decision_id: DecisionId, request: Request, serving: Standing, actor: Reviewing, sent: Sent
 ) -> Response:
     """Do something with one proposal; where it has changed since, say so and show what is there now."""
-    asked = sent.review(actor.name, _currency(serving))
+    asked = sent.review(actor.name, _currency(serving), _starts(serving))
     stale = False
     try:
         read = serving.reviewing.review(decision_id, asked, sent.one("etag") or None)
@@ -135,7 +140,7 @@ def review(
         return _product(request, serving, actor, decision_id, stale=stale)
     now, words = serving.reviewing.current(), told(request)
     scale = Scale.parse(sent.one("scale")) or scale_of((read.row,))
-    row = row_view(serving, read.row, now, actor, words, scale)
+    row = row_views(serving, (read.row,), now, actor, words, scale)[0]
     tabs, whole = counts_view(serving, Asked.of(sent.one("query")), words)
     values: dict[str, Any] = {"row": row, "tabs": tabs, "whole": whole, "stale": stale}
     values |= {"gone": read.stale, "actor": actor}
@@ -145,19 +150,28 @@ def review(
 @router.post("/bulk/preview")
 def preview(request: Request, serving: Standing, actor: Reviewing, sent: Sent) -> Response:
     """Say what a review of many proposals would do."""
-    asked = sent.review(actor.name)
-    found = serving.reviewing.preview(_selection(sent), asked)
-    view = preview_view(found, asked.action, told(request))
-    ids = () if sent.one("scope") == "all" else sent.every("id")
-    return answer(request, "preview.html", view=view, sent=sent, ids=ids, reason=asked.reason)
+    asked, words = sent.review(actor.name, starts=_starts(serving)), told(request)
+    found = serving.reviewing.preview(_selection(sent), asked, SHOWN)
+    values: dict[str, Any] = {
+        "view": preview_view(found, asked.action, words),
+        "sent": sent,
+        "ids": () if sent.one("scope") == "all" else sent.every("id"),
+        "reason": asked.reason,
+        "starts": sent.one("starts_at"),
+        "begins": starts_told(asked.starts_at, serving.zone, words) if asked.starts_at else "",
+    }
+    if in_place(request):
+        return answer(request, "preview.html", **values)
+    values |= {"actor": actor, "signed": _signed(serving), "here": "preview"}
+    return answer(request, "preview_page.html", **values)
 
 
 @router.post("/bulk")
 def carry_out(request: Request, serving: Standing, actor: Reviewing, sent: Sent) -> Response:
     """Do with many proposals what was previewed."""
-    asked, words = sent.review(actor.name), told(request)
+    asked, words = sent.review(actor.name, starts=_starts(serving)), told(request)
     found = serving.reviewing.carry_out(_selection(sent), asked, sent.one("etag"))
-    said = words.text("desk", f"done_{asked.action.value}", count=words.number(len(found.changes)))
+    said = words.text("desk", f"done_{asked.action.value}", count=words.number(found.count))
     if not in_place(request):
         return going(request, "/desk")
     return _list(request, serving, actor, Asked.of(sent.one("query")), said)
@@ -172,9 +186,17 @@ def show_product(decision_id: DecisionId, request: Request, serving: Standing, a
 @router.get("/readiness")
 def show_readiness(request: Request, serving: Standing, actor: Reading) -> Response:
     """Show what the run knows."""
-    view = knows_view(serving, told(request))
-    values: dict[str, Any] = {"actor": actor, "signed": _signed(serving), "here": "readiness"}
-    return answer(request, "readiness.html", view=view, **values)
+    words, check = told(request), serving.serving.past.check
+    values: dict[str, Any] = {
+        "actor": actor,
+        "signed": _signed(serving),
+        "here": "readiness",
+        "view": knows_view(serving, words),
+        "ready": None if check is None else readiness_told(check, words),
+        "rt": partial(words.text, "readiness"),
+        "ct": partial(words.text, "check"),
+    }
+    return answer(request, "readiness.html", **values)
 
 
 @router.get("/sign-in")
@@ -250,6 +272,15 @@ def _selection(sent: Form) -> Wanted:
     if sent.one("scope") == "all":
         return Asked.of(sent.one("query")).wanted
     return Wanted(decision_ids=tuple(dict.fromkeys(sent.every("id"))))
+
+
+def _starts(serving: Pages) -> Callable[[str], str | None]:
+    """Return what reads when a price may be published: a time of the shop's own clocks."""
+
+    def read(text: str) -> str | None:
+        return starts_of(text, serving.reviewing.current().facts, serving.zone) if text else None
+
+    return read
 
 
 def _currency(serving: Pages) -> Currency:

@@ -7,14 +7,13 @@ of the reader's language.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 from typing import Any, Protocol
 
 from api.access import LOCAL, Actor, Permission
 from api.desk.forms import PAGE, Asked
+from api.desk.starts import When, starts_told, when_view
 from api.reviewed import Listed, Preview, Read
 from api.standing_texts import standing_lines
 from api.storage.reviews import CHOICES, ProposalRow, Round, Wanted
@@ -29,12 +28,31 @@ from pricing.recommendation import LIMIT_SHARE, Curve
 from pricing.standing import Standing, Verdict
 
 __all__ = [
-    "Choice", "Drawn", "Filter", "ListView", "Pages", "PreviewView", "Reviewing", "RoundView", "RowView",
-    "Scale", "Serving", "Tab", "counts_view", "filters", "list_view", "person", "preview_view",
-    "round_view", "row_view", "scale_of", "waiting",
+    "SHOWN",
+    "Choice",
+    "Drawn",
+    "Filter",
+    "ListView",
+    "Pages",
+    "PreviewView",
+    "Reviewing",
+    "RoundView",
+    "RowView",
+    "Scale",
+    "Serving",
+    "Tab",
+    "counts_view",
+    "filters",
+    "list_view",
+    "person",
+    "preview_view",
+    "round_view",
+    "row_views",
+    "scale_of",
+    "waiting",
 ]  # fmt: skip
 
-_MOST_ROWS = 10
+SHOWN = 10
 """Moves that a preview spells out."""
 
 _WIDTH, _EDGE = 112.0, 5.0
@@ -66,10 +84,12 @@ class Reviewing(Protocol):
         self, wanted: Wanted, *, sort: str, falling: bool, start: int, limit: int
     ) -> Listed: ...
     def read(self, decision_id: str) -> Read: ...  # noqa: D102 - the same
-    def possible(self, row: ProposalRow, now: Round, actor: str) -> tuple[Action, ...]: ...  # noqa: D102 - the same
+    def possible(  # noqa: D102 - the same
+        self, rows: Sequence[ProposalRow], now: Round, actor: str
+    ) -> tuple[tuple[Action, ...], ...]: ...
     def asked(self, decision_id: str, price: int) -> PriceAsked: ...  # noqa: D102 - the same
     def review(self, decision_id: str, review: Review, etag: str | None) -> Read: ...  # noqa: D102 - the same
-    def preview(self, wanted: Wanted, review: Review) -> Preview: ...  # noqa: D102 - the same
+    def preview(self, wanted: Wanted, review: Review, shown: int) -> Preview: ...  # noqa: D102 - the same
     def carry_out(self, wanted: Wanted, review: Review, etag: str) -> Preview: ...  # noqa: D102 - the same
 
 
@@ -111,6 +131,11 @@ class Pages:
 
     reviewing: Reviewing
     serving: Serving
+
+    @property
+    def zone(self) -> str:
+        """IANA name of the shop's time zone."""
+        return self.serving.past.time_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +236,7 @@ class RoundView:
     trusted: bool
     limits: str
     superseded: bool
+    when: When | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +287,7 @@ def list_view(pages: Pages, asked: Asked, actor: Actor, texts: Texts) -> ListVie
         asked.wanted, sort=asked.sort, falling=asked.falling, start=asked.start, limit=PAGE
     )
     scale = scale_of(found.rows)
-    rows = tuple(row_view(pages, row, found.round, actor, texts, scale) for row in found.rows)
+    rows = row_views(pages, found.rows, found.round, actor, texts, scale)
     end = asked.start + len(rows)
     return ListView(
         round=round_view(pages, found.round, texts),
@@ -320,6 +346,7 @@ def round_view(pages: Pages, now: Round, texts: Texts) -> RoundView:
         trusted=standing.verdict is Verdict.PASSED,
         limits=limits if facts["driven_by_limits"] else "",
         superseded=pages.reviewing.superseded(now),
+        when=when_view(facts, pages.zone, texts),
     )
 
 
@@ -329,8 +356,19 @@ def scale_of(rows: Sequence[ProposalRow]) -> Scale:
     return Scale(min([0, *lows]), max([0, *highs]))
 
 
-def row_view(pages: Pages, row: ProposalRow, now: Round, actor: Actor, texts: Texts, scale: Scale) -> RowView:
-    """Return one proposal as `actor` sees it."""
+def row_views(
+    pages: Pages, rows: Sequence[ProposalRow], now: Round, actor: Actor, texts: Texts, scale: Scale
+) -> tuple[RowView, ...]:
+    """Return proposals as `actor` sees them."""
+    actions = _actions(pages, rows, now, actor)
+    return tuple(
+        _row(row, can, now, texts, scale, pages.zone) for row, can in zip(rows, actions, strict=True)
+    )
+
+
+def _row(
+    row: ProposalRow, actions: tuple[Action, ...], now: Round, texts: Texts, scale: Scale, zone: str
+) -> RowView:
     money = Currency.of(str(now.facts["currency"]))
     new = row.recommended_price
     several = len(now.facts.get("choices", {}).get("zone", ())) > 1
@@ -354,8 +392,8 @@ def row_view(pages: Pages, row: ProposalRow, now: Round, actor: Actor, texts: Te
         guardrail="" if row.binding_guardrail is None else texts.text("rule", row.binding_guardrail),
         state=row.state,
         state_text=texts.text("review_state", row.state),
-        settled=_settled(row, money, texts),
-        actions=_actions(pages, row, now, actor),
+        settled=_settled(row, money, texts, zone),
+        actions=tuple(action.value for action in actions),
         scale=f"{scale.low}:{scale.high}",
     )
 
@@ -365,18 +403,22 @@ def person(name: str, texts: Texts) -> str:
     return texts.text("desk", "person_local") if name == LOCAL.name else name
 
 
-def _actions(pages: Pages, row: ProposalRow, now: Round, actor: Actor) -> tuple[str, ...]:
+def _actions(
+    pages: Pages, rows: Sequence[ProposalRow], now: Round, actor: Actor
+) -> tuple[tuple[Action, ...], ...]:
     if Permission.REVIEW not in actor.role.permissions or pages.reviewing.superseded(now):
-        return ()
-    return tuple(action.value for action in pages.reviewing.possible(row, now, actor.name))
+        return ((),) * len(rows)
+    return pages.reviewing.possible(rows, now, actor.name)
 
 
-def _settled(row: ProposalRow, money: Currency, texts: Texts) -> str:
-    """Return by whom, and at which price if it is a person's own."""
+def _settled(row: ProposalRow, money: Currency, texts: Texts, zone: str) -> str:
+    """Return by whom, at which price if it is a person's own, and from when on if somebody chose that."""
     by = texts.text("desk", "corridor") if row.approved_by == "corridor" else person(row.approved_by, texts)
     words = [texts.text("desk", "by", name=by)] if by else []
     if row.overridden and row.price is not None:
         words.insert(0, texts.text("desk", "own_at", price=texts.amount(row.price, money)))
+    if row.starts_at is not None:
+        words.append(texts.text("desk", "starts", at=starts_told(row.starts_at, zone, texts)))
     return ", ".join(words)
 
 
@@ -424,19 +466,16 @@ def _tabs(found: Listed, asked: Asked, texts: Texts) -> tuple[Tab, ...]:
 def preview_view(found: Preview, action: Action, texts: Texts) -> PreviewView:
     """Return what a bulk review would do, its largest moves first."""
     money = Currency.of(str(found.round.facts["currency"]))
-    moves = [stands.price - row.current_price for row, stands in found.changes if stands.price is not None]
-    largest = nlargest(_MOST_ROWS, found.changes, key=lambda change: abs(change[0].change))
-    why, states = Counter(reason for _, reason in found.refused), found.states
     return PreviewView(
         action=action.value,
-        count=len(found.changes),
+        count=found.count,
         profit=texts.money(found.profit_change, money, signed=True),
-        raised=sum(move > 0 for move in moves),
-        lowered=sum(move < 0 for move in moves),
+        raised=found.raised,
+        lowered=found.lowered,
         states=tuple(
             (texts.text("review_state", ReviewState(state).value), number)
-            for state, number in sorted(states.items(), key=lambda pair: -pair[1])
-            if set(states) != {_USUAL[action]}
+            for state, number in found.states.items()
+            if set(found.states) != {_USUAL[action]}
         ),
         rows=tuple(
             (
@@ -445,9 +484,9 @@ def preview_view(found: Preview, action: Action, texts: Texts) -> PreviewView:
                 "\N{EN DASH}" if stands.price is None else texts.amount(stands.price, money),
                 texts.amount(row.profit_change, money, signed=True),
             )
-            for row, stands in largest
+            for row, stands in found.largest
         ),
-        more=max(len(found.changes) - _MOST_ROWS, 0),
-        refused=tuple((texts.reworded(reason), number) for reason, number in why.most_common()),
+        more=found.count - len(found.largest),
+        refused=tuple((texts.reworded(reason), number) for reason, number in found.refused.items()),
         etag=found.etag,
     )

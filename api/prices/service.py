@@ -21,6 +21,7 @@ from enum import Enum
 from itertools import chain
 from typing import Any, cast
 
+from api.reviewed import Draft
 from api.storage.store import Entry, Filter, Request, Run, Store, Stored
 from policies.serve.asked import PriceAsked
 from policies.serve.journey import Recommendation, Recommended, recommend, recommend_each
@@ -39,6 +40,8 @@ _LISTED = "after"
 _PLAIN = frozenset({int, str, bool, type(None)})
 """What JSON takes as it is."""
 
+_UNDER = ("standing", "trained_under")
+_ROW = tuple(entry.name for entry in fields(Recommendation) if entry.name not in _UNDER)
 _MOST_NAMES = 10
 """Names that a problem spells out."""
 
@@ -225,10 +228,11 @@ class Desk:
         """Return the number of the run that this policy decided here; None where it is not served."""
         return self._of(policy).run.number if policy in self.policies else None
 
-    def entries(self, policy: str | None = None) -> tuple[Served, list[Entry]]:
+    def draft(self, policy: str | None = None) -> Draft:
         """Return a policy's whole joint decision as it would be recorded, whether it is yet or not."""
         served = self._of(policy)
-        return served, _entries(served.made, range(len(served.made)))
+        entries = _entries(served.made, range(len(served.made)))
+        return Draft(served.name, served.run, entries, self.shelf.catalogue.series.category, self.past.names)
 
     def asked(self, decision_id: str, policy: str, price: int) -> PriceAsked | None:
         """Judge a person's own price; None where the decision is none of this policy's here."""
@@ -370,13 +374,23 @@ def plain(value: Any) -> Any:
     if kind is float:
         return value if value - value == 0.0 else None
     if kind is tuple or kind is list:
-        return [item if type(item) in _PLAIN else plain(item) for item in value]
+        return _plain_list(value)
     if isinstance(value, Enum):
         label = getattr(value, "label", None)
         return value.value if label is None else label
     if hasattr(kind, "__dataclass_fields__"):
         return {name: plain(getattr(value, name)) for name in kind.__dataclass_fields__}
     return value
+
+
+def _plain_list(value: Sequence[Any]) -> list[Any]:
+    """Return the same of a list; most hold one kind of thing, and are long."""
+    kinds: set[Any] = set(map(type, value))
+    if kinds <= _PLAIN:
+        return list(value)
+    if kinds == {float}:
+        return [item if item - item == 0.0 else None for item in value]
+    return [plain(item) for item in value]
 
 
 def _places(shelf: Shelf) -> dict[str | None, dict[str, list[int]]]:
@@ -422,14 +436,14 @@ def _run(made: Recommended) -> Run:
 
 
 def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
-    currency = made.shelf.catalogue.currency
+    currency, under = made.shelf.catalogue.currency, _under(made)
     return [
         Entry(
             row.decision_id,
             row.price_group,
             row.zone,
             {
-                "recommendation": {**plain(row), **_under(row)},
+                "recommendation": _told(row) | under,
                 "decision": plain(record),
                 "currency": currency,
             },
@@ -438,11 +452,16 @@ def _entries(made: Recommended, series: Sequence[int]) -> list[Entry]:
     ]
 
 
-def _under(row: Recommendation) -> dict[str, object]:
-    """Return under which passport it was decided, in the form that is read again."""
-    trained = row.trained_under
+def _told(row: Recommendation) -> dict[str, Any]:
+    """Return a recommendation as it is recorded, but for what holds for all of its run."""
+    return {name: plain(getattr(row, name)) for name in _ROW}
+
+
+def _under(made: Recommended) -> dict[str, object]:
+    """Return under which passport a run was decided, in the form that is read again."""
+    trained = made.trained_under
     return {
-        "standing": row.standing.document(),
+        "standing": made.shelf.standing.document(),
         "trained_under": None if trained is None else trained.document(),
     }
 

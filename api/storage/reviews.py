@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, insert, or_, select, update
 
 from api.storage.chain import Chain, canonical, link
 from api.storage.database import Transaction
@@ -24,6 +24,7 @@ from pricing.standing import Verdict
 __all__ = [
     "CHOICES",
     "SORTS",
+    "Outline",
     "ProposalRow",
     "ReviewRow",
     "Round",
@@ -33,9 +34,11 @@ __all__ = [
     "every",
     "history",
     "open_round",
+    "outlines",
     "page",
     "proposal",
     "proposed",
+    "some",
     "standing",
     "verify",
 ]
@@ -132,6 +135,30 @@ class ProposalRow:
         return link(self.digest, str(self.review))[:32]
 
 
+class Outline(NamedTuple):
+    """What a review of many looks at of each proposal (see :class:`ProposalRow`): thousands are read.
+
+    `recommended` and `approved` say on which side of the price in force a price lies (1, 0, -1), None where
+    there is none. From `state` on stands all that decides what can be done with it.
+    """
+
+    decision_id: str
+    price_group: str
+    review: int
+    change: float
+    profit_change: int
+    state: str
+    approved_by: str
+    overridden: bool
+    recommended: int | None
+    approved: int | None
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What is the same for all proposals with which the same can be done."""
+        return self[5:]
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
     """One review as it was recorded, with the price it left for publishing."""
@@ -199,7 +226,8 @@ def open_round(
             number=number, run=run, content=content, offered_by=by, offered_at=transaction.at
         )
     )
-    values = [{**asdict(row), "round": number} for row in rows]
+    names = [column.name for column in _COLUMNS]
+    values = [{name: getattr(row, name) for name in names} | {"round": number} for row in rows]
     if values:
         transaction.connection.execute(insert(PROPOSALS), values)
     return number
@@ -307,6 +335,22 @@ def every(connection: Connection, number: int, wanted: Wanted) -> tuple[Proposal
     return tuple(ProposalRow(*row) for row in connection.execute(ordered).all())
 
 
+def some(connection: Connection, number: int, decision_ids: Sequence[str]) -> dict[str, ProposalRow]:
+    """Return a few proposals of a round by decision: sorted, they would be looked for one after another."""
+    chosen = _filtered(select(*_COLUMNS), number, Wanted(decision_ids=tuple(decision_ids)))
+    return {row.decision_id: row for row in (ProposalRow(*found) for found in connection.execute(chosen))}
+
+
+def outlines(connection: Connection, number: int, wanted: Wanted) -> list[Outline]:
+    """Return the same proposals in the same order, as far as a review of many looks at them."""
+    table = PROPOSALS.c
+    sides = (_side(table.recommended_price), _side(table.price))
+    columns = (table[name] for name in Outline._fields[:-2])
+    chosen = _filtered(select(*columns, *sides), number, wanted)
+    ordered = chosen.order_by(PROPOSALS.c.price_group, PROPOSALS.c.zone)
+    return [Outline._make(row) for row in connection.execute(ordered).all()]
+
+
 def verify(connection: Connection) -> int:
     """Return the length of the chain of reviews.
 
@@ -317,6 +361,11 @@ def verify(connection: Connection) -> int:
     """
     parts = ("round", "decision_id", "recorded_at", "content")
     return Chain(connection, REVIEW_CHAIN).verify(REVIEWS, "chain of reviews", parts)
+
+
+def _side(price: ColumnElement[Any]) -> ColumnElement[Any]:
+    now = PROPOSALS.c.current_price
+    return case((price.is_(None), None), (price > now, 1), (price < now, -1), else_=0)
 
 
 def _filtered(query: Select[Any], number: int, wanted: Wanted) -> Select[Any]:

@@ -124,7 +124,12 @@ PROPOSALS = Table(
     Column("overridden", Boolean, nullable=False),
     Column("review", Integer, nullable=False),
     Index("proposals_by_state", "round", "state", "profit_change"),
-    Index("proposals_by_profit", "round", "profit_change"),
+    Index("proposals_by_group", "round", "price_group", "zone"),
+    Index("proposals_sorted_by_name", "round", "name", "price_group", "zone"),
+    *(
+        Index(f"proposals_sorted_by_{name}", "round", text(f"{name} DESC"), "price_group", "zone")
+        for name in ("profit_change", "change", "current_price", "probability_of_loss")
+    ),
 )
 """What a round put up for review, and where each proposal stands: a summary of `decisions` and `reviews`."""
 REVIEWS = Table(
@@ -210,6 +215,8 @@ def create(connection: Connection) -> int | None:
         For tables of a newer schema.
     """
     _TABLES.create_all(connection)
+    for index in PROPOSALS.indexes:  # of a table that an older program made, some are missing
+        index.create(connection, checkfirst=True)
     version = connection.execute(select(_VERSION.c.version)).scalar_one_or_none()
     if version is None:
         connection.execute(insert(_VERSION).values(version=SCHEMA))

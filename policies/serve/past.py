@@ -1,4 +1,4 @@
-"""What a run remembers of the shop, for people to look at: names, and what was sold at which price.
+"""What a run remembers of the shop, for people: names, its clocks, what its tables tell, what was sold when.
 
 No decision reads it. A run folder keeps it beside the shelf; an older one has no names, and one that was
 written without its panel has no history: whoever shows it says so.
@@ -7,9 +7,10 @@ written without its panel has no history: whoever shows it says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,12 +19,16 @@ from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError
 from pricing.panel import Panel
 
-__all__ = ["NAMES_FILE", "Past", "Seen", "names_to_bytes"]
+__all__ = ["NAMES_FILE", "SHOP_FILE", "Past", "Seen", "names_to_bytes", "shop_to_bytes"]
 
 NAMES_FILE = "names.json"
 """The file of a run folder that says what people call the price groups."""
 
+SHOP_FILE = "shop.json"
+"""The file of a run folder that says where the shop is, and what a check found in its tables."""
+
 _SCHEMA = 1
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +66,17 @@ class Past:
         Its periods before the decision, and the rows of the N series in it; None where it was not kept.
     gross_share
         float64 [N]; gross price as a multiple of the shelf price, as the catalogue has it today.
+    time_zone
+        IANA name of the shop's; UTC where the run does not say.
+    check
+        What a check of its tables found, as `tarifa check --json` prints it; None where it was not kept.
     """
 
     names: tuple[str, ...]
     panel: tuple[Panel, Ints] | None
     gross_share: Floats
+    time_zone: str = "UTC"
+    check: Mapping[str, Any] | None = None
 
     @staticmethod
     def of(catalogue: Catalogue, panel: Panel | None = None, names: Mapping[str, str] | None = None) -> Past:
@@ -93,7 +104,9 @@ class Past:
         return Past(labels, (before, _rows(before, catalogue)), catalogue.gross_share)
 
     @staticmethod
-    def from_files(catalogue: Catalogue, panel: bytes | None, names: bytes | None) -> Past:
+    def from_files(
+        catalogue: Catalogue, panel: bytes | None, names: bytes | None, shop: bytes | None = None
+    ) -> Past:
         """Read the past from the bytes of its files, None where a run has none.
 
         Raises
@@ -102,7 +115,11 @@ class Past:
             If a file is not what it is called.
         """
         found = None if panel is None else Panel.from_bytes(panel)
-        return Past.of(catalogue, found, None if names is None else _names(names))
+        past = Past.of(catalogue, found, None if names is None else _names(names))
+        if shop is None:
+            return past
+        zone, check = _shop(shop)
+        return replace(past, time_zone=zone, check=check)
 
     def seen(self, series: int) -> Seen | None:
         """Return what was seen of one series; None where the run did not keep it."""
@@ -125,21 +142,44 @@ def names_to_bytes(names: Mapping[str, str]) -> bytes:
     return (json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
+def shop_to_bytes(time_zone: str, check: Mapping[str, Any] | None) -> bytes:
+    """Serialise a shop's time zone, and what a check of its tables found; the same give the same bytes."""
+    body = {"schema": _SCHEMA, "time_zone": time_zone, "check": check}
+    return (json.dumps(body, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _shop(content: bytes) -> tuple[str, Mapping[str, Any] | None]:
+    def read(body: dict[str, Any]) -> tuple[str, Mapping[str, Any] | None]:
+        zone, check = str(body["time_zone"]), body["check"]
+        zoneinfo.ZoneInfo(zone)
+        return zone, None if check is None else dict[str, Any](check)
+
+    return _read(SHOP_FILE, content, read)
+
+
 def _names(content: bytes) -> Mapping[str, str]:
+    def read(body: dict[str, Any]) -> Mapping[str, str]:
+        return {str(group): str(name) for group, name in dict[Any, Any](body["names"]).items()}
+
+    return _read(NAMES_FILE, content, read)
+
+
+def _read(name: str, content: bytes, read: Callable[[dict[str, Any]], _Found]) -> _Found:
+    """Return what a file holds; raises :class:`ArtifactError` where it is not what it is called."""
     try:
         body: dict[str, Any] = json.loads(content)
-        schema, found = int(body["schema"]), dict[Any, Any](body["names"])
+        schema, found = int(body["schema"]), read(body)
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
-            f"{NAMES_FILE} is not readable.",
+            f"{name} is not readable.",
             why=f"{type(error).__name__}: {error}.",
             todo="Fit again with `tarifa fit`.",
         ) from error
     if schema > _SCHEMA:
         raise ArtifactError(
-            f"{NAMES_FILE} has schema {schema}; this Tarifa reads up to {_SCHEMA}.", todo="Update Tarifa."
+            f"{name} has schema {schema}; this Tarifa reads up to {_SCHEMA}.", todo="Update Tarifa."
         )
-    return {str(group): str(name) for group, name in found.items()}
+    return found
 
 
 def _rows(panel: Panel, catalogue: Catalogue) -> Ints:

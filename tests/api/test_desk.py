@@ -59,6 +59,9 @@ def test_a_page_allows_nothing_inline_and_nothing_from_elsewhere(client: Client)
         assert "default-src 'none'" in policy
         assert "script-src 'self';" in policy
         assert "unsafe" not in policy
+        assert response.headers["x-frame-options"] == "DENY"
+        assert response.headers["cross-origin-resource-policy"] == "same-origin"
+        assert response.headers["cache-control"] == "no-store"
         assert not re.search(r"\sstyle=|\son\w+=|<script(?![^>]*src=)|<style|https?://", response.text), place
     files = re.findall(r'(?:src|href)="(/desk/static/[^"]+)"', client.get("/desk").text)
     assert len(files) == 6
@@ -127,6 +130,8 @@ def test_reject_needs_a_reason_and_withdraw_opens_again(client: Client) -> None:
     assert answer.status_code == 422
     assert answer.headers["HX-Retarget"] == "#said"
     assert "needs a reason" in answer.text
+    long = send(client, place, action="reject", reason="x" * 1001, etag=etag)
+    assert (long.status_code, "fewer words" in long.text) == (422, True)
     assert 'class="item rejected"' in send(client, place, action="reject", reason="sale", etag=etag).text
     now = client.get(f"/v1/approvals/{decision}").headers["etag"].strip('"')
     assert 'class="item pending"' in send(client, place, action="withdraw", etag=now).text
@@ -195,6 +200,7 @@ def test_roles_see_and_may_do_what_is_theirs(desk: Desk, portal: BlockingPortal)
         page = looking.get("/desk").text
         assert "Frying pan" in page
         assert "hx-post" not in page
+        assert not re.search(r'class="act"|id="bulk"|type="checkbox"|name="action"', page)
         panel = looking.get(f"/desk/proposals/{decision}/panel").text
         assert EN["look_only"].replace("'", "&#39;") in panel
         for place in (f"/desk/proposals/{decision}", "/desk/bulk/preview", "/desk/bulk", "/desk/rounds"):
@@ -245,7 +251,11 @@ def test_a_page_of_another_site_changes_nothing_even_without_keys(client: Client
             fields = {"action": "approve", "etag": etag}
             answer = client.call("POST", place, data=fields, headers={"Origin": origin})
             assert answer.status_code == 403, place
-    own = {"Origin": "http://tarifa"}
+    for site in ("cross-site", "same-site"):
+        fields = {"action": "approve", "etag": etag}
+        place, told = f"/desk/proposals/{decision}", {"Sec-Fetch-Site": site}
+        assert client.call("POST", place, data=fields, headers=told).status_code == 403
+    own = {"Origin": "http://tarifa", "Sec-Fetch-Site": "same-origin"}
     fields = {"action": "approve", "etag": etag}
     answer = client.call("POST", f"/desk/proposals/{decision}", data=fields, headers=own)
     assert answer.headers["location"] == f"/desk/products/{decision}"  # without htmx, the product's page
@@ -370,7 +380,7 @@ def test_an_address_says_what_is_shown(
 def test_every_text_of_the_pages_is_used() -> None:
     folder = Path(api.__file__).parent
     said = "".join(path.read_text() for path in [*folder.rglob("desk/*.html"), *folder.rglob("desk/*.py")])
-    built = ("did_", "mark_", "filter_", "preview_", "carry_out_", "done_", "role_")
+    built = ("did_", "mark_", "filter_", "preview_", "carry_out_", "done_", "role_", "do_", "busy_")
     for code in EN:
         used = f'"{code}"' in said or f"'{code}'" in said
         assert used or code.startswith(built) or code.endswith("_label"), code

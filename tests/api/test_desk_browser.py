@@ -197,3 +197,61 @@ def test_signing_in_and_out(browser: Browser, base: str, desk: Desk) -> None:
         expect(page.locator("html")).to_have_attribute("lang", "en")
         page.locator(".out button").click()
         expect(page.locator("input[name=key]")).to_be_visible()
+
+
+def test_many_are_approved_for_later_and_the_page_says_at_once_that_it_works(
+    browser: Browser, base: str
+) -> None:
+    with opened(browser, base, 1280, "en-GB") as (page, wrong):
+        _offer(page)
+        page.locator(".bulk summary").click()
+        page.locator(".bulk input[name=starts_at]").fill("2024-01-05T06:00")
+        _shot(page, "later")
+        page.locator("#bulk button[value=approve]").click()
+        expect(page.locator(".preview")).to_contain_text("Published not before 5 January 2024, 06:00.")
+        page.route("**/desk/bulk", lambda _: None)  # as if it took for ever
+        page.locator(".preview button.main").click()
+        expect(page.locator("#said")).to_contain_text("Approving")
+        expect(page.locator(".preview button.main")).to_be_disabled()
+        expect(page.locator("#busy")).to_be_visible()
+        assert wrong == []
+
+
+def test_a_panel_opens_and_closes_and_says_so(browser: Browser, base: str) -> None:
+    with opened(browser, base, 1280, "en-GB") as (page, wrong):
+        _offer(page)
+        more = page.locator("[data-more]").nth(0)
+        more.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".panel-in")).to_be_visible()
+        expect(more).to_have_attribute("aria-expanded", "true")
+        page.keyboard.press("Enter")
+        expect(page.locator(".panel-in")).to_be_hidden()
+        expect(more).to_have_attribute("aria-expanded", "false")
+        expect(more).to_be_focused()
+        page.locator(".tab.every").click(modifiers=["Control"])  # into a page of its own, as on any link
+        expect(page).to_have_url(re.compile("/desk$"))
+        assert wrong == []
+
+
+def test_without_scripts_everything_can_be_decided(browser: Browser, base: str) -> None:
+    context = browser.new_context(base_url=base, java_script_enabled=False, locale="en-GB")
+    page = context.new_page()
+    _offer(page)
+    page.locator("#search").fill("frying")
+    page.locator("button.noscript").click()
+    expect(page).to_have_url(re.compile("search=frying.*state=pending"))
+    shown = page.locator("tbody.item .name a").all_inner_texts()
+    assert shown
+    assert all(name.startswith("Frying") for name in shown)
+    expect(page.locator("[data-more]").first).to_be_hidden()
+    page.locator("button.yes").first.click()
+    expect(page.locator("#product .pill.approved")).to_be_visible()
+    page.goto("/desk?state=pending&search=frying")
+    page.locator("#bulk button[value=approve]").click()
+    expect(page.locator(".preview h2")).to_have_text(f"Approve {len(shown) - 1} proposals?")
+    _shot(page, "no-script")
+    page.locator(".preview button.main").click()
+    page.goto("/desk?state=approved")
+    expect(page.locator("tbody.item.approved")).to_have_count(len(shown))
+    context.close()

@@ -4,14 +4,37 @@
 (() => {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // Lists and rows ask through one listener each: htmx would take up a hundred elements anew on every page.
+  const plain = (event) => event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a.go");
+    if (!link || !plain(event)) return;
+    event.preventDefault();
+    const swap = link.hasAttribute("data-show") ? "outerHTML show:#list:top" : "outerHTML";
+    htmx.ajax("GET", link.getAttribute("href").replace("/desk?", "/desk/list?"),
+      { source: link, target: "#list", swap });
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form.act");
+    if (!form) return;
+    event.preventDefault();
+    htmx.ajax("POST", form.getAttribute("action"),
+      { source: form, target: form.closest("tbody"), swap: "outerHTML", values: { query: document.getElementById("query").value } });
+  });
   // Panels: a second press closes what the first has opened.
-  document.addEventListener("htmx:beforeRequest", (event) => {
+  document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-more]");
-    if (button && button.getAttribute("aria-expanded") === "true") {
-      event.preventDefault();
+    if (!button) return;
+    const slot = button.closest("tbody").querySelector(".slot");
+    if (!slot.hidden) {
+      slot.hidden = true;
       button.setAttribute("aria-expanded", "false");
-      document.getElementById(button.getAttribute("aria-controls")).parentElement.hidden = true;
-    }
+    } else htmx.ajax("GET", button.dataset.more, { source: button, target: slot.firstElementChild, swap: "innerHTML" });
+  });
+  // What takes long says so at once.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const busy = event.target.closest("[data-busy]");
+    if (busy) { say(busy.dataset.busy); busy.querySelector("button.main").textContent = busy.dataset.busy; }
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const button = event.detail.requestConfig.elt;
@@ -60,7 +83,7 @@
 
   document.addEventListener("click", (event) => {
     const close = event.target.closest("[data-close]");
-    if (close) document.querySelector(close.dataset.close).replaceChildren();
+    if (close) { event.preventDefault(); document.querySelector(close.dataset.close).replaceChildren(); }
     const back = event.target.closest("[data-back]");
     if (back && document.referrer.startsWith(`${location.origin}/desk`) && history.length > 1) {
       event.preventDefault();
@@ -76,6 +99,7 @@
     const all = ticks(), ticked = all.filter((box) => box.checked).length;
     shown.textContent = ticked;
     const every = document.getElementById("every");
+    if (!every) return;
     every.checked = ticked > 0 && ticked === all.length;
     every.indeterminate = ticked > 0 && ticked < all.length;
   };
