@@ -156,10 +156,17 @@ def import_folder(
         )
     files = recognised(place, said.before)
     if files:
-        settings = _settings(session, place, out, shop, said)
-        listed, before = said.listed_at, said.before
+        known = _known_settings(place, out, shop, said)
         return import_export(
-            session, files, out, settings, key_file, yes=said.yes, listed_at=listed, before=before
+            session,
+            files,
+            out,
+            known or _new_settings(session, said),
+            key_file,
+            yes=said.yes,
+            listed_at=said.listed_at,
+            before=said.before,
+            fresh=known is None,
         )
     if said.before is not None:
         raise UsageError(
@@ -168,7 +175,8 @@ def import_folder(
             todo="Leave --before out, or give the platform's own export.",
         )
     _require_products(place)
-    mapped = _mapped(session, place, _settings(session, place, out, shop, said), said)
+    settings = _known_settings(place, out, shop, said) or _new_settings(session, said)
+    mapped = _mapped(session, place, settings, said)
     with session.progress("import") as told:
         told("reading tables", 0.1)
         written = import_spreadsheets(place, out, mapped, key)
@@ -188,7 +196,7 @@ def _require_products(source: Path) -> None:
         )
 
 
-def _settings(session: Session, source: Path, out: Path, shop: Path | None, said: Answers) -> ShopFile:
+def _known_settings(source: Path, out: Path, shop: Path | None, said: Answers) -> ShopFile | None:
     from simulators.contract.shop_file import SHOP_FILE, read_shop_file
 
     folder = source if source.is_dir() else source.parent
@@ -196,6 +204,10 @@ def _settings(session: Session, source: Path, out: Path, shop: Path | None, said
     for place in (shop, out / SHOP_FILE, before, folder / SHOP_FILE):
         if place is not None and (place == shop or place.is_file()):
             return read_shop_file(place)
+    return None
+
+
+def _new_settings(session: Session, said: Answers) -> ShopFile:
     return _shop_of(_asked(session, said) if session.talks else said)
 
 

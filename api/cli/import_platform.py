@@ -17,6 +17,7 @@ from pricing.errors import DataError, UsageError
 from pricing.money import Currency
 
 if TYPE_CHECKING:
+    from api.texts import Texts
     from simulators.contract.shop_file import ShopFile
     from simulators.importers.platform import ExportFile
     from simulators.importers.platform_import import Imported
@@ -109,6 +110,7 @@ def import_export(
     yes: bool,
     listed_at: str | None,
     before: Path | None,
+    fresh: bool,
 ) -> Outcome:
     """Import a recognised export, once somebody has agreed to what it was recognised as."""
     from simulators.importers.platform_import import Request, import_platform
@@ -117,7 +119,7 @@ def import_export(
     listed = _listed_when(files, listed_at)
     _confirm(session, files, listed, yes=yes)
     key = _key_for(out, before, key_file)
-    request = Request(files, out, shop, key, listed, dt.datetime.now(dt.UTC), before)
+    request = Request(files, out, shop, key, listed, dt.datetime.now(dt.UTC), before, fresh)
     with session.progress("import") as told:
         told("reading orders", 0.1)
         imported = import_platform(platform_named(files[0].platform), request)
@@ -164,6 +166,7 @@ def _document(
         "repeated_skus": list(imported.repeated_skus),
         "unknown_statuses": list(imported.unknown_statuses),
         "not_read": list(imported.not_read),
+        "price_endings": list(imported.price_endings),
         "reconciliation": imported.reconciliation.to_json(),
     }
 
@@ -185,7 +188,7 @@ def _shown(session: Session, out: Path, imported: Imported, shop: ShopFile) -> t
         words = escape(", ".join(imported.unknown_statuses))
         parts.append(texts.text("import", "statuses", words=words))
     if imported.not_read:
-        parts.append(texts.text("import", "not_read", files=escape(", ".join(imported.not_read))))
+        parts.append(_beside(texts, imported.not_read))
     parts.append(_reconciled(session, imported.reconciliation, shop.money))
     parts += [
         texts.text(
@@ -200,8 +203,16 @@ def _shown(session: Session, out: Path, imported: Imported, shop: ShopFile) -> t
     ]
     if imported.reconciliation.unexplained:
         parts.append(texts.text("import", "unexplained_left"))
+    if imported.price_endings:
+        parts.append(texts.text("import", "endings", endings=", ".join(imported.price_endings)))
     parts.append(texts.text("import", "next", place=escape(str(out / "shop.toml"))))
     return tuple(parts)
+
+
+def _beside(texts: Texts, names: tuple[str, ...]) -> str:
+    more = len(names) - _SHOWN
+    some = ", ".join(names[:_SHOWN]) + (f", ... ({texts.number(more)})" if more > 0 else "")
+    return texts.text("import", "not_read", files=escape(some))
 
 
 def _left(session: Session, imported: Imported) -> RenderableType:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pricing.errors import ArtifactError, DataError, UsageError
@@ -22,12 +22,14 @@ from simulators.importers.platform_identity import Known, catalogue_of, custom_k
 from simulators.importers.platform_merge import WRITTEN, join, put_listings
 from simulators.importers.platform_orders import Left, Taken, take_orders
 from simulators.importers.platform_reconciliation import Reconciliation, reconcile_platform
+from simulators.importers.price_endings import price_endings
 from simulators.importers.pseudonyms import pseudonym, read_key
 from simulators.importers.spreadsheets import write_table
 
 __all__ = ["IDENTITY", "RECONCILIATION", "Imported", "Request", "import_platform"]
 
 _ALIASES = "product_aliases"
+_TABLE_ENDINGS = (".csv", ".json", ".jsonl", ".ndjson", ".ods", ".parquet", ".tsv", ".txt", ".xls", ".xlsx")
 IDENTITY, RECONCILIATION = "platform.json", "reconciliation.json"
 """Files of the data folder beside its tables: which platform it is of, and how its totals compare."""
 
@@ -52,6 +54,8 @@ class Request:
         For the check of future dates; see :func:`simulators.contract.tables.open_source`.
     before
         Data folder of an earlier import, which this one continues; it is read only.
+    fresh
+        Whether the settings are new: then those that the shop's own prices give away are filled in.
     """
 
     files: tuple[ExportFile, ...]
@@ -61,6 +65,7 @@ class Request:
     listed_at: dt.datetime
     today: dt.date | dt.datetime
     before: Path | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,10 @@ class Imported:
     unknown_statuses
         Words of the platform for the status of an order that nobody knows; such orders are drafts.
     not_read
-        Tables that lie beside the export and were not read, because the platform's own say the same.
+        Files that lie beside the export and were not read: tables of which the platform's own say the same,
+        and whatever was not recognised.
+    price_endings
+        Found in the shop's prices and written into shop.toml; empty where none were.
     reconciliation
         The platform's totals beside those of the tables.
     """
@@ -91,6 +99,7 @@ class Imported:
     repeated_skus: tuple[str, ...]
     unknown_statuses: tuple[str, ...]
     not_read: tuple[str, ...]
+    price_endings: tuple[str, ...]
     reconciliation: Reconciliation
 
     @property
@@ -129,13 +138,15 @@ def import_platform(platform: Platform, request: Request) -> Imported:
         rows = join(engine, before, draft)
         _carry_over(before, draft)
         own = _write_beside(request, key, draft)
-        (draft / SHOP_FILE).write_text(render_shop_file(request.shop), encoding="utf-8")
+        endings = _endings(engine, request.shop) if request.fresh else ()
+        shop = replace(request.shop, price_endings=endings) if endings else request.shop
+        (draft / SHOP_FILE).write_text(render_shop_file(shop), encoding="utf-8")
         (draft / IDENTITY).write_text(json.dumps(asdict(identity), indent=2) + "\n", encoding="utf-8")
         found = _reconciled(draft, request)
     tables = tuple(ImportedTable(name, count, _behind(export, name)) for name, count in rows)
     repeated = tuple(sorted(catalogue.repeated))
-    beside = tuple(path.name for name, path in _beside(request.files) if name in WRITTEN and name != _ALIASES)
-    return Imported(platform.name, (*tables, *own), taken, repeated, words, beside, found)
+    beside = _not_read(request.files)
+    return Imported(platform.name, (*tables, *own), taken, repeated, words, beside, endings, found)
 
 
 def _require_orders(engine: Engine, request: Request) -> None:
@@ -163,6 +174,32 @@ def _beside(files: tuple[ExportFile, ...]) -> tuple[tuple[str, Path], ...]:
     folders = sorted({file.path.parent for file in files})
     tables = [entry for folder in folders for entry in find_files(folder)]
     return tuple((name, path) for name, path in tables if path not in taken)
+
+
+def _not_read(files: tuple[ExportFile, ...]) -> tuple[str, ...]:
+    """Return the names of the files beside an export that look like tables and are not read, ascending."""
+    read = {file.path for file in files}
+    read |= {path for name, path in _beside(files) if name not in WRITTEN or name == _ALIASES}
+    lying = (path for folder in {file.path.parent for file in files} for path in folder.iterdir())
+    return tuple(
+        sorted(
+            path.name
+            for path in lying
+            if path.is_file() and path.suffix.lower() in _TABLE_ENDINGS and path not in read
+        )
+    )
+
+
+def _endings(engine: Engine, shop: ShopFile) -> tuple[str, ...]:
+    """Return the endings of the regular prices: of posted ones where there are any, else of order lines."""
+    posted, sold = (
+        engine.rows(
+            f"SELECT round(max(coalesce(regular_price, offered_price)) * {shop.money.scale})::BIGINT "
+            f"FROM {table} WHERE coalesce(regular_price, offered_price) > 0 GROUP BY product_id"
+        )
+        for table in ("new_prices", "new_orders")
+    )
+    return price_endings([int(price) for (price,) in posted or sold], shop.money.exponent)
 
 
 def _write_beside(request: Request, key: bytes, draft: Path) -> tuple[ImportedTable, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from simulators.contract.shop_file import read_shop_file, render_shop_file
 from tests.api.test_import_command import SAID
 from tests.simulators.platform_folders import EXPORTS, content, rows
 
@@ -79,10 +82,40 @@ def test_beside_one_file_of_orders_its_products_are_read_and_no_other_orders(tmp
     code, document = _call("import", folder / "March.csv", "--out", tmp_path / "data", *SAID)
     assert code == 0
     assert [f["file"] for f in document["files"]] == ["March.csv", "products_export_1.csv"]
-    assert document["not_read"] == ["costs.csv"]
+    assert document["not_read"] == ["April.csv", "costs.csv"]
     assert document["tables"][0]["rows"] == 19
     code, document = _call("import", folder, "--out", tmp_path / "both", *SAID)
     assert (code, document["tables"][0]["rows"]) == (0, 38)
+
+
+def test_no_file_beside_an_export_is_passed_over_in_silence(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    shutil.copytree(CSV, folder)
+    (folder / "costes.xlsx").write_bytes(b"anything")
+    (folder / "photo.jpg").write_bytes(b"no table")
+    code, document = _call("import", folder, "--out", tmp_path / "data", *SAID)
+    assert (code, document["not_read"]) == (0, ["costes.xlsx"])
+
+
+def test_new_settings_hold_the_endings_of_the_shops_own_prices(tmp_path: Path) -> None:
+    """They are written where nobody has settled them, and an edited shop.toml is left alone."""
+    exports = tmp_path / "exports"
+    shutil.copytree(CSV, exports)
+    with (exports / "products_export_1.csv").open("a", encoding="utf-8", newline="") as file:
+        names = (CSV / "products_export_1.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+        rows = csv.DictWriter(file, names)
+        for i in range(200):
+            one = {"Handle": f"bowl-{i}", "Title": f"Bowl {i}", "Variant SKU": f"B{i}", "Status": "active"}
+            rows.writerow({**one, "Option1 Name": "Title", "Variant Price": f"{5 + i}.99"})
+    code, document = _call("import", exports, "--out", tmp_path / "data", *SAID)
+    assert (code, document["price_endings"]) == (0, [".99"])
+    own = read_shop_file(tmp_path / "data" / "shop.toml")
+    assert own.price_endings == (".99",)
+    edited = tmp_path / "shop.toml"
+    edited.write_text(render_shop_file(replace(own, price_endings=())), encoding="utf-8")
+    code, document = _call("import", exports, "--out", tmp_path / "other", "--shop", edited, "--yes")
+    assert (code, document["price_endings"]) == (0, [])
+    assert read_shop_file(tmp_path / "other" / "shop.toml").price_endings == ()
 
 
 def test_a_week_later_it_is_continued_with_the_same_key_and_settings(tmp_path: Path) -> None:
