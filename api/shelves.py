@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -68,12 +69,15 @@ def build_shelf(
     return Shelf(run.model, catalogue, corridor, plans, "")
 
 
-def past_files(source: Source, shelf: Shelf) -> Mapping[str, bytes]:
-    """Return what a run folder keeps for people: names, the shop's clocks, what a check finds."""
+def past_files(source: Source, shelf: Shelf, check: Mapping[str, Any] | None) -> Mapping[str, bytes]:
+    """Return what a run folder keeps for people: names, the shop's clocks, what a check finds.
+
+    `check` is the document of a check of the same data; None: they are checked now.
+    """
     known, priced = group_names(source), set(shelf.catalogue.series.group)
     return {
         NAMES_FILE: names_to_bytes({group: known[group] for group in known if group in priced}),
-        SHOP_FILE: shop_to_bytes(source.shop.time_zone, checked(source)),
+        SHOP_FILE: shop_to_bytes(source.shop.time_zone, checked(source) if check is None else check),
     }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shutil
 import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pricing.errors import ArtifactError, DataError, FailedChecks
@@ -113,11 +115,19 @@ class Steps:
 
     def _check(self) -> Mapping[str, Any]:
         from api.cli.check import check_folder
+        from simulators.folders import write_file
 
         found = check_folder(self.session, self.home.data(self.name), None)
         if found.error is not None:
             raise found.error
+        document = {name: value for name, value in found.document.items() if name != "quarantine"}
+        write_file(self._checked, json.dumps(document, sort_keys=True).encode())
         return {"fingerprint": found.document["fingerprint"]}
+
+    @property
+    def _checked(self) -> Path:
+        """What the check of this cycle found, for its run and for people."""
+        return self.home.cycle(self.name) / "check.json"
 
     def _outcomes(self) -> Mapping[str, Any]:
         from api.cycle.outcomes import PAGE, TABLE, outcomes_of, past_decisions
@@ -143,15 +153,17 @@ class Steps:
         from api.cli.update import update_folder
 
         data, run, before = self.home.data(self.name), self.home.run(self.name), self._earlier("learn")
+        check = json.loads(self._checked.read_bytes()) if self._checked.is_file() else None
         why = "the first cycle" if before is None else self._due_for_fit(before)
         if before is not None and not why:
             try:
-                made = update_folder(self.session, self.home.run(before), data, run, self.name, self.today)
+                last = self.home.run(before)
+                made = update_folder(self.session, last, data, run, self.name, self.today, check)
                 age = self._age(before) + 1
                 return {"how": "update", "of": before, "age": age, "run_id": made.document["run_id"]}
             except ArtifactError as error:  # the past has changed, or the run is not readable any more
                 why = error.what
-        made = fit_folder(self.session, data, run, self.name, 0, self.today)
+        made = fit_folder(self.session, data, run, self.name, 0, self.today, check)
         return {"how": "fit", "why": why, "age": 0, "run_id": made.document["run_id"]}
 
     def _due_for_fit(self, before: str) -> str:

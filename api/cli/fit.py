@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -62,9 +62,18 @@ def fit_data(
 
 
 def fit_folder(
-    session: Session, data: Path, out: Path, until: str | None, seed: int, decided_on: str | None = None
+    session: Session,
+    data: Path,
+    out: Path,
+    until: str | None,
+    seed: int,
+    decided_on: str | None = None,
+    check: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Fit a data folder and write the run, what it knows of the shelf included."""
+    """Fit a data folder and write the run, what it knows of the shelf included.
+
+    `check` is what `tarifa check` found in the same data, where it has just looked; None: it looks again.
+    """
     from api.runs import RUN_KIND, RUN_VERSION
     from simulators.contract.tables import open_source
     from simulators.folders import claim
@@ -75,7 +84,7 @@ def fit_folder(
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             run = fit_run(source, seed=seed, until=until, progress=told)
             told("catalogue", 0.99)
-            shelf, kept, note = shelf_of(session, source, run, known_until(source, until, decided_on))
+            shelf, kept, note = shelf_of(session, source, run, known_until(source, until, decided_on), check)
         for name, content in {**run_files(run), **kept}.items():
             (draft / name).write_bytes(content)
     return Outcome(run_document(run, shelf, out), (*run_summary(run, shelf, out, session.texts), *note))
@@ -106,7 +115,7 @@ def known_until(source: Source, until: str | None, decided_on: str | None) -> dt
 
 
 def shelf_of(
-    session: Session, source: Source, run: Run, known: dt.date | None
+    session: Session, source: Source, run: Run, known: dt.date | None, check: Mapping[str, Any] | None = None
 ) -> tuple[Shelf | None, Mapping[str, bytes], tuple[str, ...]]:
     """Return what a run knows of the shelf, None without costs, its files, and what there is to say of it."""
     from api.shelves import build_shelf, past_files
@@ -119,7 +128,7 @@ def shelf_of(
         said = session.texts.reworded
         lacking = session.texts.text("fit", "lacking", what=said(error.what), todo=said(error.todo))
         return None, {}, (f"[yellow]{escape(lacking)}[/yellow]",)
-    files = {**shelf.files(), **past_files(source, shelf)}
+    files = {**shelf.files(), **past_files(source, shelf, check)}
     told = plans_told(int(shelf.plans.promoted().sum()), shelf.plans.left_out, session.texts)
     return shelf, files, tuple(told)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -47,9 +48,18 @@ def update_run_folder(
 
 
 def update_folder(
-    session: Session, run: Path, data: Path, out: Path, until: str | None, decided_on: str | None = None
+    session: Session,
+    run: Path,
+    data: Path,
+    out: Path,
+    until: str | None,
+    decided_on: str | None = None,
+    check: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Update the run of a folder and write the new one, what it knows of the shelf included."""
+    """Update the run of a folder and write the new one, what it knows of the shelf included.
+
+    `check` as in :func:`api.cli.fit.fit_folder`.
+    """
     import datetime as dt
     from dataclasses import asdict
 
@@ -66,7 +76,7 @@ def update_folder(
         with open_source(data, today=dt.datetime.now(dt.UTC)) as source:
             made = update_run(before, source, until=until, progress=told)
             told("catalogue", 0.95)
-            shelf, kept, note = shelf_of(session, source, made, known_until(source, until, decided_on))
+            shelf, kept, note = shelf_of(session, source, made, known_until(source, until, decided_on), check)
         for name, content in {**run_files(made), **kept}.items():
             (draft / name).write_bytes(content)
     lineage = made.lineage
