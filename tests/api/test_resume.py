@@ -21,7 +21,7 @@ from simulators.folders import MARKER
 TRAIN = ("train", "{run}", "--policy", "ppo", "--products", "4", "--rollouts", "12", "--out", "{out}")
 SIMULATE = (
     "simulate", "{run}", "--policies", "incumbent,static,resolve,thompson", "--seeds", "24",
-    "--horizon", "26", "--workers", "2", "--out", "{out}",
+    "--horizon", "8", "--workers", "2", "--out", "{out}",
 )  # fmt: skip
 
 
