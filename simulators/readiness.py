@@ -82,7 +82,8 @@ class Switch:
     Attributes
     ----------
     code
-        Which: ``calendar``, ``promotions``, ``price_test``, ``costs``, ``prices``, ``inventory``.
+        Which: ``calendar``, ``promotions``, ``price_test``, ``similar`` (let similar products speak for those
+        whose own history says too little), ``costs``, ``prices``, ``inventory``.
     products, revenue_share
         Series that gain by it, and their share of the revenue.
     """
@@ -151,7 +152,7 @@ def readiness(source: Source, looked: Looked) -> Readiness:
     products = tuple(_product(int(i), panel, str(name[i]), moves, own, expected) for i in order)
     may = declared or expected.ruled
     everything = np.ones(len(share), dtype=np.bool_)
-    gains = {"test": name != "enough" if may else everything, "all": everything}
+    gains = {"test": name != "enough" if may else everything, "kept": ~expected.movable, "all": everything}
     switches = tuple(
         Switch(code, int(gains[who].sum()), float(share[gains[who]].sum()))
         for code, who in _wanted(source, may_move=may)
@@ -196,6 +197,8 @@ def _wanted(source: Source, *, may_move: bool) -> list[tuple[str, str]]:
     if not may_move:
         found.append(("calendar" if source.has("promotions") else "promotions", "all"))
     found.append(("price_test", "test"))
+    if may_move and not source.shop.guardrails.act_on_prior:
+        found.append(("similar", "kept"))
     if not source.has("costs"):
         found.append(("costs", "all"))
     if not source.has("prices"):

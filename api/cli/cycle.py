@@ -206,7 +206,7 @@ class _Round:
         parts: list[RenderableType] = [
             grid(title, (texts.text("cycle", "step"), texts.text("cycle", "done_at")), rows)
         ]
-        parts += (*self._sheets(steps), *self._forecasts(steps))
+        parts += (*self._sheets(steps), *self._forecasts(steps), *self._kept(steps))
         states: dict[str, int] = {}
         for row in out:
             states[row.state.value] = states.get(row.state.value, 0) + 1
@@ -236,6 +236,17 @@ class _Round:
             )
             for one in found
         ]
+
+    def _kept(self, steps: Mapping[str, StepRow]) -> tuple[str, ...]:
+        """Say how many prices stay as they are, how many for want of evidence, and how many are blocked."""
+        if "recommend" not in steps:
+            return ()
+        found = steps["recommend"].content
+        counts = {name: int(found.get(name, 0)) for name in ("kept", "untold", "blocked")}
+        codes = ["kept_untold" if counts["untold"] else "kept"] if counts["kept"] else []
+        codes += ["blocked"] if counts["blocked"] else []
+        told = {name: self.session.texts.number(count) for name, count in counts.items()}
+        return tuple(self.session.texts.text("cycle", code, **told) for code in codes)
 
     def _forecasts(self, steps: Mapping[str, StepRow]) -> tuple[str, ...]:
         from api.cycle.outcomes import TABLE

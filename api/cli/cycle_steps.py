@@ -209,7 +209,24 @@ class Steps:
         write_file(self.home.cycle(self.name) / SNAPSHOTS_FILE, table_bytes(known))
         desk = desk_over(shelf, self.shop.cycle.policy, self.store, past)
         offered = approvals_of(desk).offer(None, _ACTOR)
-        return {"round": offered.number, "run": offered.run, "policy": offered.facts["policy"]}
+        round_ = {"round": offered.number, "run": offered.run, "policy": offered.facts["policy"]}
+        return {**round_, **self._kept(offered.number)}
+
+    def _kept(self, number: int) -> Mapping[str, int]:
+        """Count what keeps its price in a round, what of it for want of evidence, and what is blocked."""
+        from api.storage import reviews
+        from pricing.approval import ReviewState
+        from pricing.evidence import Identification
+
+        unknown = {Identification.NOT_IDENTIFIED.label}
+        if not self.shop.guardrails.act_on_prior:
+            unknown.add(Identification.PRIOR.label)
+        same = reviews.Wanted(states=(ReviewState.UNCHANGED.value,))
+        with self.store.database.reading() as connection:
+            rows = reviews.every(connection, number, same)
+            blocked, _ = reviews.standing(connection, number).get(ReviewState.BLOCKED.value, (0, 0))
+        untold = sum(row.identified_by in unknown for row in rows)
+        return {"kept": len(rows), "untold": untold, "blocked": blocked}
 
     def accepted(self) -> tuple[str, ...]:
         """Return the checks that failed and are accepted in the shop file; others are refused on the way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from tests.api.server import served
-from tests.api.walk_shop import TODAY, write_walk
+from tests.api.walk_shop import SMALL, TODAY, Size, write_walk
 from tests.api.walk_woo import write_woo_walk
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ class Page:
     """A tutorial, and the invented shop with which it is walked."""
 
     name: str
-    write: Callable[[Path], Path]
+    write: Callable[[Path, Size], Path]
     listing: str
 
     @property
@@ -49,14 +50,24 @@ PAGES = (
 )
 
 
-def walk(page: Page, folder: Path) -> list[Step]:
-    """Walk a page in an empty folder; after its second round the platform shows what was published."""
-    exports = page.write(folder / "exports")
+def walk(
+    page: Page,
+    folder: Path,
+    size: Size = SMALL,
+    accept: tuple[str, ...] | None = None,
+    settings: str = "",
+) -> list[Step]:
+    """Walk a page in an empty folder; after its second round the platform shows what was published.
+
+    `accept` names the failed checks of the model that are accepted, None: those of the page; `settings` are
+    set beside those of the page, as TOML.
+    """
+    exports = page.write(folder / "exports", size)
     steps: list[Step] = []
-    for kind, body in re.findall(r"```(sh|toml)\n(.*?)```", page.text, re.DOTALL):
+    for kind, body in re.findall(r"```(sh|toml)\n(.*?)```", _accepting(page.text, accept), re.DOTALL):
         if kind == "toml":
             place = folder / "shop" / "shop.toml"
-            place.write_text(_set(place.read_text(), body))
+            place.write_text(_set(_set(place.read_text(), body), settings))
             continue
         for line in body.strip().splitlines():
             begun = time.perf_counter()
@@ -66,6 +77,13 @@ def walk(page: Page, folder: Path) -> list[Step]:
                 (folder / "shop" / "inbox" / page.listing).write_bytes(published(folder).read_bytes())
     assert exports.is_dir()
     return steps
+
+
+def _accepting(text: str, accept: tuple[str, ...] | None) -> str:
+    if accept is None:
+        return text
+    text = re.sub(r"accept_failed = \[.*?\]", f"accept_failed = {json.dumps(accept)}", text)
+    return re.sub(r" --accept-failed \S+", f" --accept-failed {','.join(accept)}" if accept else "", text)
 
 
 def published(folder: Path) -> Path:

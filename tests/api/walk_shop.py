@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +27,41 @@ Variant_Compare_At_Price Gift_Card Cost_per_item Status
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a shop is: products, weeks of history, units of each a week at its base price."""
+
+    products: int = PRODUCTS
+    weeks: int = WEEKS
+    rate: float = 24.0
+
+
+SMALL = Size()
+
+
+def base_of(product: int) -> float:
+    """Return the price about which a product's prices move."""
+    return 8.0 + 1.5 * (product % 60)
+
+
 def price_in(product: int, week: int) -> float:
-    """Return the price of a product in a week: three levels about its base."""
-    base = 8.0 + 1.5 * product
-    return round(base * (1.0 + 0.1 * ((week // 5 + product) % 3 - 1)), 1) - 0.01
+    """Return the price of a product in a week: three levels about its base, each in every category."""
+    return round(base_of(product) * (1.0 + 0.1 * ((week // 5 + product // 3) % 3 - 1)), 1) - 0.01
 
 
-def write_walk(folder: Path) -> Path:
+def write_walk(folder: Path, size: Size = SMALL) -> Path:
     """Write orders_export.csv, products_export.csv and promotions.csv."""
     folder.mkdir(parents=True)
-    (folder / "orders_export.csv").write_text(table_of(_ORDERS, _orders()), encoding="utf-8")
-    (folder / "products_export.csv").write_bytes(table_of(_LISTED, _listed(), end="\r\n").encode())
-    write_promotions(folder, [f"P{p:02d}" for p in range(PRODUCTS)])
+    (folder / "orders_export.csv").write_text(table_of(_ORDERS, _orders(size)), encoding="utf-8")
+    (folder / "products_export.csv").write_bytes(table_of(_LISTED, _listed(size), end="\r\n").encode())
+    write_promotions(folder, [f"P{p:02d}" for p in range(size.products)], size.weeks)
     return folder
 
 
-def write_promotions(folder: Path, products: Sequence[str]) -> None:
+def write_promotions(folder: Path, products: Sequence[str], weeks: int = WEEKS) -> None:
     """Write promotions.csv: each product every seventh week, as its owner planned."""
-    weeks = ((p, week) for p in range(PRODUCTS) for week in range(WEEKS) if (week + p) % 7 == 0)
-    rows = [f"{products[p]},{day_of(week)},{day_of(week + 1)},feature,1" for p, week in weeks]
+    planned = ((p, week) for p in range(len(products)) for week in _weeks(weeks) if (week + p) % 7 == 0)
+    rows = [f"{products[p]},{day_of(week)},{day_of(week + 1)},feature,1" for p, week in planned]
     (folder / "promotions.csv").write_text(
         "\n".join(["product_id,starts_at,ends_at,kind,share", *rows]) + "\n"
     )
@@ -55,21 +72,26 @@ def day_of(week: int) -> dt.date:
     return FIRST + dt.timedelta(weeks=week)
 
 
-def sales() -> Iterator[tuple[int, int, int, int]]:
+def _weeks(number: int) -> range:
+    """Return the weeks of a history: they end where the longest one does."""
+    return range(WEEKS - number, WEEKS)
+
+
+def sales(size: Size = SMALL) -> Iterator[tuple[int, int, int, int]]:
     """Yield (week, day, product, units) of every order, of one line each."""
     rng = np.random.default_rng(11)
-    for week in range(WEEKS):
-        for p in range(PRODUCTS):
-            level = price_in(p, week) / (8.0 + 1.5 * p)
-            units = int(rng.poisson(24.0 * math.pow(level, -2.2)))
+    for week in _weeks(size.weeks):
+        for p in range(size.products):
+            level = price_in(p, week) / base_of(p)
+            units = int(rng.poisson(size.rate * math.pow(level, -2.2)))
             for day in range(7):
                 quantity = units // 7 + (day < units % 7)
                 if quantity:
                     yield week, day, p, quantity
 
 
-def _orders() -> list[Mapping[str, object]]:
-    return [_order(f"{week:02d}{p:02d}{day}", week, day, p, units) for week, day, p, units in sales()]
+def _orders(size: Size) -> list[Mapping[str, object]]:
+    return [_order(f"{week:02d}{p:02d}{day}", week, day, p, units) for week, day, p, units in sales(size)]
 
 
 def _order(number: str, week: int, day: int, product: int, quantity: int) -> Mapping[str, object]:
@@ -87,7 +109,7 @@ def _order(number: str, week: int, day: int, product: int, quantity: int) -> Map
     }  # fmt: skip
 
 
-def _listed() -> list[Mapping[str, object]]:
+def _listed(size: Size) -> list[Mapping[str, object]]:
     return [
         {
             "Handle": f"product-{p}", "Title": f"Product {p}", "Body (HTML)": '<p>two\nlines, "quoted"</p>',
@@ -95,9 +117,9 @@ def _listed() -> list[Mapping[str, object]]:
             "Option1 Value": "Default Title", "Variant SKU": f"P{p:02d}",
             "Variant Inventory Tracker": "shopify", "Variant Inventory Qty": 500,
             "Variant Price": f"{price_in(p, WEEKS - 1):.2f}", "Gift Card": "false",
-            "Cost per item": f"{4.0 + 0.7 * p:.2f}", "Status": "active",
+            "Cost per item": f"{4.0 + 0.7 * (p % 60):.2f}", "Status": "active",
         }
-        for p in range(PRODUCTS)
+        for p in range(size.products)
     ]  # fmt: skip
 
 

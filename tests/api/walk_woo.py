@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.api.walk_shop import PRODUCTS, WEEKS, day_of, price_in, sales, table_of, write_promotions
+from tests.api.walk_shop import SMALL, WEEKS, Size, day_of, price_in, sales, table_of, write_promotions
 
 _ORDERS = """
 Order_Number Order_Status Order_Date Customer_Note First_Name_(Billing) Last_Name_(Billing)
@@ -39,16 +39,17 @@ SIZES = {10: "S", 11: "L"}
 """Of the variable product, by the number of the invented product."""
 
 
-def write_woo_walk(folder: Path) -> Path:
+def write_woo_walk(folder: Path, size: Size = SMALL) -> Path:
     """Write orders.csv, wc-product-export.csv and promotions.csv."""
     folder.mkdir(parents=True)
-    orders = [_order(number, *sale) for number, sale in enumerate(sales(), 1001)]
+    orders = [_order(number, *sale) for number, sale in enumerate(sales(size), 1001)]
     (folder / "orders.csv").write_text(table_of(_ORDERS, orders), encoding="utf-8-sig")
-    listed = table_of(_LISTED, [_simple(p) for p in range(PRODUCTS) if p not in SIZES] + _sizes())
+    listed = table_of(_LISTED, [_simple(p) for p in range(size.products) if p not in SIZES] + _sizes())
     (folder / "wc-product-export.csv").write_text(
         listed.replace("Meta:  wc cog cost", "Meta: _wc_cog_cost"), encoding="utf-8-sig", newline=""
     )
-    write_promotions(folder, [f"CAM:{SIZES[p]}" if p in SIZES else f"P{p:02d}" for p in range(PRODUCTS)])
+    skus = [f"CAM:{SIZES[p]}" if p in SIZES else f"P{p:02d}" for p in range(size.products)]
+    write_promotions(folder, skus, size.weeks)
     return folder
 
 
@@ -100,7 +101,7 @@ def _row(product: int, name: str) -> dict[str, object]:
 
 def _priced(product: int) -> dict[str, object]:
     price = f"{price_in(product, WEEKS - 1):.2f}".replace(".", ",")
-    return {"Precio normal": price, "Meta:  wc cog cost": f"{4.0 + 0.7 * product:.2f}"}
+    return {"Precio normal": price, "Meta:  wc cog cost": f"{4.0 + 0.7 * (product % 60):.2f}"}
 
 
 def _simple(product: int) -> dict[str, object]:
