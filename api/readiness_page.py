@@ -91,7 +91,7 @@ def readiness_told(check: Mapping[str, Any], texts: Texts) -> ReadinessTold | No
         series=texts.number(len(products)),
         periods=texts.number(found["periods"]),
         span=texts.span(check["first_day"], check["until"]),
-        movable=bool(found["movable"]),
+        movable=bool(found["movable"] or found["similar"]),
         moving=moving_told(found, texts),
         switches=tuple((one["code"], _gain(one, texts)) for one in found["switches"]),
         level=texts.percent(_LEVEL),
@@ -148,6 +148,7 @@ def classes_told(found: Mapping[str, Any], texts: Texts) -> tuple[tuple[str, ...
 def moving_told(found: Mapping[str, Any], texts: Texts) -> str:
     """Return whether prices can be moved, and how many of them; `found` as in :func:`classes_told`."""
     code = "can_move" if found["movable"] else "weak_move" if found["may_move"] else "cannot_move"
+    code = "similar_move" if found["similar"] else code
     counts = {"movable": found["movable"], "all": len(found["products"])}
     return texts.text("readiness", code, **{name: texts.number(count) for name, count in counts.items()})
 

@@ -107,6 +107,8 @@ class Readiness:
         kept.
     movable
         Products whose price a fit is expected to let move on that.
+    similar
+        Whether the shop lets similar products speak for the others, and there is something for them to say.
     classes
         All products by evidence.
     products
@@ -123,6 +125,7 @@ class Readiness:
     period_days: int
     may_move: bool
     movable: int
+    similar: bool
     classes: tuple[EvidenceClass, ...]
     products: tuple[ProductEvidence, ...]
     switches: tuple[Switch, ...]
@@ -163,6 +166,7 @@ def readiness(source: Source, looked: Looked) -> Readiness:
         period_days=source.shop.period_days,
         may_move=may,
         movable=int(expected.movable.sum()),
+        similar=may and source.shop.guardrails.act_on_prior,
         classes=classes,
         products=products,
         switches=switches,

@@ -77,6 +77,23 @@ def test_without_anything_that_tells_prices_from_demand_nothing_moves_and_it_say
     assert _checked(undeclared)["switches"][0]["code"] == "calendar"
 
 
+def test_where_own_histories_say_too_little_similar_products_may_speak(shop: Path, tmp_path: Path) -> None:
+    """Few units: what all tell together is offered, and once it is allowed the page says that prices move."""
+    lines = (shop / "orders.csv").read_text().splitlines()
+    thin = _changed(shop, tmp_path / "thin", orders="\n".join([lines[0], *lines[1::7]]) + "\n")
+    found = _checked(thin)
+    assert (found["may_move"], found["similar"]) == (True, False)
+    switches = {one["code"]: one["products"] for one in found["switches"]}
+    assert switches["similar"] == PRODUCTS - found["movable"] > 0
+    settings = (thin / "shop.toml").read_text().replace("[guardrails]", "[guardrails]\nact_on_prior = true")
+    (thin / "shop.toml").write_text(settings)
+    found = _checked(thin)
+    assert found["similar"] is True
+    assert "similar" not in [one["code"] for one in found["switches"]]
+    result = CliRunner().invoke(app, ["check", str(thin)])
+    assert "similar products speak" in " ".join(result.output.split())
+
+
 def test_a_product_of_one_price_is_as_wide_as_what_is_known_of_any_shop(shop: Path, tmp_path: Path) -> None:
     lines = (shop / "orders.csv").read_text().splitlines()
     kept = [lines[0]]
