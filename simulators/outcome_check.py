@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from pricing.arrays import Floats
+from simulators.demand.forecast import Z90
 
 __all__ = ["LEAST_DECISIONS", "LEAST_PERIODS", "LEVEL", "Check", "Figure", "check_outcomes"]
 
@@ -126,9 +127,9 @@ def _share(inside: Floats, count: Floats, *, enough: bool) -> Figure | None:
     share = float(inside.sum()) / whole
     if not enough:
         return Figure(share, None, None)
-    z = float(ndtri(0.5 + 0.5 * LEVEL))
-    middle = (share + z**2 / (2.0 * whole)) / (1.0 + z**2 / whole)
-    half = z / (1.0 + z**2 / whole) * np.sqrt(share * (1.0 - share) / whole + (z / (2.0 * whole)) ** 2)
+    middle = (share + Z90**2 / (2.0 * whole)) / (1.0 + Z90**2 / whole)
+    spread = np.sqrt(share * (1.0 - share) / whole + (Z90 / (2.0 * whole)) ** 2)
+    half = Z90 / (1.0 + Z90**2 / whole) * spread
     reach = _reach(inside, count)
     lower, upper = min(share - reach, middle - half), max(share + reach, middle + half)
     return Figure(share, float(max(lower, 0.0)), float(min(upper, 1.0)))

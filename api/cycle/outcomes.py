@@ -60,8 +60,9 @@ def past_decisions(database: Database, cycle: str, shop: ShopFile) -> tuple[Deci
         for row in publications.every(connection):
             out.setdefault(row.decision_id, []).append(row)
         found: list[Decided] = []
+        rounds = cycles.rounds(connection)
         for name in sorted(cycles.cycles(connection)):
-            number = cycles.round_of(connection, name) if name < cycle else None
+            number = rounds.get(name) if name < cycle else None
             if number is None:
                 continue
             learned = cycles.done(connection, name).get("learn")

@@ -136,7 +136,7 @@ class Gate:
             found = way.read_back([row.change for row in rows])
         with self.database.writing() as transaction:
             publications.see(transaction, rows, found, str(self.zone))
-            found = tuple(_shown(transaction.connection, *pair) for pair in zip(rows, found, strict=True))
+            found = _shown(transaction.connection, rows, found)
             publications.confirm(transaction, rows, found)
         pairs = zip(rows, found, strict=True)
         return tuple(row for row, reading in pairs if publications.arrived(row, reading))
@@ -239,9 +239,9 @@ def due(
     connection: Connection, up: Round | None, now: dt.datetime, zone: dt.tzinfo
 ) -> tuple[ProposalRow, ...]:
     """Return approved proposals of a round whose start has come and whose price is not out yet."""
-    return tuple(
-        row for row, starts in _approved(connection, up, zone) if starts <= now and not _out(connection, row)
-    )
+    rows = [row for row, starts in _approved(connection, up, zone) if starts <= now]
+    left = publications.of_decisions(connection, [row.decision_id for row in rows])
+    return tuple(row for row in rows if not _out(row, left.get(row.decision_id, ())))
 
 
 def waiting(connection: Connection, now: dt.datetime, zone: dt.tzinfo) -> Waiting:
@@ -278,18 +278,22 @@ def _approved(
     ]
 
 
-def _out(connection: Connection, row: ProposalRow) -> bool:
+def _out(row: ProposalRow, left: Sequence[Outgoing]) -> bool:
     """Return whether all of it is out at its price: of each product what happened last counts."""
-    latest = publications.latest(publications.of_decision(connection, row.decision_id))
+    latest = publications.latest(left)
     return bool(latest) and all(
         one.kind is Kind.PUBLISH and one.state.out and one.change.regular_new == row.price for one in latest
     )
 
 
-def _shown(connection: Connection, row: Outgoing, reading: Reading) -> Reading:
-    """Return a reading; of a way out that cannot be read back, what the shop's data have shown since."""
-    shown = publications.imported(connection, row) if reading.why is Refusal.CANNOT_READ else None
-    return shown or reading
+def _shown(connection: Connection, rows: Sequence[Outgoing], found: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Return readings; of a way out that cannot be read back, what the shop's data have shown since."""
+    if not any(reading.why is Refusal.CANNOT_READ for reading in found):
+        return tuple(found)
+    return tuple(
+        shown if shown is not None and reading.why is Refusal.CANNOT_READ else reading
+        for shown, reading in zip(publications.imported(connection, rows), found, strict=True)
+    )
 
 
 def _prices(rows: Sequence[Outgoing]) -> dict[tuple[str, str], int]:

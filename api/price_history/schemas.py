@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from api.price_history.service import Prior
-from api.storage.price_marks import Mark
+from api.storage.price_marks import Mark, moment_of
 from pricing.prior_price import Known
 
 __all__ = ["PriceMarkInfo", "PriorPriceInfo"]
@@ -20,7 +20,6 @@ _KNOWN: Mapping[Known, _Told] = {
     Known.SHORT: "short",
     Known.NOT_OFFERED: "not_offered",
 }
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class PriceMarkInfo(BaseModel):
@@ -39,7 +38,7 @@ class PriceMarkInfo(BaseModel):
     def of(mark: Mark, *, counts: bool) -> PriceMarkInfo:
         """Write one mark."""
         return PriceMarkInfo(
-            at=_EPOCH + dt.timedelta(microseconds=mark.at),
+            at=moment_of(mark.at),
             regular=mark.regular or None,
             offered=mark.offered or None,
             source=mark.source.value,

@@ -17,8 +17,6 @@ from simulators.contract.local_time import local_time
 
 __all__ = ["Prior", "prior_at"]
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 _FIRST, _LAST = 1970, 2100
 
 
@@ -74,7 +72,7 @@ def prior_at(database: Database, product_id: str, zone: str | None, at: dt.datet
     with database.reading() as connection:
         told = price_marks.history(connection, product_id)
     own, chosen = _of_zone(told, product_id, zone)
-    moment = (at - _EPOCH) // _MICROSECOND
+    moment = price_marks.instant(at)
     last = max(own, key=lambda mark: mark.at)
     clock_of = next((mark.time_zone for mark in reversed(own) if mark.time_zone), None)
     if clock_of is None:
@@ -92,7 +90,7 @@ def prior_at(database: Database, product_id: str, zone: str | None, at: dt.datet
         product_id=product_id,
         zone=chosen,
         at=at,
-        since=_EPOCH + since * _MICROSECOND,
+        since=price_marks.moment_of(since),
         currency=last.currency,
         basis=last.basis,
         time_zone=clock_of,

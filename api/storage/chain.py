@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Table, select, update
 from api.storage.tables import CHAIN, GENESIS
 from pricing.errors import ArtifactError
 
-_AT_ONCE = 500
+__all__ = ["Chain", "canonical", "link"]
 
-__all__ = ["Chain", "broken", "canonical", "link"]
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ class Chain:
             seq += 1
             expected = link(previous, *(str(row[part]) for part in parts))
             if row["seq"] != seq or row["previous"] != previous or row["hash"] != expected:
-                raise broken(f"Row {row['seq']} of the {name} ({row[about]})")
+                raise _broken(f"Row {row['seq']} of the {name} ({row[about]})")
             previous = expected
         end = self.end()
         if end != (seq, previous):
-            raise broken(f"The end of the {name} (row {end[0]}, found {seq})")
+            raise _broken(f"The end of the {name} (row {end[0]}, found {seq})")
         return seq
 
 
@@ -83,7 +83,7 @@ def link(previous: str, *parts: str) -> str:
     return hashlib.sha256("\n".join((previous, *parts)).encode()).hexdigest()
 
 
-def broken(what: str) -> ArtifactError:
+def _broken(what: str) -> ArtifactError:
     """Return what is said of a row that is not what was recorded."""
     return ArtifactError(
         f"{what} is not what was recorded.",

@@ -13,7 +13,7 @@ from api.storage.chain import canonical
 from api.storage.database import Transaction
 from api.storage.tables import CYCLE_STEPS, ROUNDS
 
-__all__ = ["StepRow", "cycles", "done", "put", "round_of"]
+__all__ = ["StepRow", "cycles", "done", "put", "rounds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,10 @@ def cycles(connection: Connection) -> tuple[str, ...]:
     return tuple(sorted(names, reverse=True))
 
 
-def round_of(connection: Connection, cycle: str) -> int | None:
-    """Return the newest round that prices the period of a cycle, None where there is none."""
-    rounds = select(ROUNDS.c.number, ROUNDS.c.content).order_by(ROUNDS.c.number.desc())
-    for number, content in connection.execute(rounds):
-        if json.loads(content).get("valid_from") == cycle:
-            return int(number)
-    return None
+def rounds(connection: Connection) -> Mapping[str, int]:
+    """Return the newest round that prices each period, by its first day (which names the cycle)."""
+    found = connection.execute(select(ROUNDS.c.number, ROUNDS.c.content).order_by(ROUNDS.c.number))
+    return {str(json.loads(content).get("valid_from")): int(number) for number, content in found}
 
 
 def put(transaction: Transaction, cycle: str, step: str, content: Mapping[str, Any]) -> None:

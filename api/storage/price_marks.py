@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, insert, select
 
 from api.storage.chain import Chain, link
-from api.storage.tables import MARK_CHAIN, PRICE_MARKS
+from api.storage.tables import MARK_CHAIN, PRICE_MARKS, in_parts
 from pricing.prior_price import PriceMark, proven
 
 __all__ = [
@@ -29,14 +29,15 @@ __all__ = [
     "instant",
     "last",
     "merged",
+    "moment_of",
     "record",
     "standing",
     "unknown",
     "verify",
 ]
 
-_AT_ONCE = 500
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class Source(Enum):
@@ -89,9 +90,15 @@ _PARTS = ("recorded_at", *_NAMES)
 _COLUMNS = tuple(PRICE_MARKS.c[name] for name in _NAMES)
 
 
-def instant(at: str) -> int:
-    """Return an ISO 8601 moment with its zone as UTC microseconds since 1970-01-01."""
-    return (dt.datetime.fromisoformat(at) - _EPOCH) // dt.timedelta(microseconds=1)
+def instant(at: str | dt.datetime) -> int:
+    """Return a moment with its zone (text: ISO 8601) as UTC microseconds since 1970-01-01."""
+    moment = dt.datetime.fromisoformat(at) if isinstance(at, str) else at
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(at: int) -> dt.datetime:
+    """Return the moment of an instant, in UTC."""
+    return _EPOCH + at * _MICROSECOND
 
 
 def record(connection: Connection, at: str, marks: Iterable[Mark]) -> int:
@@ -134,8 +141,7 @@ def last(connection: Connection, product_ids: Sequence[str]) -> Mapping[tuple[st
     place = func.row_number().over(
         partition_by=(table.product_id, table.zone), order_by=(table.at.desc(), table.seq.desc())
     )
-    for start in range(0, len(product_ids), _AT_ONCE):
-        some = list(product_ids[start : start + _AT_ONCE])
+    for some in in_parts(product_ids):
         ranked = select(*_COLUMNS, place.label("place")).where(table.product_id.in_(some)).subquery()
         for mark in _of(connection, select(ranked).where(ranked.c.place == 1)):
             found[mark.product_id, mark.zone] = mark

@@ -19,7 +19,7 @@ from api.storage import price_marks
 from api.storage.chain import canonical
 from api.storage.database import Transaction
 from api.storage.price_marks import Mark, Source
-from api.storage.tables import DECISIONS, PUBLICATIONS
+from api.storage.tables import DECISIONS, PUBLICATIONS, in_parts
 
 __all__ = [
     "Kind",
@@ -34,16 +34,13 @@ __all__ = [
     "latest",
     "of_batch",
     "of_cycle",
-    "of_decision",
+    "of_decisions",
     "outside",
     "see",
     "settle",
     "standing",
     "unsettled",
 ]
-
-_AT_ONCE = 500
-"""Decisions that one query names: databases bound how many values it may have."""
 
 _UNASKED = (Refusal.CANNOT_READ, Refusal.UNREACHABLE, Refusal.UNTOLD)
 """Readings that say nothing of the price."""
@@ -164,13 +161,17 @@ def see(transaction: Transaction, rows: Sequence[Outgoing], found: Sequence[Read
     _mark(transaction, seen, Source.READ_BACK, time_zone)
 
 
-def imported(connection: Connection, row: Outgoing) -> Reading | None:
-    """Return what the shop's own data have shown since a price left; None where they showed nothing of it.
+def imported(connection: Connection, rows: Sequence[Outgoing]) -> tuple[Reading | None, ...]:
+    """Return what the shop's own data have shown since each price left; None where they showed nothing of it.
 
     Only an announced reduction is held to its reduced price: others may run in the shop beside ours.
     """
+    last = price_marks.last(connection, [row.change.product_id for row in rows])
+    return tuple(_imported(row, last.get(row.what)) for row in rows)
+
+
+def _imported(row: Outgoing, last: Mark | None) -> Reading | None:
     change = row.change
-    last = price_marks.last(connection, [change.product_id]).get(row.what)
     left = price_marks.instant(row.settled_at or row.intended_at)
     if last is None or last.source is not Source.IMPORTED or last.at <= left or not last.regular:
         return None
@@ -235,8 +236,7 @@ def _mark(
 
 def _groups(connection: Connection, decision_ids: Sequence[str]) -> dict[str, str]:
     table, found = DECISIONS.c, dict[str, str]()
-    for start in range(0, len(decision_ids), _AT_ONCE):
-        some = list(decision_ids[start : start + _AT_ONCE])
+    for some in in_parts(decision_ids):
         query = select(table.decision_id, table.price_group).where(table.decision_id.in_(some))
         found |= {str(decision): str(group) for decision, group in connection.execute(query)}
     return found
@@ -264,9 +264,13 @@ def every(connection: Connection) -> tuple[Outgoing, ...]:
     return _rows(connection, select(PUBLICATIONS))
 
 
-def of_decision(connection: Connection, decision_id: str) -> tuple[Outgoing, ...]:
-    """Return everything that went out by a decision."""
-    return _rows(connection, select(PUBLICATIONS).where(PUBLICATIONS.c.decision_id == decision_id))
+def of_decisions(connection: Connection, decision_ids: Sequence[str]) -> Mapping[str, tuple[Outgoing, ...]]:
+    """Return everything that went out by each of these decisions; none where nothing did."""
+    found: dict[str, list[Outgoing]] = {}
+    for some in in_parts(decision_ids):
+        for row in _rows(connection, select(PUBLICATIONS).where(PUBLICATIONS.c.decision_id.in_(some))):
+            found.setdefault(row.decision_id, []).append(row)
+    return {decision: tuple(rows) for decision, rows in found.items()}
 
 
 def outside(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
@@ -274,8 +278,7 @@ def outside(connection: Connection, decision_ids: Sequence[str]) -> frozenset[st
     table = PUBLICATIONS.c
     columns = (table.decision_id, table.product_id, table.zone, table.kind)
     last: dict[tuple[str, ...], str] = {}
-    for start in range(0, len(decision_ids), _AT_ONCE):
-        some = list(decision_ids[start : start + _AT_ONCE])
+    for some in in_parts(decision_ids):
         left = select(*columns).where(table.decision_id.in_(some), table.state != State.FAILED.value)
         for *what, kind in connection.execute(left.order_by(*_ORDER)):
             last[tuple(what)] = kind

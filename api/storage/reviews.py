@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func,
 
 from api.storage.chain import Chain, canonical, link
 from api.storage.database import Transaction
-from api.storage.tables import PROPOSALS, REVIEW_CHAIN, REVIEWS, ROUNDS
+from api.storage.tables import PROPOSALS, REVIEW_CHAIN, REVIEWS, ROUNDS, in_parts
 from pricing.approval import Action, ApprovalSettings, Proposal, Review, Reviewed, ReviewState
 from pricing.evidence import Identification
 from pricing.guardrails import Rule
@@ -381,10 +381,7 @@ def _filtered(query: Select[Any], number: int, wanted: Wanted) -> Select[Any]:
         columns = (table.price_group, table.name)
         query = query.where(or_(*(found.icontains(wanted.search, autoescape=True) for found in columns)))
     if wanted.decision_ids is not None:
-        parts = [
-            table.decision_id.in_(wanted.decision_ids[start : start + _AT_ONCE])
-            for start in range(0, len(wanted.decision_ids), _AT_ONCE)
-        ]
+        parts = [table.decision_id.in_(some) for some in in_parts(wanted.decision_ids)]
         query = query.where(or_(*parts)) if parts else query.where(table.round == -1)
     return query
 

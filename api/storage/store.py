@@ -17,12 +17,10 @@ from sqlalchemy import URL, Connection, Select, insert, literal, select
 
 from api.storage.chain import Chain, canonical, link
 from api.storage.database import Database, Transaction
-from api.storage.tables import DECISION_CHAIN, DECISIONS, REQUESTS, RUNS
+from api.storage.tables import DECISION_CHAIN, DECISIONS, REQUESTS, RUNS, in_parts
 from pricing.errors import ArtifactError
 
 __all__ = ["Entry", "Filter", "Request", "Run", "Store", "Stored", "Writing"]
-
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,16 +261,14 @@ class Writing:
 
 def _known(connection: Connection, decision_ids: Sequence[str]) -> frozenset[str]:
     name, found = DECISIONS.c.decision_id, set[str]()
-    for start in range(0, len(decision_ids), _AT_ONCE):
-        some = list(decision_ids[start : start + _AT_ONCE])
+    for some in in_parts(decision_ids):
         found |= set(connection.execute(select(name).where(name.in_(some))).scalars())
     return frozenset(found)
 
 
 def _read(connection: Connection, decision_ids: Sequence[str]) -> tuple[Stored, ...]:
     found: dict[str, Stored] = {}
-    for start in range(0, len(decision_ids), _AT_ONCE):
-        some = list(decision_ids[start : start + _AT_ONCE])
+    for some in in_parts(decision_ids):
         query = select(DECISIONS).where(DECISIONS.c.decision_id.in_(some))
         found |= {row["decision_id"]: _stored(row) for row in connection.execute(query).mappings()}
     return tuple(found[name] for name in decision_ids if name in found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,7 +28,7 @@ from pricing.errors import ArtifactError
 __all__ = [
     "ACCESS_KEYS", "CHAIN", "CYCLE_STEPS", "DECISIONS", "DECISION_CHAIN", "GENESIS", "MARK_CHAIN",
     "PRICE_MARKS", "PROPOSALS", "PUBLICATIONS", "REQUESTS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS",
-    "SCHEMA", "SUBJECTS", "create",
+    "SCHEMA", "SUBJECTS", "create", "in_parts",
 ]  # fmt: skip
 
 SCHEMA = 4
@@ -35,6 +37,9 @@ SCHEMA = 4
 Version 1 called the digest of a joint decision its passport, in the table of runs and in what rows hold;
 version 2 had no reviews, version 3 no history of prices.
 """
+
+_AT_ONCE = 500
+"""Values that one query names: databases bound how many it may have."""
 
 GENESIS = "0" * 64
 """What the first row of a chain follows."""
@@ -204,6 +209,12 @@ PRICE_MARKS = Table(
     Index("price_marks_by_group", "price_group", "zone"),
 )
 """Every price that was out, from an instant on (UTC microseconds); rows are never changed."""
+
+
+def in_parts(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield names in lists that a query may hold."""
+    for start in range(0, len(names), _AT_ONCE):
+        yield list(names[start : start + _AT_ONCE])
 
 
 def create(connection: Connection) -> int | None:

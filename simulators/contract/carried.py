@@ -10,12 +10,14 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.panel import Panel
-from simulators.contract.stock import forward
+from simulators.contract.gaps import at_place, forward, last_place, next_place
 
 __all__ = ["ONE_PRICE", "carried"]
 
 ONE_PRICE = 1e-3
 """Prices nearer than this are one price, rounded."""
+
+_LESS = 1.0 - ONE_PRICE
 
 _PROMOTED = 0.5
 """From this share of its sales that a promotion covers a series counts as promoted."""
@@ -39,67 +41,46 @@ def carried(panel: Panel) -> tuple[Floats, Floats]:
     responses of -1.8 to their depth and .4 to features, the fit found +6.7 and +.8 without either.
     """
     offered, regular = forward(panel.offered), forward(panel.regular)
-    offered = np.where(_ended(panel, offered, regular), regular, offered)
+    recorded = np.isfinite(panel.offered)
+    last = last_place(recorded)
+    gap: Bools = np.asarray(~recorded & (last >= 0), dtype=np.bool_)
+    offered = np.where(gap & _ended(panel, recorded, last, offered < _LESS * regular), regular, offered)
     full = np.fmax(regular, offered)
     for share in (panel.display, panel.feature):
-        depth = _usual_depth(panel, share, full)
-        offered = np.where(_begun(panel, share) & (depth < 0.0), full * np.exp(depth), offered)
+        depth = _usual_depth(panel, recorded & (share >= _PROMOTED), full)
+        begun = gap & (share >= _PROMOTED) & (at_place(share, last) < 0.5 * share)
+        offered = np.where(begun & (depth < 0.0), full * np.exp(depth), offered)
     return offered, regular
 
 
-def _ended(panel: Panel, offered: Floats, regular: Floats) -> Bools:
-    """Return the gaps, bool [N, T], in which the last discount that was recorded is over."""
-    last = _last(_recorded(panel))
-    place = np.arange(last.shape[1], dtype=np.int64)
-    low = offered < (1.0 - ONE_PRICE) * regular
-    feature, display = (_at(share, last) for share in (panel.feature, panel.display))
+def _ended(panel: Panel, recorded: Bools, last: Ints, low: Bools) -> Bools:
+    """Return where the last discount that was recorded is over, bool [N, T].
+
+    Parameters
+    ----------
+    recorded, last
+        Whether a cell has a record, and the place of the last one up to it.
+    low
+        Whether the price that was last recorded is a discount.
+    """
+    feature, display = (at_place(share, last) for share in (panel.feature, panel.display))
     now = np.where(feature >= display, panel.feature, panel.display)
     # A spell runs from the first discount after the last full price to the last record.
-    full = _last(_recorded(panel) & ~low)
-    coming = np.where(_recorded(panel) & low, place, len(place)).astype(np.float64)[:, ::-1]
-    first = np.minimum.accumulate(coming, axis=1)[:, ::-1]
-    began = _at(first, np.minimum(full + 1, len(place) - 1))
-    outlived = place - last > last - began + 1
-    over = np.where(np.fmax(feature, display) > 0.0, now < 0.5 * np.fmax(feature, display), outlived)
-    return np.asarray(_gap(panel) & low & over, dtype=np.bool_)
+    spell = at_place(next_place(recorded & low).astype(np.float64), last_place(recorded & ~low) + 1)
+    outlived = np.arange(last.shape[1]) - last > last - spell + 1
+    then = np.fmax(feature, display)
+    return np.asarray(low & np.where(then > 0.0, now < 0.5 * then, outlived), dtype=np.bool_)
 
 
-def _begun(panel: Panel, share: Floats) -> Bools:
-    """Return the gaps, bool [N, T], in a promotion that the last record was not part of."""
-    then = _at(share, _last(_recorded(panel)))
-    return np.asarray(_gap(panel) & (share >= _PROMOTED) & (then < 0.5 * share), dtype=np.bool_)
-
-
-def _usual_depth(panel: Panel, share: Floats, full: Floats) -> Floats:
+def _usual_depth(panel: Panel, promoted: Bools, full: Floats) -> Floats:
     """Return log(offered / regular) that a promotion is likely to bring by each period, float64 [N, T].
 
-    It is 0 where most records under such promotions up to then were at the full price.
+    It is 0 where most records under such promotions (`promoted`) up to then were at the full price.
     """
-    promoted = _recorded(panel) & (share >= _PROMOTED)
     depth = np.log(np.where(promoted, panel.offered / full, 1.0))
-    low = promoted & (depth < np.log1p(-ONE_PRICE))
-    own = _last(low)
+    low = promoted & (depth < np.log(_LESS))
+    own = last_place(low)
     found = np.cumsum(low.sum(axis=0))
     mean = np.cumsum(np.where(low, depth, 0.0).sum(axis=0)) / np.maximum(found, 1)
     most = 2 * found > np.cumsum(promoted.sum(axis=0))
-    return np.where(most, np.where(own >= 0, _at(depth, own), mean), 0.0)
-
-
-def _recorded(panel: Panel) -> Bools:
-    return np.isfinite(panel.offered)
-
-
-def _gap(panel: Panel) -> Bools:
-    """Return cells without a record that follow one, bool [N, T]."""
-    return np.asarray(~_recorded(panel) & (_last(_recorded(panel)) >= 0), dtype=np.bool_)
-
-
-def _last(where: Bools) -> Ints:
-    """Return the place of the last true cell up to each, int64 [N, T]; -1 before the first."""
-    place = np.arange(where.shape[1], dtype=np.int64)
-    return np.maximum.accumulate(np.where(where, place, -1), axis=1)
-
-
-def _at(values: Floats, place: Ints) -> Floats:
-    """Return `values` [N, T] at each `place`, int64 [N, T]; those before the first cell take the first."""
-    return np.take_along_axis(values, np.maximum(place, 0), axis=1)
+    return np.where(most, np.where(own >= 0, at_place(depth, own), mean), 0.0)

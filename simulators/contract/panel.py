@@ -8,11 +8,12 @@ from pricing.arrays import Bools, Dates, Floats, Ints
 from pricing.errors import DataError
 from pricing.panel import SILENCE_DAYS, Panel, Series
 from simulators.contract.engine import Engine, literal
+from simulators.contract.gaps import forward
 from simulators.contract.order_lines import day_window, define_order_lines, gross_factor, period_start
 from simulators.contract.other_zones import OTHER_ZONES, other_zone_prices
 from simulators.contract.price_index import TO_LEVEL, define_price_index, price_index
 from simulators.contract.shop_file import ShopFile
-from simulators.contract.stock import forward, stock
+from simulators.contract.stock import stock
 from simulators.contract.tables import Source
 
 __all__ = ["build_panel"]

@@ -9,10 +9,11 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats
 from simulators.contract.engine import Engine
+from simulators.contract.gaps import forward
 from simulators.contract.order_lines import period_start
 from simulators.contract.shop_file import ShopFile
 
-__all__ = ["Stock", "forward", "stock"]
+__all__ = ["Stock", "stock"]
 
 _REFILLED = 0.05
 """Most counts, of those of something, that may be outsold before the next one."""
@@ -137,13 +138,3 @@ _SHARES = """
         GROUP BY m.n, m.product_id, t ORDER BY m.n, m.product_id, t
         """
 """SQL of a table (n, product_id, size, t, share, final, short), a row a product and period with a count."""
-
-
-def forward(values: Floats) -> Floats:
-    """Return `values` [n, T] with gaps filled by the last value before them, the first by the first one."""
-    known = np.isfinite(values)
-    place = np.arange(values.shape[1], dtype=np.int64)
-    last = np.maximum.accumulate(np.where(known, place, -1), axis=1)
-    first = np.argmax(known, axis=1)[:, None]
-    filled: Floats = np.take_along_axis(values, np.where(last < 0, first, last), axis=1)
-    return filled

@@ -17,6 +17,7 @@ from pricing.panel import Panel, Series
 from pricing.response import bends
 from pricing.rivals import Rivals
 from simulators.contract.carried import ONE_PRICE, carried
+from simulators.contract.gaps import at_place, last_place, next_place
 from simulators.demand.weekdays import by_days, closed
 
 __all__ = [
@@ -129,15 +130,11 @@ def _in_doubt(panel: Panel) -> Bools:
     days keeps the days of its changes; so does one whose prices a table records.
     """
     recorded = np.isfinite(panel.offered) & panel.on_sale
-    place = np.arange(recorded.shape[1], dtype=np.int64)
-    last = np.maximum.accumulate(np.where(recorded, place, -1), axis=1)
-    following = np.where(recorded, place, len(place))[:, ::-1]
-    coming = np.minimum.accumulate(following, axis=1)[:, ::-1]
+    last, coming = last_place(recorded), next_place(recorded)
     before = np.concatenate([np.full((len(last), 1), -1, dtype=np.int64), last[:, :-1]], axis=1)
     price = np.where(recorded, panel.offered, np.nan)
-    then = np.take_along_axis(price, np.maximum(before, 0), axis=1)
-    now = np.take_along_axis(price, np.minimum(coming, len(place) - 1), axis=1)
-    known = (before >= 0) & (coming < len(place))
+    then, now = at_place(price, before), at_place(price, coming)
+    known = (before >= 0) & (coming < recorded.shape[1])
     moved = np.asarray(known & (np.abs(now - then) > ONE_PRICE * then), dtype=np.bool_)
     selling = (panel.on_sale & ~closed(panel)).sum(axis=1)
     daily: Bools = np.asarray(recorded.sum(axis=1) >= _DAILY * np.maximum(selling, 1), dtype=np.bool_)

@@ -18,7 +18,7 @@ from pricing.arrays import Bools, Floats
 from pricing.panel import Panel
 from simulators.demand.design import known_prices, observed
 from simulators.demand.forecast import Z90
-from simulators.demand.identification import support
+from simulators.demand.identification import INFORMED, support
 from simulators.demand.instruments import Control, price_control
 from simulators.demand.own_evidence import OwnEvidence
 from simulators.demand.population import ELASTICITY_SD
@@ -33,9 +33,6 @@ _TYPICAL, _IMAGINARY, _LEAST = 0.5, 8.0, 0.3
 
 _CONTROL, _CONTROL_SD = 2.0, 0.2
 """Sd of what is known of the control's mean slope, and of its spread between products."""
-
-_INFORMED = 0.9
-"""As :mod:`simulators.demand.identification`: the share of the prior's sd below which data inform."""
 
 _ROUNDS = 60
 _AT_ONCE = 4096
@@ -181,7 +178,7 @@ def _spread(a: Floats, score: Floats) -> float:
 
 def _movable(panel: Panel, left: Floats, control: Control | None, *, calendar_in_advance: bool) -> Bools:
     """Return whose effect a fit will call identified, bool [N]; see :func:`identify` of the fit."""
-    informed = (support(panel).levels[:, 0] >= 2) & (left <= _INFORMED**2)
+    informed = (support(panel).levels[:, 0] >= 2) & (left <= INFORMED**2)
     out = informed & calendar_in_advance
     if control is not None and control.used:
         out |= (informed & control.instrumented) | control.tested

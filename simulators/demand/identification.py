@@ -13,13 +13,22 @@ from pricing.panel import Panel
 from simulators.demand.design import KnownPrices, priced
 from simulators.demand.instruments import Control
 
-__all__ = ["Support", "believed", "held_inside", "identify", "informed", "inside_support", "support"]
+__all__ = [
+    "INFORMED",
+    "Support",
+    "believed",
+    "held_inside",
+    "identify",
+    "informed",
+    "inside_support",
+    "support",
+]
 
 _COMPANY = 0.10
 """Two prices within 10 % of each other vouch for each other."""
 _LEVEL_GAP = 0.02
 """Prices less than 2 % apart are one price level (weekly means of one price differ by roundings)."""
-_INFORMED = 0.9
+INFORMED = 0.9
 """A series' own data inform a coefficient if its posterior sd is at most this share of the prior's."""
 _INFORMING_SERIES = 3
 _DEPTH = np.eye(len(COEFFICIENTS))[COEFFICIENTS.index("depth")]
@@ -143,7 +152,7 @@ def identify(
     for kind, response in _RESPONSE.items():
         moved = levels[:, kind] >= 2
         posterior, before = (response @ spread @ response for spread in (covariance, prior_covariance))
-        informed = posterior <= _INFORMED**2 * before
+        informed = posterior <= INFORMED**2 * before
         ruled = control is not None and control.used and kind is PriceKind.REGULAR
         if population_informed[kind] and (calendar_in_advance or ruled):
             out[moved, kind] = int(Identification.PRIOR)

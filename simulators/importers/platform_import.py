@@ -192,14 +192,14 @@ def _not_read(files: tuple[ExportFile, ...]) -> tuple[str, ...]:
 
 def _endings(engine: Engine, shop: ShopFile) -> tuple[str, ...]:
     """Return the endings of the regular prices: of posted ones where there are any, else of order lines."""
-    posted, sold = (
-        engine.rows(
+    for table in ("new_prices", "new_orders"):
+        rows = engine.rows(
             f"SELECT round(max(coalesce(regular_price, offered_price)) * {shop.money.scale})::BIGINT "
             f"FROM {table} WHERE coalesce(regular_price, offered_price) > 0 GROUP BY product_id"
         )
-        for table in ("new_prices", "new_orders")
-    )
-    return price_endings([int(price) for (price,) in posted or sold], shop.money.exponent)
+        if rows:
+            return price_endings([int(price) for (price,) in rows], shop.money.exponent)
+    return ()
 
 
 def _write_beside(request: Request, key: bytes, draft: Path) -> tuple[ImportedTable, ...]:

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "api.cli.main")
 SAID = ("--currency", "EUR", "--time-zone", "Europe/Madrid", "--country", "ES", "--tax-rate", "0.21")
 BUSY = 6
+CTRL_C = "\x03"
+PRESSED_AGAIN = 5.0  # seconds
 
 
 @pytest.fixture
@@ -192,13 +194,17 @@ def test_imports_at_once_agree_on_one_key(here: Path) -> None:
 
 
 def _talk(here: Path, words: Sequence[object], answers: Sequence[tuple[str, str]]) -> tuple[int, str]:
-    """Run a command at a terminal: whenever it shows the next text, type its answer."""
+    """Run a command at a terminal: whenever it shows the next text, type its answer.
+
+    Ctrl-C is pressed again every few seconds until the command ends, as a person would: Python loses one that
+    comes between its last look for signals and its wait for a line.
+    """
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(ROOT)
         os.environ.update(TMPDIR=str(here / "tmp"), TERM="dumb", COLUMNS="200")
         os.execv(COMMAND[0], [*COMMAND, *map(str, words)])  # noqa: S606 - our own command, at a terminal
-    shown, waiting, since = "", list(answers), 0
+    shown, waiting, since, typed, again = "", list(answers), 0, "", 0.0
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.05)[0]:
@@ -210,8 +216,11 @@ def _talk(here: Path, words: Sequence[object], answers: Sequence[tuple[str, str]
                 break
             shown += content.decode(errors="replace")
         if waiting and waiting[0][0] in shown[since:]:
-            since = len(shown)
-            os.write(terminal, waiting.pop(0)[1].encode())
+            since, typed, again = len(shown), waiting.pop(0)[1], time.monotonic() + PRESSED_AGAIN
+            os.write(terminal, typed.encode())
+        elif typed == CTRL_C and time.monotonic() > again:
+            again = time.monotonic() + PRESSED_AGAIN
+            os.write(terminal, typed.encode())
     else:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -258,7 +267,7 @@ def test_answers_at_a_terminal_wrong_and_right(here: Path) -> None:
     [
         ([("Is this right?", "n\n")], 2, "nothing was imported"),
         ([("Is this right?", "\x04")], 1, "Aborted"),
-        ([("Is this right?", "\x03")], None, ""),
+        ([("Is this right?", CTRL_C)], None, ""),
     ],
     ids=["no", "ctrl-d", "ctrl-c"],
 )
@@ -268,7 +277,7 @@ def test_no_and_silence_import_nothing(
     source = _spanish(here / "in")
     words = ("import", source, "--out", here / "out", *SAID, "--prices-include-tax")
     code, shown = _talk(here, words, answers)
-    assert code == exit_code if exit_code is not None else code in (1, 130)
+    assert code in ((1, 130) if exit_code is None else (exit_code,)), shown
     assert told in shown
     assert sorted(path.name for path in here.iterdir()) == ["in", "tmp"]
     assert list((here / "tmp").iterdir()) == []
