@@ -277,7 +277,7 @@ def reduce(carts: Carts, menu: CouponMenu) -> Reductions:
     """Work out what every offer would take off every cart, exactly.
 
     A share is rounded half up on the sum of the lines covered; no offer takes off more than they cost, nor
-    more than its `max_discount`. The amount is split over the lines pro rata by largest remainder, the earlier
+    more than its `max_discount`. The amount is split pro rata by largest remainder, the earlier
     line first where remainders are equal, as :func:`pricing.money.apportion` does.
     """
     count, shipped = len(carts.shipping), np.equal(menu.scope, int(Scope.SHIPPING))
@@ -340,8 +340,8 @@ def _split(cart: Ints, weight: Ints, total: Ints, spend: Ints) -> Ints:
     share, over = total[cart], np.maximum(spend, 1)[cart]
     if int(total.max(initial=0)) * int(weight.max(initial=0)) >= 2**62:  # beyond int64: as Python's integers
         share, weight, over = (values.astype(object) for values in (share, weight, over))
-    pieces, left_over = np.divmod(share * weight, over)
-    whole, rest = pieces.astype(np.int64), left_over.astype(np.int64)
+    whole: Ints = (share * weight // over).astype(np.int64)
+    rest: Ints = (share * weight % over).astype(np.int64)
     left = total.copy()
     np.subtract.at(left, cart, whole)
     for offer in np.flatnonzero(left.any(axis=0)).tolist():
