@@ -113,7 +113,8 @@ PROTECTED = (
     ),
     _ground(
         "socio-economic situation",
-        "income wage wages ingresos renta salary salario wealth home_ownership home_owner housing vivienda credit_score",
+        "income wage wages ingresos renta salary salario wealth home_ownership home_owner housing vivienda "
+        "credit_score",
         "welfare unemploy desemple homeowner occupation profesion educat",
     ),
     _ground(
