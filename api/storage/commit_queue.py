@@ -8,6 +8,7 @@ database have a queue each; SQLite lets their transactions through one after the
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from api.storage.database import Database, Transaction
 from api.storage.ledger_audit import Work, append
+from api.storage.statements import savepoint
 from pricing.errors import BusyError
 
 __all__ = ["CommitQueue"]
@@ -27,6 +29,8 @@ Answer = TypeVar("Answer")
 
 _MOST_WAITING = 1024
 _AT_ONCE = 64
+_DATABASE = (OperationalError, sqlite3.OperationalError)
+"""What the database itself fails of: a full disk, a lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +133,14 @@ class CommitQueue:
         done, rows = list[_Done](), list[tuple[str, str, str]]()
         for waiting in some:
             work = Work(transaction)
-            savepoint = transaction.connection.begin_nested()
             try:
-                value = waiting.effect(work)
-            except OperationalError:  # the database itself: nothing of this transaction can be kept
+                with savepoint(transaction.connection):
+                    value = waiting.effect(work)
+            except _DATABASE:  # nothing of this transaction can be kept
                 raise
             except Exception as error:  # noqa: BLE001 - whatever one effect fails of, the others go on
-                savepoint.rollback()
                 done.append(_Done(waiting.answer, error=error))
             else:
-                savepoint.commit()
                 rows += work.rows
                 done.append(_Done(waiting.answer, value))
         append(transaction, rows)

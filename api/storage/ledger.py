@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from api.storage.ledger_audit import Work
+from api.storage.statements import Statement
 from api.storage.tables import (
     CAMPAIGNS,
     COUPON_LIMITS,
@@ -44,6 +45,12 @@ __all__ = [
     "reservation_in",
     "reservation_of_code",
 ]
+
+
+_HOLDER = Statement(select(HOLDERS.c.holder).where(HOLDERS.c.pseudonym == bindparam("whose")))
+_NEW_HOLDER = Statement(
+    insert(HOLDERS).values(pseudonym=bindparam("pseudonym"), recorded_at=bindparam("recorded_at"))
+)
 
 
 class Standing(Enum):
@@ -314,13 +321,11 @@ def redemptions_of(connection: Connection, order_id: str) -> tuple[Redemption, .
 
 def holder_of(work: Work, pseudonym: str) -> int:
     """Return the number under which a customer holds coupons, a new one where there is none."""
-    query = select(HOLDERS.c.holder).where(HOLDERS.c.pseudonym == pseudonym)
-    known = work.connection.execute(query).scalar()
-    if known is not None:
-        return int(known)
-    row = {"pseudonym": pseudonym, "recorded_at": work.transaction.at}
-    work.connection.execute(insert(HOLDERS).values(**row))
-    return int(work.connection.execute(query).scalar_one())
+    known = _HOLDER.rows(work.connection, whose=pseudonym)
+    if not known:
+        _NEW_HOLDER.count(work.connection, pseudonym=pseudonym, recorded_at=work.transaction.at)
+        known = _HOLDER.rows(work.connection, whose=pseudonym)
+    return int(known[0][0])
 
 
 def erase(work: Work, pseudonyms: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 from api.storage.chain import Chain, canonical, link
 from api.storage.database import Transaction
 from api.storage.price_marks import instant
+from api.storage.statements import Statement
 from api.storage.tables import (
     CAMPAIGNS,
     COUPON_LIMITS,
@@ -32,9 +33,11 @@ from pricing.errors import ArtifactError, UsageError
 __all__ = ["AuditRow", "Once", "Work", "append", "history", "once", "require_balance", "verify"]
 
 _PARTS = ("kind", "about", "recorded_at", "content")
-_REQUEST = select(REQUESTS.c.fingerprint, REQUESTS.c.answer).where(REQUESTS.c.key == bindparam("key"))
-_REMEMBER = insert(REQUESTS)
-_APPEND = insert(LEDGER)
+_REQUEST = Statement(
+    select(REQUESTS.c.fingerprint, REQUESTS.c.answer).where(REQUESTS.c.key == bindparam("key"))
+)
+_REMEMBER = Statement(insert(REQUESTS))
+_APPEND = Statement(insert(LEDGER))
 
 
 @dataclass(slots=True)
@@ -104,17 +107,17 @@ def once(work: Work, key: str, fingerprint: str, effect: Callable[[Work], Mappin
     UsageError
         If the key came with another request before.
     """
-    found = work.connection.execute(_REQUEST, {"key": key}).first()
-    if found is not None:
-        if found[0] != fingerprint:
+    found = _REQUEST.rows(work.connection, key=key)
+    if found:
+        if found[0][0] != fingerprint:
             raise UsageError(
                 "Idempotency-Key: another request came with this key before.",
                 todo="Use a new key for a new request.",
             )
-        return Once(json.loads(found[1]), replayed=True)
+        return Once(json.loads(found[0][1]), replayed=True)
     answer = effect(work)
-    row = {"key": key, "fingerprint": fingerprint, "answer": canonical(answer)}
-    work.connection.execute(_REMEMBER, {**row, "recorded_at": work.transaction.at})
+    told = {"answer": canonical(answer), "recorded_at": work.transaction.at}
+    _REMEMBER.count(work.connection, key=key, fingerprint=fingerprint, **told)
     return Once(answer, replayed=False)
 
 
@@ -130,7 +133,7 @@ def append(transaction: Transaction, rows: Sequence[tuple[str, str, str]]) -> No
         previous = link(before, kind, about, transaction.at, content)
         named = {"kind": kind, "about": about, "content": content, "recorded_at": transaction.at}
         added.append({"seq": seq, **named, "previous": before, "hash": previous})
-    transaction.connection.execute(_APPEND, added)
+    _APPEND.many(transaction.connection, added)
     chain.extend(seq, previous)
 
 

@@ -8,7 +8,7 @@ it, and then says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import String, bindparam, insert, or_, select, update
 
@@ -27,7 +27,8 @@ from api.storage.ledger import (
     reservation_of_code,
 )
 from api.storage.ledger_audit import Work
-from api.storage.ledger_reserve import unuse, use
+from api.storage.ledger_reserve import keep, unuse, use
+from api.storage.statements import Statement
 from api.storage.tables import CAMPAIGNS, COUPON_LIMITS, REDEMPTION_LINES, REDEMPTIONS, RESERVATIONS
 from pricing.errors import ConflictError, UnknownCoupon, UsageError
 
@@ -35,20 +36,22 @@ __all__ = ["Told", "give_back", "happened", "redeem", "roll_back", "shares"]
 
 _MONEY, _TABLE, _LINES = CAMPAIGNS.c, REDEMPTIONS.c, REDEMPTION_LINES.c
 _WHICH = bindparam("which", type_=String)
-_BECOMES_USED = (
+_BECOMES_USED = Statement(
     update(RESERVATIONS)
     .where(RESERVATIONS.c.reservation_id == _WHICH, RESERVATIONS.c.state == "held")
     .where(RESERVATIONS.c.expires_at > bindparam("now"))
     .values(state="redeemed")
     .returning(*RESERVATIONS.c)
 )
-_USED = update(RESERVATIONS).where(RESERVATIONS.c.reservation_id == _WHICH).values(state="redeemed")
-_UNDONE = (
+_USED = Statement(
+    update(RESERVATIONS).where(RESERVATIONS.c.reservation_id == _WHICH).values(state="redeemed")
+)
+_UNDONE = Statement(
     update(RESERVATIONS)
     .where(RESERVATIONS.c.reservation_id == _WHICH, RESERVATIONS.c.state == "redeemed")
     .values(state="undone")
 )
-_SPEND = (
+_SPEND = Statement(
     update(CAMPAIGNS)
     .where(_MONEY.campaign_id == bindparam("campaign"))
     .values(held=_MONEY.held - bindparam("kept"), spent=_MONEY.spent + bindparam("money"))
@@ -61,7 +64,7 @@ _COUPON = COUPON_LIMITS.c
 _COUNT = update(COUPON_LIMITS).where(_COUPON.coupon_id == bindparam("coupon")).values(taken=_COUPON.taken + 1)
 _ROOM_FOR_USE = or_(_COUPON.limit_total.is_(None), _COUPON.taken < _COUPON.limit_total)
 _HAS_ROOM = select(_MONEY.campaign_id).where(_MONEY.campaign_id == bindparam("campaign"), _ROOM)
-_TAKE_BACK = (
+_TAKE_BACK = Statement(
     update(REDEMPTIONS)
     .where(_TABLE.reservation_id == _WHICH, _TABLE.taken_back + bindparam("money") <= _TABLE.amount)
     .values(
@@ -69,14 +72,16 @@ _TAKE_BACK = (
         rolled_back=_TABLE.rolled_back + bindparam("rolled"),
     )
 )
-_TAKE_LINE = (
+_TAKE_LINE = Statement(
     update(REDEMPTION_LINES)
     .where(_LINES.reservation_id == _WHICH, _LINES.line_id == bindparam("line"))
     .where(_LINES.taken_back + bindparam("money") <= _LINES.amount)
     .where(_LINES.returned + bindparam("units") <= _LINES.quantity)
     .values(taken_back=_LINES.taken_back + bindparam("money"), returned=_LINES.returned + bindparam("units"))
 )
-_NEW, _NEW_LINES = insert(REDEMPTIONS), insert(REDEMPTION_LINES)
+_NEW, _NEW_LINES = Statement(insert(REDEMPTIONS)), Statement(insert(REDEMPTION_LINES))
+_COLUMNS = tuple(column.name for column in REDEMPTIONS.columns)
+_OF_LINES = tuple(column.name for column in REDEMPTION_LINES.columns if column.name != "reservation_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +120,10 @@ def redeem(work: Work, reservation_id: str, order_id: str, lines: Sequence[Line]
         If no line is named, one is named twice, or an amount is negative.
     """
     amount = _amount(lines)
-    given = {"which": reservation_id, "now": work.now}
-    row = work.connection.execute(_BECOMES_USED, given).first()
-    if row is None:
+    row = _BECOMES_USED.rows(work.connection, which=reservation_id, now=work.now)
+    if not row:
         raise _why_not(work, reservation_id)
-    used = reservation_in(row)
+    used = reservation_in(row[0])
     if amount > used.liability:
         raise ConflictError(
             f"Reservation {reservation_id} may cost {used.liability} and not {amount}.",
@@ -160,7 +164,7 @@ def happened(work: Work, told: Told) -> Redemption | None:
         kept = 0
     money = {"campaign": limits.campaign_id, "money": amount, "kept": kept}
     within = fits and (amount <= kept or connection.execute(_HAS_ROOM, money).first() is not None)
-    connection.execute(_USED, {"which": found.reservation_id})
+    _USED.count(connection, which=found.reservation_id)
     return _settle(work, found, told.order_id, told.lines, kept=kept, within=within)
 
 
@@ -236,13 +240,16 @@ def _settle(
     work: Work, used: Reservation, order_id: str, lines: Sequence[Line], *, kept: int, within: bool
 ) -> Redemption:
     """Book a redemption whose reservation is marked as used."""
-    amount, execute = sum(line.amount for line in lines), work.connection.execute
-    execute(_SPEND, {"campaign": used.campaign_id, "kept": kept, "money": amount})
+    amount, connection = sum(line.amount for line in lines), work.connection
+    _SPEND.count(connection, campaign=used.campaign_id, kept=kept, money=amount)
     made = Redemption(used.reservation_id, order_id, amount, 0, 0, within, work.now, tuple(lines))
-    row = asdict(made)
-    named = [{"reservation_id": used.reservation_id, **line} for line in row.pop("lines")]
-    execute(_NEW, row)
-    execute(_NEW_LINES, named)
+    row = {name: getattr(made, name) for name in _COLUMNS}
+    named = [
+        {"reservation_id": used.reservation_id, **{name: getattr(line, name) for name in _OF_LINES}}
+        for line in lines
+    ]
+    _NEW.count(connection, **row)
+    _NEW_LINES.many(connection, named)
     work.add(
         "redeemed",
         used.reservation_id,
@@ -258,7 +265,7 @@ def _settle(
 
 def _take(work: Work, before: Redemption, parts: Mapping[str, tuple[int, int]], *, kind: str) -> Redemption:
     """Take amounts and quantities back, by line."""
-    which, execute = before.reservation_id, work.connection.execute
+    which, connection = before.reservation_id, work.connection
     total = sum(money for money, _ in parts.values())
     if any(money < 0 or units < 0 for money, units in parts.values()):
         raise UsageError("lines: nothing negative can be taken back.")
@@ -266,22 +273,22 @@ def _take(work: Work, before: Redemption, parts: Mapping[str, tuple[int, int]], 
     for name, (money, units) in parts.items():
         if name not in known:
             raise UnknownCoupon(f"Redemption {which} has no line {name}.")
-        if not execute(_TAKE_LINE, {"which": which, "line": name, "money": money, "units": units}).rowcount:
+        if not _TAKE_LINE.count(connection, which=which, line=name, money=money, units=units):
             raise ConflictError(
                 f"Line {name} of redemption {which} has less left than is taken back.",
                 todo="Read the redemption: it says what is left of each line.",
             )
     rolled = total if kind == "rolled_back" else 0
-    execute(_TAKE_BACK, {"which": which, "money": total, "rolled": rolled})
+    _TAKE_BACK.count(connection, which=which, money=total, rolled=rolled)
     held = reservation(work.connection, which)
-    execute(_SPEND, {"campaign": held.campaign_id, "kept": 0, "money": -total})
+    _SPEND.count(connection, campaign=held.campaign_id, kept=0, money=-total)
     work.add(kind, which, coupon=held.coupon_id, campaign=held.campaign_id, amount=total)
     return _redeemed(work, which)
 
 
 def _undo(work: Work, reservation_id: str) -> None:
     """Give back the place of a redemption of which nothing is left."""
-    if work.connection.execute(_UNDONE, {"which": reservation_id}).rowcount:
+    if _UNDONE.count(work.connection, which=reservation_id):
         held = reservation(work.connection, reservation_id)
         uses = {} if held.holder is None else {(held.coupon_id, held.holder): 1}
         unuse(work, {held.coupon_id: 1}, uses)
@@ -318,9 +325,7 @@ def _unforeseen(
         Standing.HELD,
         work.now,
     )
-    row = asdict(made)
-    row["state"] = row.pop("standing").value
-    work.connection.execute(insert(RESERVATIONS), row)
+    keep(work, made)
     return made, fits
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,10 +20,23 @@ from api.storage.ledger import (
     reservation_in,
 )
 from api.storage.ledger_audit import Work
+from api.storage.statements import Statement
 from api.storage.tables import CAMPAIGNS, COUPON_LIMITS, COUPON_USES, RESERVATIONS
 from pricing.errors import ConflictError, LimitReached, UnknownCoupon, UsageError
 
-__all__ = ["Hold", "Limit", "Refusal", "assign", "expire", "mint", "release", "reserve", "unuse", "use"]
+__all__ = [
+    "Hold",
+    "Limit",
+    "Refusal",
+    "assign",
+    "expire",
+    "keep",
+    "mint",
+    "release",
+    "reserve",
+    "unuse",
+    "use",
+]
 
 _AT_ONCE = 1000
 
@@ -85,61 +98,64 @@ class Refusal:
 
 _NOW = bindparam("now", type_=BigInteger)
 _TABLE, _MONEY, _USES = COUPON_LIMITS.c, CAMPAIGNS.c, COUPON_USES.c
-_TAKE = (
+_TAKE = Statement(
     update(COUPON_LIMITS)
     .where(_TABLE.coupon_id == bindparam("coupon"), _TABLE.valid_from <= _NOW, _TABLE.valid_to > _NOW)
     .where(or_(_TABLE.limit_total.is_(None), _TABLE.taken + bindparam("count") <= _TABLE.limit_total))
     .values(taken=_TABLE.taken + bindparam("count"))
     .returning(_TABLE.campaign_id, _TABLE.limit_per_customer)
 )
-_GIVE_BACK = (
+_GIVE_BACK = Statement(
     update(COUPON_LIMITS)
     .where(_TABLE.coupon_id == bindparam("coupon"))
     .values(taken=_TABLE.taken - bindparam("count"))
 )
-_KEEP = (
+_KEEP = Statement(
     update(CAMPAIGNS)
     .where(_MONEY.campaign_id == bindparam("campaign"))
     .where(or_(_MONEY.budget.is_(None), _MONEY.held + _MONEY.spent + bindparam("money") <= _MONEY.budget))
     .values(held=_MONEY.held + bindparam("money"))
 )
-_LET_GO = (
+_LET_GO = Statement(
     update(CAMPAIGNS)
     .where(_MONEY.campaign_id == bindparam("campaign"))
     .values(held=_MONEY.held - bindparam("money"))
 )
 _OF_HOLDER = (_USES.coupon_id == bindparam("coupon"), _USES.holder == bindparam("whose"))
-_USE = (
+_USE = Statement(
     update(COUPON_USES)
     .where(*_OF_HOLDER, or_(bindparam("most", type_=Integer).is_(None), _USES.taken < bindparam("most")))
     .values(taken=_USES.taken + 1)
 )
-_USED = select(_USES.taken).where(*_OF_HOLDER)
-_UNUSE = update(COUPON_USES).where(*_OF_HOLDER).values(taken=_USES.taken - bindparam("count"))
-_FIRST_USE = insert(COUPON_USES)
-_NEW = insert(RESERVATIONS)
-_DUE = (
+_USED = Statement(select(_USES.taken).where(*_OF_HOLDER))
+_UNUSE = Statement(update(COUPON_USES).where(*_OF_HOLDER).values(taken=_USES.taken - bindparam("count")))
+_FIRST_USE = Statement(insert(COUPON_USES))
+_NEW = Statement(insert(RESERVATIONS))
+_DUE = Statement(
     select(*RESERVATIONS.c)
     .where(RESERVATIONS.c.state == "held", RESERVATIONS.c.expires_at <= _NOW)
     .order_by(RESERVATIONS.c.expires_at)
     .limit(_AT_ONCE)
 )
-_ENDS = (
+_ENDS = Statement(
     update(RESERVATIONS)
     .where(RESERVATIONS.c.reservation_id == bindparam("which"), RESERVATIONS.c.state == "held")
     .values(state=bindparam("ended"))
 )
-_FREE = (
+_FREE = Statement(
     select(RESERVATIONS.c.reservation_id)
     .where(RESERVATIONS.c.coupon_id == bindparam("coupon"), RESERVATIONS.c.code.is_not(None))
     .where(RESERVATIONS.c.holder.is_(None), RESERVATIONS.c.state == "held", RESERVATIONS.c.expires_at > _NOW)
     .limit(1)
 )
-_HAND_OUT = (
+_HAND_OUT = Statement(
     update(RESERVATIONS)
     .where(RESERVATIONS.c.reservation_id == bindparam("which"), RESERVATIONS.c.holder.is_(None))
     .values(holder=bindparam("whose"), decision_id=bindparam("decision"))
 )
+
+
+_COLUMNS = tuple(column.name for column in RESERVATIONS.columns if column.name != "state")
 
 
 def reserve(work: Work, hold: Hold) -> Reservation | Refusal:
@@ -167,16 +183,16 @@ def reserve(work: Work, hold: Hold) -> Reservation | Refusal:
 
 
 def _reserve(work: Work, hold: Hold) -> Reservation | Refusal:
-    execute, coupon = work.connection.execute, hold.coupon_id
-    taken = execute(_TAKE, {"coupon": coupon, "count": 1, "now": work.now}).first()
-    if taken is None:
+    connection, coupon = work.connection, hold.coupon_id
+    taken = _TAKE.rows(connection, coupon=coupon, count=1, now=work.now)
+    if not taken:
         return _why_not(work, coupon)
-    campaign, most = taken
+    campaign, most = taken[0]
     holder = holder_of(work, hold.customer)
     if not use(work, coupon, holder, most):
-        execute(_GIVE_BACK, {"coupon": coupon, "count": 1})
+        _GIVE_BACK.count(connection, coupon=coupon, count=1)
         return Refusal(coupon, Limit.CUSTOMER)
-    if not execute(_KEEP, {"campaign": campaign, "money": hold.liability}).rowcount:
+    if not _KEEP.count(connection, campaign=campaign, money=hold.liability):
         unuse(work, {coupon: 1}, {(coupon, holder): 1})
         return Refusal(coupon, Limit.BUDGET)
     made = Reservation(
@@ -191,7 +207,7 @@ def _reserve(work: Work, hold: Hold) -> Reservation | Refusal:
         Standing.HELD,
         work.now,
     )
-    execute(_NEW, _row(made))
+    keep(work, made)
     return made
 
 
@@ -232,7 +248,7 @@ def mint(
         )
         for name, code in codes.items()
     )
-    work.connection.execute(_NEW, [_row(one) for one in made])
+    _NEW.many(work.connection, [_row(one) for one in made])
     work.add("minted", coupon_id, campaign=campaign, count=len(made), liability=liability * len(made))
     return made
 
@@ -248,16 +264,16 @@ def assign(work: Work, coupon_id: str, customer: str, decision_id: str | None) -
     limits, now = _known(work, coupon_id), work.now
     if not limits.valid_from <= now < limits.valid_to:
         return Refusal(coupon_id, Limit.VALIDITY)
-    free = work.connection.execute(_FREE, {"coupon": coupon_id, "now": now}).scalar()
-    if free is None:
+    free = _FREE.rows(work.connection, coupon=coupon_id, now=now)
+    if not free:
         return Refusal(coupon_id, Limit.CODES)
     holder = holder_of(work, customer)
     while not use(work, coupon_id, holder, limits.limit_per_customer):
         if not expire(work):
             return Refusal(coupon_id, Limit.CUSTOMER)
-    given = {"which": free, "whose": holder, "decision": decision_id}
-    work.connection.execute(_HAND_OUT, given)
-    made = reservation(work.connection, free)
+    which = str(free[0][0])
+    _HAND_OUT.count(work.connection, which=which, whose=holder, decision=decision_id)
+    made = reservation(work.connection, which)
     _say(work, "assigned", made)
     return made
 
@@ -279,20 +295,24 @@ def release(work: Work, reservation_id: str) -> Reservation:
             why="The platform would still take it.",
             todo="Delete the code there; its place is given back when it runs out.",
         )
-    ended = {"which": reservation_id, "ended": Standing.RELEASED.value}
-    if not work.connection.execute(_ENDS, ended).rowcount:
+    if not _ENDS.count(work.connection, which=reservation_id, ended=Standing.RELEASED.value):
         raise ConflictError(f"Reservation {reservation_id} is {found.standing.value}.")
     _let_go(work, [found])
     _say(work, "released", found)
     return reservation(work.connection, reservation_id)
 
 
+def keep(work: Work, made: Reservation) -> None:
+    """Write a new reservation; whoever calls has counted it."""
+    _NEW.count(work.connection, **_row(made))
+
+
 def expire(work: Work) -> int:
     """Give back what has run out by now, the earliest first and a thousand at most; return how many."""
-    due = [reservation_in(row) for row in work.connection.execute(_DUE, {"now": work.now})]
+    due = [reservation_in(row) for row in _DUE.rows(work.connection, now=work.now)]
     if due:
         ended = [{"which": one.reservation_id, "ended": Standing.EXPIRED.value} for one in due]
-        work.connection.execute(_ENDS, ended)
+        _ENDS.many(work.connection, ended)
         _let_go(work, due)
         for one in due:
             _say(work, "expired", one)
@@ -305,7 +325,7 @@ def _let_go(work: Work, ended: Sequence[Reservation]) -> None:
     for one in ended:
         money[one.campaign_id] += one.liability
     rows = [{"campaign": name, "money": amount} for name, amount in money.items()]
-    work.connection.execute(_LET_GO, rows)
+    _LET_GO.many(work.connection, rows)
     uses = Counter((one.coupon_id, one.holder) for one in ended if one.holder is not None)
     unuse(work, Counter(one.coupon_id for one in ended), uses)
 
@@ -313,33 +333,31 @@ def _let_go(work: Work, ended: Sequence[Reservation]) -> None:
 def unuse(work: Work, coupons: Mapping[str, int], uses: Mapping[tuple[str, int], int]) -> None:
     """Give back uses by coupon, and by coupon and customer."""
     counts = [{"coupon": name, "count": count} for name, count in coupons.items()]
-    work.connection.execute(_GIVE_BACK, counts)
+    _GIVE_BACK.many(work.connection, counts)
     rows = [{"coupon": name, "whose": holder, "count": count} for (name, holder), count in uses.items()]
     if rows:
-        work.connection.execute(_UNUSE, rows)
+        _UNUSE.many(work.connection, rows)
 
 
 def use(work: Work, coupon_id: str, holder: int, most: int | None) -> bool:
     """Count one more use by a customer; return False where that is more than `most` (None: any number)."""
-    which = {"coupon": coupon_id, "whose": holder}
-    if work.connection.execute(_USE, {**which, "most": most}).rowcount:
+    if _USE.count(work.connection, coupon=coupon_id, whose=holder, most=most):
         return True
-    if most == 0 or work.connection.execute(_USED, which).first() is not None:
+    if most == 0 or _USED.rows(work.connection, coupon=coupon_id, whose=holder):
         return False
-    first = {"coupon_id": coupon_id, "holder": holder, "taken": 1}
-    work.connection.execute(_FIRST_USE, first)
+    _FIRST_USE.count(work.connection, coupon_id=coupon_id, holder=holder, taken=1)
     return True
 
 
 def _keep_for(work: Work, coupon_id: str, count: int, liability: int) -> str | None:
     """Keep places and money for many uses; return the campaign, None where they are too many."""
-    execute = work.connection.execute
-    taken = execute(_TAKE, {"coupon": coupon_id, "count": count, "now": work.now}).first()
-    if taken is None:
+    taken = _TAKE.rows(work.connection, coupon=coupon_id, count=count, now=work.now)
+    if not taken:
         return None
-    if execute(_KEEP, {"campaign": taken[0], "money": count * liability}).rowcount:
-        return str(taken[0])
-    execute(_GIVE_BACK, {"coupon": coupon_id, "count": count})
+    campaign = str(taken[0][0])
+    if _KEEP.count(work.connection, campaign=campaign, money=count * liability):
+        return campaign
+    _GIVE_BACK.count(work.connection, coupon=coupon_id, count=count)
     return None
 
 
@@ -377,9 +395,8 @@ def _require_new(work: Work, codes: Sequence[str]) -> None:
 
 
 def _row(made: Reservation) -> dict[str, Any]:
-    values = asdict(made)
-    values["state"] = values.pop("standing").value
-    return values
+    values = {name: getattr(made, name) for name in _COLUMNS}
+    return {**values, "state": made.standing.value}
 
 
 def _say(work: Work, kind: str, about: Reservation) -> None:
