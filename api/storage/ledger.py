@@ -36,8 +36,10 @@ __all__ = [
     "Standing",
     "campaign",
     "coupon_limits",
+    "coupons_of",
     "erase",
     "holder_of",
+    "pool",
     "put_campaign",
     "redemption",
     "redemptions_of",
@@ -280,6 +282,20 @@ def coupon_limits(connection: Connection, coupon_id: str) -> CouponLimits | None
     query = select(COUPON_LIMITS).where(COUPON_LIMITS.c.coupon_id == coupon_id)
     row = connection.execute(query).first()
     return None if row is None else CouponLimits(*row)
+
+
+def coupons_of(connection: Connection, campaign_id: str) -> tuple[CouponLimits, ...]:
+    """Return the coupons of a campaign, by name."""
+    query = select(COUPON_LIMITS).where(COUPON_LIMITS.c.campaign_id == campaign_id)
+    rows = connection.execute(query.order_by(COUPON_LIMITS.c.coupon_id))
+    return tuple(CouponLimits(*row) for row in rows)
+
+
+def pool(connection: Connection, coupon_id: str) -> tuple[Reservation, ...]:
+    """Return every code that was minted for a coupon, by code."""
+    own = (RESERVATIONS.c.coupon_id == coupon_id) & RESERVATIONS.c.code.is_not(None)
+    rows = connection.execute(select(RESERVATIONS).where(own).order_by(RESERVATIONS.c.code))
+    return tuple(reservation_in(row) for row in rows)
 
 
 def reservation(connection: Connection, reservation_id: str) -> Reservation:

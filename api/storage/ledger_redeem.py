@@ -18,6 +18,7 @@ from api.storage.ledger import (
     Redemption,
     Reservation,
     Standing,
+    campaign,
     coupon_limits,
     holder_of,
     redemption,
@@ -96,14 +97,15 @@ class Told:
         That was typed.
     customer
         Pseudonym, None where it is not told.
-    order_id, lines
-        What it took off where.
+    order_id, currency, lines
+        What it took off where, in which money.
     """
 
     reservation_id: str
     code: str
     customer: str | None
     order_id: str
+    currency: str
     lines: tuple[Line, ...]
 
 
@@ -144,13 +146,14 @@ def happened(work: Work, told: Told) -> Redemption | None:
     Raises
     ------
     UsageError
-        As :func:`redeem`.
+        As :func:`redeem`; also where its campaign counts in another currency.
     """
     amount, connection = _amount(told.lines), work.connection
     found = reservation_of_code(connection, told.code)
     limits = _of_shared(work, told.code) if found is None else coupon_limits(connection, found.coupon_id)
     if limits is None:
         return None
+    _require_currency(work, limits, told.currency)
     before = _recorded(work, told.order_id, limits.coupon_id)
     if before is not None:
         return before
@@ -356,6 +359,16 @@ def _held_by(work: Work, coupon_id: str, customer: str) -> Reservation | None:
     query = query.where(table.holder == holder_of(work, customer)).order_by(table.made_at).limit(1)
     name = work.connection.execute(query).scalar()
     return None if name is None else reservation(work.connection, name)
+
+
+def _require_currency(work: Work, limits: CouponLimits, currency: str) -> None:
+    money = campaign(work.connection, limits.campaign_id)
+    if money is not None and money.currency != currency:
+        raise UsageError(
+            f"Campaign {limits.campaign_id} counts in {money.currency}, and this is {currency}.",
+            why="Two currencies do not add up to one budget.",
+            todo="Tell it in the campaign's currency.",
+        )
 
 
 def _recorded(work: Work, order_id: str, coupon_id: str) -> Redemption | None:
