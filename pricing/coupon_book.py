@@ -15,7 +15,7 @@ import numpy as np
 from pricing.archive import pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupons import Coupon, CouponMenu, Scope, line_floors
-from pricing.errors import ArtifactError, DataError
+from pricing.errors import ArtifactError, DataError, UsageError
 
 __all__ = ["CampaignTerms", "CouponBook", "Goods"]
 
@@ -96,7 +96,7 @@ class CouponBook:
     goods
         What may lie in a cart.
     zones
-        Names of the shop's zones and their tax as a share of the net price.
+        Names of the shop's zones, their tax as a share of the net price, and whether shelf prices hold it.
     fee_share, fee_unit
         Fees as a share of the gross price, and a unit in minor units.
     currency
@@ -108,7 +108,7 @@ class CouponBook:
     coupons: tuple[Coupon, ...]
     campaigns: tuple[CampaignTerms, ...]
     goods: Goods
-    zones: tuple[tuple[str, float], ...]
+    zones: tuple[tuple[str, float, bool], ...]
     fee_share: float
     fee_unit: int
     currency: str
@@ -129,6 +129,20 @@ class CouponBook:
         """The offers: no coupon, then every coupon."""
         return CouponMenu.of(self.coupons)
 
+    def tax(self, zone: str) -> tuple[float, bool]:
+        """Return the tax of a zone as a share of the net price, and whether its shelf prices hold it.
+
+        Raises
+        ------
+        UsageError
+            If the shop has no such zone.
+        """
+        for name, rate, included in self.zones:
+            if name == zone:
+                return rate, included
+        names = ", ".join(name for name, _, _ in self.zones)
+        raise UsageError(f"The shop has no zone {zone!r}.", todo=f"Name one of its own: {names}.")
+
     def floors(self, product: Sequence[str], quantity: Floats, zone: str, margin: float) -> Ints:
         """Return the least gross amount of each line, int64 [L]; -1 where its cost is not known.
 
@@ -143,18 +157,14 @@ class CouponBook:
 
         Raises
         ------
-        DataError
+        UsageError
             If the shop has no such zone.
         """
-        taxes = dict(self.zones)
-        if zone not in taxes:
-            raise DataError(
-                f"The shop has no zone {zone!r}.", todo=f"Name one of its own: {', '.join(sorted(taxes))}."
-            )
+        tax, _ = self.tax(zone)
         rows, every = self.goods.rows(product), np.ones(len(product))
         cost = np.where(rows < 0, np.nan, self.goods.unit_cost[rows] if len(self.goods.product) else np.nan)
         return line_floors(
-            quantity, cost, every / (1.0 + taxes[zone]), every * self.fee_share, every * self.fee_unit, margin
+            quantity, cost, every / (1.0 + tax), every * self.fee_share, every * self.fee_unit, margin
         )
 
     def covered(self, product: Sequence[str]) -> Bools:
@@ -187,10 +197,10 @@ class CouponBook:
                 **meta,
                 "coupons": tuple(_coupon(row) for row in meta["coupons"]),
                 "campaigns": tuple(CampaignTerms(**row) for row in meta["campaigns"]),
-                "zones": tuple((str(name), float(rate)) for name, rate in meta["zones"]),
+                "zones": tuple((str(name), float(rate), bool(held)) for name, rate, held in meta["zones"]),
             }
             return CouponBook(goods=Goods(product, category, **arrays), **named)
-        except (LookupError, TypeError, ValueError, AttributeError, DataError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, DataError, UsageError) as error:
             raise ArtifactError(
                 "This coupon-book archive does not hold what a coupon book is made of.",
                 why=f"{type(error).__name__}: {error}.",

@@ -91,7 +91,7 @@ def read_coupon_book(source: Source, as_of: str) -> ReadBook:
         else:
             coupons.append(_coupon(named, window))
     goods = _goods(source, as_of)
-    zones = tuple((zone.id, zone.tax_rate) for zone in shop.zones)
+    zones = tuple((zone.id, zone.tax_rate, zone.prices_include_tax) for zone in shop.zones)
     fees, currency = shop.fees, shop.currency
     book = CouponBook(
         tuple(coupons),

@@ -9,7 +9,7 @@ import pytest
 from pricing.archive import pack
 from pricing.coupon_book import CouponBook
 from pricing.coupons import Scope
-from pricing.errors import ArtifactError, DataError
+from pricing.errors import ArtifactError, DataError, UsageError
 from simulators.contract.coupon_book import BOOK_TABLES, ReadBook, read_coupon_book
 from simulators.contract.tables import open_source
 from tests.simulators import shops
@@ -74,7 +74,7 @@ def test_floors_and_cover_of_a_cart(tmp_path: Path) -> None:
     book = _read(tmp_path).book
     assert book.floors(["A", "B", "Z"], np.array([2.0, 1.0, 1.0]), "es", 0.0).tolist() == [1000, 750, -1]
     assert book.covered(["A", "C", "Z"]).tolist() == [[False, True, True], [False] * 3, [False] * 3]
-    with pytest.raises(DataError, match="no zone 'fr'"):
+    with pytest.raises(UsageError, match="no zone 'fr'"):
         book.floors(["A"], np.array([1.0]), "fr", 0.0)
 
 
