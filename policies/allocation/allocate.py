@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.allocation.compiled import oracle_of
-from policies.allocation.feasible import filled, repaired
+from policies.allocation.feasible import Given, filled, repaired
 from policies.allocation.instance import Cells, Choices, Instance, Limit, Schedule
 from policies.allocation.one_limit import one_price
 from policies.allocation.oracle import Oracle
@@ -88,22 +88,22 @@ def allocate(instance: Instance, engine: str = "") -> Allocation:
     shadow, near = _prices(cells, schedule, oracle)
     found = oracle.best(cells, *schedule.priced(shadow[None]), schedule.roof)
     bound = float(found.reduced[0].sum()) + float(shadow @ schedule.most)
-    choice = repaired(cells, schedule, found.choice[0], shadow)
+    given = repaired(cells, schedule, Given(found.choice[0], found.cost[0]), shadow)
+    value = -np.inf
     for rows in _candidates(cells, schedule, oracle, found.choice[0], shadow, near):
-        choice = filled(cells, schedule, choice, shadow, rows)
-        value = float(cells.chosen(choice)[0].sum())
+        given = filled(cells, schedule, given, shadow, rows)
+        value = float(cells.chosen(given.choice)[0].sum())
         if bound - value <= _ENOUGH * bound:
             break
-    value = float(cells.chosen(choice)[0].sum())
-    return Allocation(choice, instance.limits, shadow, instance.used(choice), value, bound, oracle.name)
+    used = schedule.totals(given.cost, given.choice)
+    return Allocation(given.choice, instance.limits, shadow, used, value, bound, oracle.name)
 
 
 def _candidates(
     cells: Cells, schedule: Schedule, oracle: Oracle, choice: Choices, shadow: Floats, near: Ints
 ) -> Generator[Ints]:
     """Yield ever more customers, int64 [M], who may be given something better; the likeliest first."""
-    if len(near):
-        yield near
+    yield near
     for cut in _CHEAPER if shadow.any() else ():
         cheaper = oracle.best(cells, *schedule.priced((1.0 - cut) * shadow[None]), schedule.roof)
         yield np.flatnonzero(cheaper.choice[0] != choice)

@@ -9,21 +9,43 @@ import numpy as np
 from policies.allocation.instance import Cells, Choices, Schedule
 from pricing.arrays import Bools, Floats, Ints
 
-__all__ = ["filled", "repaired"]
+__all__ = ["Given", "filled", "repaired"]
 
 _ROUNDS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Moves:
-    """One change for each of M customers, best first: to which offer, and what that draws, float64 [R, M]."""
+    """One change for each of M customers, best first: to which offer, and what more that draws, float64 [*, M]."""
 
     rows: Ints
     offer: Choices
     draws: Floats
 
 
-def repaired(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats) -> Choices:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Who gets what.
+
+    Attributes
+    ----------
+    choice
+        int16 [N].
+    cost
+        float64 [N]; of the choice, minor units.
+    """
+
+    choice: Choices
+    cost: Floats
+
+    def moved(self, cells: Cells, rows: Ints, offer: Choices) -> Given:
+        """Return the same with other offers, int16 [M], for customers int64 [M]."""
+        choice, cost = self.choice.copy(), self.cost.copy()
+        choice[rows], cost[rows] = offer, cells.cost[rows, offer]
+        return Given(choice, cost)
+
+
+def repaired(cells: Cells, schedule: Schedule, given: Given, shadow: Floats) -> Given:
     """Take offers back, or down, until every limit is kept.
 
     For each broken limit the customers who lose least reduced value for what they free come first. They only
@@ -33,33 +55,28 @@ def repaired(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats) 
     ----------
     cells, schedule
         N customers and R limits.
-    choice
-        int16 [N].
+    given
+        What is to be repaired.
     shadow
         float64 [R]; shadow prices at which it was chosen.
     """
-    choice = choice.copy()
     while True:
-        cost = cells.cost[np.arange(len(choice)), choice]
-        over = schedule.totals(cost, choice) - schedule.most
+        over = schedule.totals(given.cost, given.choice) - schedule.most
         if not (over > 0.0).any():
-            return choice
+            return given
         r = int(np.argmax(over / np.maximum(schedule.most, 1.0)))
-        moves = _downward(cells, schedule, choice, shadow, r)
-        freed = np.cumsum(-moves.draws[r])
+        moves = _downward(cells, schedule, given, shadow, r)
+        freed = np.cumsum(-moves.draws[0])
         needed = min(int(np.searchsorted(freed, over[r])) + 1, len(freed))
-        choice[moves.rows[:needed]] = moves.offer[:needed]
+        given = given.moved(cells, moves.rows[:needed], moves.offer[:needed])
 
 
-def _downward(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats, r: int) -> _Moves:
+def _downward(cells: Cells, schedule: Schedule, given: Given, shadow: Floats, r: int) -> _Moves:
     """Return the cheapest way to free limit `r` for each customer who draws on it, the cheapest first."""
     on = schedule.budgets + schedule.caps
-    at = np.arange(len(choice))
-    drawing = schedule.budgets[r, choice] * cells.cost[at, choice] + schedule.caps[r, choice] > 0.0
-    rows = np.flatnonzero(drawing)
-    part, now = cells.rows(rows), choice[rows]
+    rows = np.flatnonzero(schedule.budgets[r, given.choice] * given.cost + schedule.caps[r, given.choice])
+    part, now, paid = cells.rows(rows), given.choice[rows], given.cost[rows]
     here = np.arange(len(rows))
-    paid = part.cost[here, now]
     covered = (on[:, :, None] >= on[:, None, :]).all(axis=0)
     draw = schedule.budgets[r] * part.cost + schedule.caps[r]
     freed = draw[here, now][:, None] - draw
@@ -68,9 +85,7 @@ def _downward(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats,
     score = np.where(open_, loss / np.where(freed > 0.0, freed, 1.0), np.inf)
     offer = score.argmin(axis=1)
     order = np.argsort(score[here, offer], kind="stable")
-    drawn = np.zeros((len(schedule.most), len(rows)))
-    drawn[r] = -freed[here, offer]
-    return _Moves(rows[order], offer[order].astype(np.int16), drawn[:, order])
+    return _Moves(rows[order], offer[order].astype(np.int16), -freed[here, offer][None, order])
 
 
 def _regret(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats) -> Floats:
@@ -80,32 +95,27 @@ def _regret(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats) -
     return np.asarray(reduced[np.arange(len(choice)), choice][:, None] - reduced, dtype=np.float64)
 
 
-def filled(
-    cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats, rows: Ints | None = None
-) -> Choices:
+def filled(cells: Cells, schedule: Schedule, given: Given, shadow: Floats, rows: Ints) -> Given:
     """Give better offers while they fit, those first that lose least reduced value for what they draw.
 
     Parameters
     ----------
-    cells, schedule, choice, shadow
-        As for :func:`repaired`; the choice keeps every limit.
+    cells, schedule, shadow
+        As for :func:`repaired`.
+    given
+        Keeps every limit.
     rows
-        int64 [M]; customers to look at; None looks at all of them.
+        int64 [M]; customers to look at.
     """
-    choice = choice.copy()
-    looked = np.arange(len(choice)) if rows is None else rows
-    left = schedule.most - schedule.totals(cells.cost[np.arange(len(choice)), choice], choice)
     for _ in range(_ROUNDS):
-        moves = _upward(cells.rows(looked), schedule, choice[looked], shadow, left)
+        left = schedule.most - schedule.totals(given.cost, given.choice)
+        moves = _upward(cells.rows(rows), schedule, given.choice[rows], shadow, left)
         taken = _fitting(moves.draws, left)
         if not len(taken):
             break
-        choice[looked[moves.rows[taken]]] = moves.offer[taken]
-        left = schedule.most - schedule.totals(cells.cost[np.arange(len(choice)), choice], choice)
-        if (left < 0.0).any():  # the last digit of a sum
-            return repaired(cells, schedule, choice, shadow)
-        looked = looked[np.sort(moves.rows)]
-    return choice
+        given = given.moved(cells, rows[moves.rows[taken]], moves.offer[taken])
+        rows = rows[np.sort(moves.rows)]
+    return repaired(cells, schedule, given, shadow)  # sums round: the last digit may have broken a limit
 
 
 def _upward(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats, left: Floats) -> _Moves:

@@ -96,12 +96,16 @@ class _Planes:
         known = [total + float(p @ most) for total, p in zip(self.total, self.prices, strict=True)]
         here = int(np.argmin(known))
         best, centre = known[here], self.prices[here]
-        box = self._scale() if len(known) == 1 else np.maximum(0.1 * centre, 1e-3 * self._scale())
-        for _ in range(_QUESTIONS):
+        whole = self._scale()
+        box = whole if len(known) == 1 else np.maximum(0.1 * centre, 1e-3 * whole)
+        for _ in range(0 if (self.used[0] <= most).all() else _QUESTIONS):
             tried, below = self._bottom(most, centre, box)
             edge = bool((np.abs(tried - centre) >= 0.999 * box).any())
-            if best - below <= _ENOUGH * abs(best) and not edge:
-                break
+            if best - below <= _ENOUGH * abs(best):
+                if not edge or (box >= whole).all():
+                    break
+                box = box * 4.0  # nothing lower here: the dual is convex, so a look further away is the last
+                continue
             found = self.ask(tried, most)
             if found < best:
                 box = box * (2.0 if edge else 1.0)
