@@ -11,15 +11,13 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from policies.allocation.allocate import allocate
 from policies.allocation.arrivals import Arrivals
-from policies.allocation.instance import Instance, Limit, Schedule
-from policies.allocation.one_limit import one_price
-from policies.allocation.oracle import NumpyOracle
+from policies.allocation.instance import Instance, Limit
 from policies.allocation.pacing import Pacer, Pacing
 from pricing.arrays import Floats, Ints
 
@@ -31,7 +29,7 @@ CALL = 50
 
 @dataclass(frozen=True)
 class World:
-    """Who will come, in their order: what is predicted of them, and the truth."""
+    """Who will come, in their order: what is predicted of them, the truth, and other customers who came before."""
 
     predicted: Arrivals
     value: Floats
@@ -39,6 +37,31 @@ class World:
     redemption: Floats
     time: Floats
     budget: float
+    past: Arrivals
+    profile: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What goes wrong in the predictions, and how customers come."""
+
+    name: str
+    error: float
+    order: str = "steady"
+    kind: str = "customer"
+    valid: float = 0.0
+
+
+CASES = (
+    Case("predictions right, customers come evenly", 0.0),
+    Case("predictions right, a rush as in the past", 0.0, "rush"),
+    Case("predictions right, a rush that nobody foresaw", 0.0, "rush unforeseen"),
+    Case("predictions right, who buys more comes later", 0.0, "drifting"),
+    Case("sensitivity wrong by log sd .6, each customer's", 0.6),
+    Case("sensitivity wrong by log sd .6, each customer's for each offer", 0.6, kind="offer"),
+    Case("sensitivity predicted exp(.6) too high for everybody", 0.6, kind="all"),
+    Case("log sd .6 by customer, an offer holds for .5 % of the campaign", 0.6, valid=0.005),
+)
 
 
 def share(logit: Floats) -> Floats:
@@ -53,29 +76,40 @@ def response(base: Floats, lift: Floats, margin: Floats) -> tuple[Floats, Floats
     return value, cost, bought
 
 
-def world(count: int, seed: int, error: float, order: str, kind: str) -> World:
+PAST = 4096
+RUSH = (2.0, 1.6)
+"""Beta distribution of arrival times in a rush: few at first, most after the middle, fewer at the end."""
+
+
+def world(count: int, seed: int, case: Case) -> World:
+    """Draw a world; the first `PAST` customers are those who came before."""
     rng = np.random.default_rng([seed, 5])
-    base = rng.normal(-2.0, 1.0, count)
-    sensitivity = rng.lognormal(np.log(0.35), 0.7, count)
-    margin = rng.lognormal(np.log(3500.0), 0.4, count)
-    if order == "drifting":  # the more a purchase brings, the later
-        rank = np.argsort(margin + rng.normal(0.0, 2.0 * margin.std(), count))
+    n = count + PAST
+    base = rng.normal(-2.0, 1.0, n)
+    sensitivity = rng.lognormal(np.log(0.35), 0.7, n)
+    margin = rng.lognormal(np.log(3500.0), 0.4, n)
+    if case.order == "drifting":  # the more a purchase brings, the later
+        rank = PAST + np.argsort(margin[PAST:] + rng.normal(0.0, 2.0 * margin.std(), count))
+        rank = np.concatenate([np.arange(PAST), rank])
         base, sensitivity, margin = base[rank], sensitivity[rank], margin[rank]
     size = (FACE / 100.0) ** 0.7
-    truth = response(base, sensitivity[:, None] * size, margin)
-    if kind == "customer":
-        noise = np.exp(error * rng.normal(size=(count, 1)))
-    elif kind == "offer":
-        noise = np.exp(error * rng.normal(size=(count, K)))
-    else:  # the same for everybody: half of it showed
-        noise = np.full((count, 1), np.exp(error))
-    value, cost, bought = response(base, sensitivity[:, None] * noise * size, margin)
-    liability = np.broadcast_to(FACE, (count, K)).copy()
-    predicted = Arrivals(value, cost, bought, liability, np.ones((count, K), dtype=np.bool_))
+    noise = {
+        "customer": rng.normal(size=(n, 1)), "offer": rng.normal(size=(n, K)), "all": np.ones((n, 1)),
+    }[case.kind]  # fmt: skip
+    value, cost, bought = response(base, sensitivity[:, None] * np.exp(case.error * noise) * size, margin)
+    liability = np.broadcast_to(FACE, (n, K)).copy()
+    predicted = Arrivals(value, cost, bought, liability, np.ones((n, K), dtype=np.bool_))
+    truth = [part[PAST:] for part in response(base, sensitivity[:, None] * size, margin)]
     every = Limit("all", 1e12, np.ones(K, dtype=np.bool_))
-    free = allocate(Instance(truth[0], truth[1], predicted.eligible, (every,)), "numpy")
-    clock = np.sort(rng.beta(2.0, 1.6, count) if order == "rush" else rng.random(count))
-    return World(predicted, *truth, clock, 0.3 * float(free.used[0]))
+    free = allocate(Instance(truth[0], truth[1], predicted.eligible[PAST:], (every,)))
+    rush = case.order.startswith("rush")
+    clock = np.sort(rng.beta(*RUSH, count) if rush else rng.random(count))
+    before = np.sort(rng.beta(*RUSH, PAST)) if case.order == "rush" else np.linspace(0.0, 1.0, PAST)
+    shares = np.searchsorted(before, np.linspace(0.0, 1.0, 25)[1:-1]) / PAST
+    return World(
+        rows(predicted, slice(PAST, None)), truth[0], truth[1], truth[2], clock, 0.3 * float(free.used[0]),
+        rows(predicted, slice(PAST)), (0.0, *map(float, shares), 1.0),
+    )  # fmt: skip
 
 
 def rows(arrivals: Arrivals, here: slice | Ints) -> Arrivals:
@@ -87,121 +121,104 @@ def rows(arrivals: Arrivals, here: slice | Ints) -> Arrivals:
 class Plain:
     """Baselines: a shadow price on what is predicted, held (plan) or moved by dual descent."""
 
-    prices: Floats
+    price: float
     rate: float
-    target: float
     free: float
-    spent: float = 0.0
 
     def decide(self, arrivals: Arrivals) -> Ints:
-        left = arrivals.value - float(self.prices[0]) * arrivals.cost
+        left = arrivals.value - self.price * arrivals.cost
         left[:, 0] = 0.0
         choice = left.argmax(axis=1)
         worst = np.cumsum(arrivals.liability[np.arange(len(choice)), choice])
         choice[worst > self.free] = 0
         return choice
 
-    def learn(self, spent: Ints) -> None:
+    def learn(self, spent: Ints, ahead: float) -> None:
         """Multiplicative dual descent on realised spend (Balseiro, Lu, Mirrokni, Operations Research 2023)."""
+        target = max(self.free, 1.0) / max(ahead, 1.0)
         self.free -= float(spent.sum())
-        over = float(spent.sum()) / len(spent) / self.target - 1.0
-        self.prices = self.prices * np.exp(self.rate * np.sqrt(len(spent)) * np.clip(over, -3.0, 3.0))
+        over = np.clip(float(spent.sum()) / len(spent) / target - 1.0, -3.0, 3.0)
+        self.price *= float(np.exp(self.rate * np.sqrt(len(spent)) * over))
+
+
+@dataclass
+class Mailbox:
+    """Redemptions on their way: when, which reservation, how much."""
+
+    waiting: Floats
+
+    def post(self, when: Floats, reservation: Ints, spent: Ints) -> None:
+        self.waiting = np.concatenate([self.waiting, np.column_stack([when, reservation, spent])])
+
+    def deliver(self, pacer: Pacer, now: float) -> None:
+        due = self.waiting[:, 0] <= now
+        arrived, self.waiting = self.waiting[due], self.waiting[~due]
+        pacer.settle(arrived[:, 1].astype(np.int64), arrived[:, 2].astype(np.int64))
+        pacer.expire(now)
 
 
 def stream(made: World, method: str, seed: int, valid: float) -> tuple[float, float]:
-    """Return true expected value of what was given, and realised spend."""
+    """Return true expected value of what was given, and realised spend, in minor units."""
     rng = np.random.default_rng([seed, 9])
-    luck = rng.random(len(made.time))
-    sample = past(made, seed)
+    luck, count = rng.random(len(made.time)), len(made.time)
+    guess = count * float(np.exp(0.3 * rng.normal()))
     limits = (Limit("all", made.budget, np.ones(K, dtype=np.bool_)),)
-    pacer = Pacer(limits, K, Pacing(0.0, 1.0, outcomes=0 if method == "re-solve" else 20_000))
-    plain = None
-    if method in ("plan", "dual descent"):
-        ratio = made.budget * len(sample) / len(made.time)
-        price = one_price(Instance(sample.value, sample.cost, sample.eligible, ()).cells,
-                          Schedule.of((replace(limits[0], most=ratio),), K), NumpyOracle()).high
-        rate = 0.0 if method == "plan" else 0.01
-        plain = Plain(np.array([price]), rate, made.budget / len(made.time), made.budget)
-    else:
-        pacer.foresee(sample)
-        pacer.replan(0.0, ahead=float(len(made.time)))
-    value, awaited = 0.0, np.zeros((0, 3))
-    spent_all, next_plan = 0.0, 16
-    for start in range(0, len(made.time), CALL):
-        here = slice(start, min(start + CALL, len(made.time)))
-        at = np.arange(here.start, here.stop)
-        arrivals, now = rows(made.predicted, here), float(made.time[here.stop - 1])
-        if plain is not None:
-            choice = plain.decide(arrivals)
-        else:
-            due = awaited[:, 0] <= now
-            pacer.settle(awaited[due, 1].astype(np.int64), awaited[due, 2].astype(np.int64))
-            pacer.expire(now)
-            awaited = awaited[~due]
-            offered = pacer.decide(arrivals, now, valid)
-            choice = offered.choice
+    learns = 20_000 if method == "Tarifa" else 0
+    pacer = Pacer(limits, K, Pacing(0.0, 1.0, outcomes=learns, expected=guess, profile=made.profile))
+    pacer.foresee(made.past)
+    pacer.replan(0.0)
+    plain = Plain(float(pacer.shadow[0]), 0.0 if method == "plan" else 0.01, made.budget)
+    mail, value, total, next_plan = Mailbox(np.zeros((0, 3))), 0.0, 0.0, 16
+    for start in range(0, count, CALL):
+        here = slice(start, min(start + CALL, count))
+        at, arrivals, now = np.arange(here.start, here.stop), rows(made.predicted, here), made.time[here.stop - 1]
+        mail.deliver(pacer, now)
+        own = method in ("re-solve", "Tarifa")
+        offered = pacer.decide(arrivals, now, valid) if own else None
+        choice = plain.decide(arrivals) if offered is None else offered.choice
         redeemed = (luck[here] < made.redemption[at, choice]) & (choice > 0)
         spent = np.where(redeemed, FACE[choice], 0)
         value += float(made.value[at, choice].sum())
-        spent_all += float(spent.sum())
-        if plain is not None:
-            plain.learn(spent)
+        total += float(spent.sum())
+        if offered is None:
+            pacer.arrived += len(arrivals)  # the same clock for everybody
+            plain.learn(spent, pacer.ahead(now))
             continue
-        if valid:
-            when = now + valid * rng.random(int(redeemed.sum())) * 0.999
-            awaited = np.concatenate(
-                [awaited, np.column_stack([when, offered.reservation[redeemed], spent[redeemed]])]
-            )
-        else:
-            pacer.settle(offered.reservation[redeemed], spent[redeemed].astype(np.int64))
-            pacer.expire(now)
+        when = now + valid * 0.999 * rng.random(int(redeemed.sum()))
+        mail.post(when, offered.reservation[redeemed], spent[redeemed])
+        if not valid:
+            mail.deliver(pacer, now)
         if here.stop >= next_plan:
             pacer.replan(now)
-            next_plan = max(min(2 * here.stop, here.stop + len(made.time) // 100), here.stop + 1)
-    return value, spent_all
-
-
-def past(made: World, seed: int) -> Arrivals:
-    """Return other customers of the same shop, as predicted: what is known before the campaign."""
-    return EARLIER[id(made)]
-
-
-EARLIER: dict[int, Arrivals] = {}
+            next_plan = min(2 * here.stop, here.stop + count // 100)
+    return value, total
 
 
 def line(name: str, found: Iterable[tuple[float, float]]) -> str:
     value, spent = np.array(list(found)).T
     error = value.std(ddof=1) / np.sqrt(len(value)) if len(value) > 1 else float("nan")
-    return f"| {name} | {100 * value.mean():.2f} +- {100 * error:.2f} | {100 * spent.mean():.2f} | {100 * spent.max():.3f} |"
-
-
-CASES = (
-    ("predictions right, steady", 0.0, "steady", "customer", 0.0),
-    ("predictions right, rush", 0.0, "rush", "customer", 0.0),
-    ("predictions right, drifting", 0.0, "drifting", "customer", 0.0),
-    ("log sd .6 by customer", 0.6, "steady", "customer", 0.0),
-    ("log sd .6 by customer and offer", 0.6, "steady", "offer", 0.0),
-    ("log .6 too high for everybody", 0.6, "steady", "all", 0.0),
-    ("log sd .6 by customer, redeemed within 0.5 % of the time", 0.6, "steady", "customer", 0.005),
-)
+    return (
+        f"| {name} | {100 * value.mean():.2f} +- {100 * error:.2f} | {100 * spent.mean():.2f} "
+        f"| {100 * spent.max():.3f} |"
+    )
 
 
 def main(count: int, seeds: int) -> None:
-    for name, error, order, kind, valid in CASES:
+    """Print one table a case."""
+    for case in CASES:
         began = time.perf_counter()
         found: dict[str, list[tuple[float, float]]] = {}
         for seed in range(seeds):
-            made = world(count, seed, error, order, kind)
-            EARLIER[id(made)] = rows(world(4096, 1000 + seed, error, "steady", kind).predicted, slice(None))
+            made = world(count, seed, case)
             limit = Limit("all", made.budget, np.ones(K, dtype=np.bool_))
-            best = allocate(Instance(made.value, made.cost, made.predicted.eligible, (limit,)), "numpy").value
+            best = allocate(Instance(made.value, made.cost, made.predicted.eligible, (limit,))).value
             for method in ("plan", "dual descent", "re-solve", "Tarifa"):
-                value, spent = stream(made, method, seed, valid)
+                value, spent = stream(made, method, seed, case.valid)
                 found.setdefault(method, []).append((value / best, spent / made.budget))
-        print(f"\n{name}: {count} arrivals, {seeds} seeds, {time.perf_counter() - began:.0f} s")
+        print(f"\n{case.name}: {count} arrivals, {seeds} seeds, {time.perf_counter() - began:.0f} s")
         print("| method | value, % of offline | budget spent, % | most spent in a run, % |\n|---|---|---|---|")
-        for method, rows_ in found.items():
-            print(line(method, rows_))
+        for method, runs in found.items():
+            print(line(method, runs))
         sys.stdout.flush()
 
 

@@ -17,11 +17,14 @@ _LEAST_LIFT = 1e-6
 _RARE = 1e-6
 """A probability closer to 0 or 1 than this is held there, so that its logit is finite."""
 
-_PRIOR_LEVEL, _PRIOR_OFFER, _PRIOR_SLOPE = 0.7, 0.2, 0.5
-"""Standard deviations, before any outcome, of the common level, of one offer's own, and of the slope."""
+_PRIOR_LEVEL, _PRIOR_OFFER, _PRIOR_SLOPE = 0.3, 0.1, 0.25
+"""Standard deviations, before any outcome, of the common level, of one offer's own, and of both slopes."""
 
 _PRIOR_SPENT = 20.0
 """Redemptions that the prediction of what a redemption costs is worth."""
+
+_LARGEST_LOG = 5.0
+"""Logarithm of the largest lift that is believed."""
 
 _STEPS = 12
 
@@ -82,22 +85,25 @@ class Arrivals:
 class Calibration:
     """How far realised redemptions differ from predicted ones.
 
-    An offer's *lift* is what it adds to the logit of buying; the lift that shows is ``exp(level + slope log
-    lift)``. A slope below 1 is what errors in predicted sensitivity cause: those who look most sensitive are
-    chosen, and partly are not (regression to the mean).
+    An offer's *lift* is what it adds to the logit of buying. The lift that shows is ``exp(level + slope own +
+    pooled mean)``: `own` is the logarithm of the lift predicted, `mean` its mean over the customer's offers. A
+    slope below 1 is what errors in predicted sensitivity cause: those who look most sensitive are chosen, and
+    partly are not (regression to the mean). Where the errors differ by offer, the customer's other offers tell
+    more than the one that was chosen because it looked best.
 
     Attributes
     ----------
     level
-        float64 [K]; minor 0 where predictions are right.
-    slope
-        1 where predictions are right.
+        float64 [K]; 0 where predictions are right.
+    slope, pooled
+        1 and 0 where predictions are right.
     spent
         Realised over predicted cost of a redemption.
     """
 
     level: Floats
     slope: float = 1.0
+    pooled: float = 0.0
     spent: float = 1.0
 
     def corrected(self, arrivals: Arrivals) -> Cells:
@@ -107,10 +113,9 @@ class Calibration:
         bought anyway stays as predicted.
         """
         base, lift = _logit_lift(arrivals.redemption)
-        found = np.where(lift > _LEAST_LIFT, lift, 1.0)
-        shown = np.where(
-            lift > _LEAST_LIFT, np.exp(np.minimum(self.level + self.slope * np.log(found), 5.0)), lift
-        )
+        own, mean = _logs(lift)
+        told = np.exp(np.minimum(self.level + self.slope * own + self.pooled * mean, _LARGEST_LOG))
+        shown = np.where(lift > _LEAST_LIFT, told, lift)
         share = 1.0 / (1.0 + np.exp(-(base + shown)))
         before, held = arrivals.redemption, _held(arrivals.redemption)
         added = held - held[:, :1]
@@ -136,6 +141,13 @@ def _logit_lift(redemption: Floats) -> tuple[Floats, Floats]:
     return logit[:, :1], logit - logit[:, :1]
 
 
+def _logs(lift: Floats) -> tuple[Floats, Floats]:
+    """Return the logarithm of lifts, float64 [M, K], and its mean over a customer's offers, [M, 1]."""
+    real = lift > _LEAST_LIFT
+    own = np.log(np.where(real, lift, 1.0))
+    return own, own.sum(axis=1, keepdims=True) / np.maximum(real.sum(axis=1, keepdims=True), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """J offers whose time is over.
@@ -144,8 +156,9 @@ class Outcomes:
     ----------
     offer
         int64 [J].
-    base, lift
-        float64 [J]; predicted logit of buying without the offer, and what it adds.
+    base, lift, mean
+        float64 [J]; predicted logit of buying without the offer, what it adds, and the mean of the logarithms
+        of what all offers of the customer add.
     redeemed
         bool [J].
     predicted, spent
@@ -155,17 +168,19 @@ class Outcomes:
     offer: Ints
     base: Floats
     lift: Floats
+    mean: Floats
     redeemed: Bools
     predicted: Floats
     spent: Floats
 
     @staticmethod
-    def foretold(arrivals: Arrivals, choice: Ints) -> tuple[Floats, Floats, Floats]:
-        """Return base, lift and predicted cost of a redemption, float64 [M] each, of the offers chosen."""
+    def foretold(arrivals: Arrivals, choice: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return base, lift, mean and predicted cost of a redemption, float64 [M] each, of offers chosen."""
         at = np.arange(len(choice))
         base, lift = _logit_lift(arrivals.redemption)
         a_redemption = arrivals.cost[at, choice] / _held(arrivals.redemption[at, choice])
-        return base[:, 0], lift[at, choice], np.minimum(a_redemption, arrivals.liability[at, choice])
+        worst = arrivals.liability[at, choice]
+        return base[:, 0], lift[at, choice], _logs(lift)[1][:, 0], np.minimum(a_redemption, worst)
 
 
 def learned(seen: Outcomes, offers: int) -> Calibration:
@@ -186,17 +201,17 @@ def learned(seen: Outcomes, offers: int) -> Calibration:
     ratio = (seen.spent.sum() + _prior_money(seen)) / (seen.predicted.sum() + _prior_money(seen))
     spent = float(ratio) if np.isfinite(ratio) and ratio > 0.0 else 1.0
     if not use.any():
-        return Calibration(np.zeros(offers), 1.0, spent)
-    log_lift = np.log(seen.lift[use])
-    centre = float(log_lift.mean())
-    design = np.zeros((len(log_lift), offers + 1))
-    design[:, 0], design[:, 1] = 1.0, log_lift - centre
-    design[np.arange(len(log_lift)), 1 + seen.offer[use]] = 1.0  # column 1 + k; offer 0 is never given
-    scale = np.array([_PRIOR_LEVEL, _PRIOR_SLOPE, *[_PRIOR_OFFER] * (offers - 1)])
-    prior = np.array([centre, 1.0, *[0.0] * (offers - 1)])
+        return Calibration(np.zeros(offers), spent=spent)
+    own, mean = np.log(seen.lift[use]), seen.mean[use]
+    centres = np.array([own.mean(), mean.mean()])
+    design = np.zeros((len(own), offers + 2))
+    design[:, 0], design[:, 1], design[:, 2] = 1.0, own - centres[0], mean - centres[1]
+    design[np.arange(len(own)), 2 + seen.offer[use]] = 1.0  # column 2 + k; offer 0 is never given
+    scale = np.array([_PRIOR_LEVEL, _PRIOR_SLOPE, _PRIOR_SLOPE, *[_PRIOR_OFFER] * (offers - 1)])
+    prior = np.array([centres[0], 1.0, 0.0, *[0.0] * (offers - 1)])
     theta = _mode(design, seen.base[use], seen.redeemed[use].astype(np.float64), prior, scale)
-    level = theta[0] - theta[1] * centre + np.concatenate([[0.0], theta[2:]])
-    return Calibration(level, float(theta[1]), spent)
+    level = theta[0] - float(theta[1:3] @ centres) + np.concatenate([[0.0], theta[3:]])
+    return Calibration(level, float(theta[1]), float(theta[2]), spent)
 
 
 def _prior_money(seen: Outcomes) -> float:
@@ -209,7 +224,7 @@ def _mode(design: Floats, base: Floats, redeemed: Floats, prior: Floats, scale: 
     step = np.zeros(len(prior))
     for _ in range(_STEPS):
         for _ in range(_STEPS):
-            lift = np.exp(np.minimum(design @ (theta + step), 5.0))
+            lift = np.exp(np.minimum(design @ (theta + step), _LARGEST_LOG))
             logit = base + lift
             score = float((redeemed * logit - np.logaddexp(0.0, logit)).sum())
             score -= 0.5 * float((((theta + step - prior) / scale) ** 2).sum())

@@ -42,6 +42,9 @@ class Pacing:
         Arrivals foreseen before it starts; 0: nothing is. The clock soon knows better.
     trust
         Arrivals after which the clock counts as much as `expected`.
+    profile
+        Shares of the arrivals that have come by evenly spaced times, from 0 at the start to 1 at the end, as in
+        the past; default: they come evenly.
     """
 
     starts: float
@@ -50,8 +53,17 @@ class Pacing:
     outcomes: int = 20_000
     expected: float = 0.0
     trust: float = 200.0
+    profile: tuple[float, ...] = (0.0, 1.0)
+
+    def done(self, now: float) -> float:
+        """Return the share of the arrivals that should have come by `now`."""
+        at = (now - self.starts) / (self.ends - self.starts)
+        return float(np.interp(at, np.linspace(0.0, 1.0, len(self.profile)), self.profile))
 
     def __post_init__(self) -> None:
+        rising = all(a <= b for a, b in zip(self.profile, self.profile[1:], strict=False))
+        if len(self.profile) < 2 or not rising or (self.profile[0], self.profile[-1]) != (0.0, 1.0):
+            raise UsageError("A profile of arrivals does not rise from 0 to 1.", todo="Give shares in their order.")
         if not self.starts < self.ends or self.memory < 1 or self.outcomes < 0 or self.expected < 0.0:
             raise UsageError(
                 f"A campaign from {self.starts} to {self.ends} with a memory of {self.memory} is none.",
@@ -174,7 +186,7 @@ class Pacer:
             return
         seen_lately = Arrivals.latest(self._lately, self.pacing.memory)
         self._lately = [seen_lately]
-        coming = max(self._ahead(now) if ahead is None else ahead, 1.0)
+        coming = max(self.ahead(now) if ahead is None else ahead, 1.0)
         out = self.reservations.open
         offer = self.reservations.column("offer")[out].astype(np.int16)
         awaited = self.schedule.totals(self.reservations.column("expected")[out], offer)
@@ -187,10 +199,9 @@ class Pacer:
         elif len(left):
             self.shadow = several_prices(cells, schedule, _ORACLE)
 
-    def _ahead(self, now: float) -> float:
-        """Return how many are still to come: the rate so far, and what was foreseen while little is known."""
-        done = (now - self.pacing.starts) / (self.pacing.ends - self.pacing.starts)
-        done = min(max(done, 1e-9), 1.0)
+    def ahead(self, now: float) -> float:
+        """Return how many are still to come: as many as came so far foretell, and what was foreseen before."""
+        done = max(self.pacing.done(now), 1e-9)
         trust = self.pacing.trust if self.pacing.expected else 0.0
         since = done + (trust / self.pacing.expected if trust else 0.0)
         return (self.arrived + trust) / since * (1.0 - done)
@@ -218,7 +229,7 @@ class Pacer:
         at = np.arange(len(choice))
         value, cost = cells.chosen(choice)
         rows = np.flatnonzero(choice)
-        base, lift, predicted = Outcomes.foretold(arrivals, choice.astype(np.int64))
+        base, lift, mean, predicted = Outcomes.foretold(arrivals, choice.astype(np.int64))
         numbers = np.full(len(choice), -1, dtype=np.int64)
         numbers[rows] = self.reservations.add(
             choice[rows].astype(np.int64),
@@ -227,6 +238,7 @@ class Pacer:
             expected=cost[rows],
             base=base[rows],
             lift=lift[rows],
+            mean=mean[rows],
             predicted=predicted[rows],
         )
         return Offered(choice, numbers, value, cost)

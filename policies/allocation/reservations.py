@@ -12,7 +12,7 @@ from pricing.errors import DataError, UsageError
 
 __all__ = ["Reservations"]
 
-_COLUMNS = ("offer", "liability", "until", "expected", "base", "lift", "predicted", "spent")
+_COLUMNS = ("offer", "liability", "until", "expected", "base", "lift", "mean", "predicted", "spent")
 _OPEN, _SPENT, _OVER = 0.0, 1.0, 2.0
 
 
@@ -111,6 +111,7 @@ class Reservations:
             self.column("offer")[rows].astype(np.int64),
             self.column("base")[rows],
             self.column("lift")[rows],
+            self.column("mean")[rows],
             redeemed,
             np.where(redeemed, self.column("predicted")[rows], 0.0),
             self.column("spent")[rows],
