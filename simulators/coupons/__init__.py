@@ -1,1 +1,1 @@
-"""A simulated shop floor for coupons: customers who come, answer now and answer later, fitted on a shop's own data."""
+"""A simulated shop floor for coupons: customers who come and answer, now and later."""

@@ -33,7 +33,7 @@ _WEIGHT = 2.0
 
 
 def habits_of(source: Source, purpose: str | None) -> Habits:
-    """Read a shop's tables and fit; see :func:`build_purchases`, :func:`build_offers` and :func:`fit_habits`."""
+    """Read a shop's tables and fit: :func:`build_purchases`, :func:`build_offers`, :func:`fit_habits`."""
     purchases = build_purchases(source, purpose)
     tables = ("coupon_exposures", "redemptions", "campaigns")
     offers = build_offers(source, purpose) if all(source.has(name) for name in tables) else None
@@ -145,7 +145,9 @@ def _baskets(value: Floats) -> tuple[Floats, Floats, float]:
     own = np.where(there, logs, 0.0).sum(axis=1) / n
     within = (np.where(there, logs - own[:, None], 0.0) ** 2).sum()
     variance = float(within / max(n.sum() - len(n), 1.0)) + 1e-6
-    between = max(float(np.average((own - centre) ** 2, weights=n)) - variance * len(n) / float(n.sum()), 1e-6)
+    between = max(
+        float(np.average((own - centre) ** 2, weights=n)) - variance * len(n) / float(n.sum()), 1e-6
+    )
     weight = between / (between + variance / n)
     mean = centre + weight * (own - centre) + 0.5 * variance
     return mean, np.sqrt(between * (1.0 - weight)), float(np.sqrt(variance))
@@ -184,7 +186,7 @@ def _use(names: tuple[str, ...], bought: Bools, offers: Offers | None, purchases
 def _at_risk(
     names: tuple[str, ...], bought: Bools, offers: Offers, purchases: Purchases
 ) -> tuple[Ints, Bools]:
-    """Return the household of each purchase with a coupon in hand, and whether it was used for the first time."""
+    """Return the household of each purchase with a coupon in hand, and whether it was used then."""
     place = {name: i for i, name in enumerate(names)}
     days, periods = purchases.period_days, bought.shape[1]
     rows: list[int] = []

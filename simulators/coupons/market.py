@@ -143,11 +143,16 @@ class CouponMarket:
         out: Floats = (philox(counter, (0, _CHANCE)).astype(np.float64) + 0.5) * 2.0**-32
         return out
 
+    def plain_odds(self, state: State) -> Floats:
+        """Return the part of them that recency and open carts tell, float64 [B, N]."""
+        h = self.crowd.habits
+        cart = np.concatenate([np.zeros(1), h.cart])[state.cart]
+        return np.asarray(h.level + h.recency[recency_class(state.since)] + cart)
+
     def log_odds(self, state: State) -> Floats:
         """Return the log odds of buying without a coupon, float64 [B, N]."""
-        crowd, h = self.crowd, self.crowd.habits
-        cart = np.concatenate([np.zeros(1), h.cart])[state.cart]
-        own = h.level + h.recency[recency_class(state.since)] + cart + crowd.visit
+        crowd = self.crowd
+        own = self.plain_odds(state) + crowd.visit
         feel = crowd.truths.visit_response[:, None] * crowd.keen
         return np.asarray(own - feel * self._wary * state.habit)
 
@@ -223,7 +228,8 @@ class CouponMarket:
             debt=debt,
             habit=habit,
             worn=w * state.worn + (1.0 - w) * (choice > 0),
-            seen=self._look(state.seen, choice, bought, used, value, np.where(used, log_depth, 0.0)),
+            offers=(state.offers << np.uint64(1)) | (choice > 0).astype(np.uint64),
+            seen=self._look(state, choice, bought, used, value, np.where(used, log_depth, 0.0)),
         )
         margin = crowd.habits.economics.margin(taken)
         return Visit(bought, used, caused, value, value * (1.0 - taken), value * margin, after)
@@ -235,14 +241,22 @@ class CouponMarket:
         return np.where(bought, 0, older)
 
     def _look(
-        self, seen: Seen, choice: Ints, bought: Bools, used: Bools, value: Floats, log_depth: Floats
+        self, state: State, choice: Ints, bought: Bools, used: Bools, value: Floats, log_depth: Floats
     ) -> Seen:
         """Return what the shop has seen after a period; it knows what it offered and what was bought."""
-        return look(seen, self.depth[choice], bought, used, value, log_depth, self.crowd)
+        odds = self.plain_odds(state) + state.seen.visit
+        return look(state.seen, odds, self.depth[choice], bought, used, value, log_depth, self.crowd)
 
 
 def look(
-    seen: Seen, depth: Floats, bought: Bools, used: Bools, value: Floats, log_depth: Floats, crowd: Crowd
+    seen: Seen,
+    odds: Floats,
+    depth: Floats,
+    bought: Bools,
+    used: Bools,
+    value: Floats,
+    log_depth: Floats,
+    crowd: Crowd,
 ) -> Seen:
     """Return what the shop knows after a period, by the fitted habits and not by the world's truth.
 
@@ -250,6 +264,8 @@ def look(
     ----------
     seen
         Before the period.
+    odds
+        float64 [B, N]; log odds of buying without a coupon, as far as was known.
     depth, log_depth
         float64 [B, N]; discount offered, and log discount taken.
     bought, used, value
@@ -265,7 +281,11 @@ def look(
     p = expit(level + seen.use)
     information = seen.use_information + np.where(held, p * (1.0 - p), 0.0)
     use = seen.use + np.where(held, (used - p) / information, 0.0)
+    q = expit(odds)
+    visits = seen.visit_information + q * (1.0 - q)
     return Seen(
+        visit=seen.visit + (bought - q) / visits,
+        visit_information=visits,
         rate=remembered(seen.rate, bought),
         basket=np.where(bought, weight * seen.basket + (1.0 - weight) * basket, seen.basket),
         baskets=seen.baskets + bought,

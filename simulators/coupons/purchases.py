@@ -16,7 +16,7 @@ from simulators.customers.consent import agreed
 __all__ = ["PURCHASE_TABLES", "Economics", "Purchases", "build_purchases"]
 
 PURCHASE_TABLES = ("orders", "products", "customers", "consents", "costs", "events")
-"""What :func:`build_purchases` reads: the argument `only` of :func:`simulators.contract.tables.open_source`."""
+"""What :func:`build_purchases` reads: `only` of :func:`simulators.contract.tables.open_source`."""
 
 _LEAST_PERIODS = 8
 
@@ -43,7 +43,7 @@ class Economics:
     cost_assumed: float
 
     def margin(self, depth: Floats) -> Floats:
-        """Return net profit over shelf value when a discount `depth` (0-1) comes off at the shop's expense."""
+        """Return net profit over shelf value when the shop gives a discount of `depth` (0-1)."""
         out: Floats = (1.0 - depth) * (self.net - self.fee) - self.cost
         return out
 
@@ -203,7 +203,8 @@ WITH dated AS (
     SELECT product_id, valid_from::DATE AS since, max_by(unit_cost, _row) AS unit_cost FROM costs GROUP BY ALL
 ), earliest AS (SELECT product_id, arg_min(unit_cost, since) AS unit_cost FROM dated GROUP BY ALL),
 lines AS (
-    SELECT quantity * offered_price * o.gross AS value, quantity * offered_price * o.gross / (1 + rate) AS net,
+    SELECT quantity * offered_price * o.gross AS value,
+        quantity * offered_price * o.gross / (1 + rate) AS net,
         quantity * coalesce(d.unit_cost, e.unit_cost) AS known,
         quantity * coalesce(regular_price, offered_price) * o.gross / (1 + rate) * ({share}) AS assumed
     FROM order_lines AS o JOIN products AS p USING (product_id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pricing.arrays import Bools, Floats, Ints
+from pricing.arrays import Bools, Floats, Ints, Words
 
 __all__ = ["CONTEXT", "MEMORY", "Seen", "State", "remembered"]
 
@@ -14,11 +14,13 @@ MEMORY = 0.9
 """Share of what was seen of a customer that still counts a period later."""
 
 CONTEXT = (
-    "recency", "rate", "basket", "cart", "use", "evidence", "felt", "given", "last_depth",
+    "odds", "recency", "rate", "visit", "basket", "cart", "use", "evidence", "felt", "given", "last_depth",
     "steps_left",
 )  # fmt: skip
 """Order of the F axis of :meth:`State.context`; all of it can be known by the shop when it decides:
 
+- ``odds``: log odds of buying without a coupon, by the fitted habits and the customer's own history;
+- ``visit``: the part of it that is the customer's own;
 - ``recency``: log of periods since the last purchase;
 - ``rate``: share of late periods with a purchase, older ones fading;
 - ``basket``: log of the expected basket over the shop's mean, shrunk towards it;
@@ -43,6 +45,8 @@ class Seen:
         Log of the expected basket, minor units, learned from `baskets` purchases.
     baskets
         Purchases that `basket` rests on, in units of information: variance of one over that of the mean.
+    visit, visit_information
+        Own log odds of buying, learned as `use` is, and the precision of that.
     use
         Log odds of using a coupon beyond the average household's, one Newton step from each to the next.
     use_information
@@ -60,6 +64,8 @@ class Seen:
     rate: Floats
     basket: Floats
     baskets: Floats
+    visit: Floats
+    visit_information: Floats
     use: Floats
     use_information: Floats
     offered: Floats
@@ -84,6 +90,8 @@ class State:
         float64 [B, N]; log discount that the customer has come to expect; hidden.
     worn
         float64 [B, N]; share of late periods with an offer, as the customer remembers them; hidden.
+    offers
+        uint64 [B, N]; one bit a past period, the last one lowest: 1 where an offer was made.
     seen
         What the shop can know.
     """
@@ -93,13 +101,22 @@ class State:
     debt: Floats
     habit: Floats
     worn: Floats
+    offers: Words
     seen: Seen
 
-    def context(self, mean_basket: float, left: float) -> Floats:
+    def recent(self, periods: int) -> Ints:
+        """Return offers made in the last `periods` (64 at most), int64 [B, N]."""
+        mask = np.uint64(2 ** min(max(periods, 0), 64) - 1)
+        count: Ints = np.bitwise_count(self.offers & mask).astype(np.int64)
+        return count
+
+    def context(self, odds: Floats, mean_basket: float, left: float) -> Floats:
         """Return :data:`CONTEXT`, float64 [B, N, F].
 
         Parameters
         ----------
+        odds
+            float64 [B, N]; log odds of buying without the customer's own part.
         mean_basket
             Log of the shop's mean basket, minor units.
         left
@@ -108,7 +125,8 @@ class State:
         seen = self.seen
         cart = np.where(self.cart > 0, 1.0 / np.maximum(self.cart, 1), 0.0)
         columns = (
-            np.log(self.since.astype(np.float64)), seen.rate, seen.basket - mean_basket, cart, seen.use,
+            odds + seen.visit, np.log(self.since.astype(np.float64)), seen.rate, seen.visit,
+            seen.basket - mean_basket, cart, seen.use,
             np.log1p(seen.offered), seen.felt, seen.given, seen.depth,
             np.full(cart.shape, left),
         )  # fmt: skip

@@ -225,7 +225,7 @@ class Crowd:
     keen: Floats
 
     def attention(self, depth: Floats) -> Floats:
-        """Return the chance of using a coupon of a depth (0-1, above 0) when buying, broadcast to [B, N, ...]."""
+        """Return the chance of using a coupon of a depth above 0 when buying; depth [B, N, ...]."""
         extra = depth.ndim - 2
         level, slope = (v[:, None] for v in (self.truths.use_level, self.truths.use_slope))
         base = (level + self.use).reshape(*self.use.shape, *([1] * extra))
@@ -242,6 +242,8 @@ class Crowd:
             rate=h.rate[who],
             basket=h.basket[who],
             baskets=(h.noise_sd**2 / variance)[who],
+            visit=h.visit[who],
+            visit_information=(1.0 / np.maximum(h.visit_sd, 1e-6) ** 2)[who],
             use=h.use[who],
             use_information=(1.0 / np.maximum(h.use_sd, 1e-6) ** 2)[who],
             offered=h.offered[who],
@@ -249,7 +251,9 @@ class Crowd:
             given=zero,
             depth=zero,
         )
-        return State(h.since[who], np.zeros(who.shape, dtype=np.int64), zero, zero, zero, seen)
+        return State(
+            h.since[who], np.zeros(who.shape, dtype=np.int64), zero, zero, zero, zero.astype(np.uint64), seen
+        )
 
 
 def customer_keys(count: int, *, first: int = 0) -> Words:
