@@ -67,18 +67,18 @@ class Evidence:
 
 
 def fold(belief: Belief, *evidence: Evidence) -> Belief:
-    """Return the belief after batches of evidence about the same coefficients: Newton to the mode, Laplace."""
-    m, P = belief.mean.copy(), belief.precision
+    """Return the belief after evidence about the same coefficients: Newton to the mode, then Laplace."""
+    m, h = belief.mean.copy(), belief.precision
     sd = np.sqrt(np.diag(np.linalg.inv(belief.precision)))
     for _ in range(_STEPS):
-        gradient, P = -belief.precision @ (m - belief.mean), belief.precision.copy()
+        gradient, h = -belief.precision @ (m - belief.mean), belief.precision.copy()
         for part in evidence:
             eta = part.X @ m + part.offset
             p = expit(eta) if part.variance is None else eta
             w = p * (1.0 - p) if part.variance is None else np.full(len(eta), 1.0 / part.variance)
             residual = (part.y - p) * (1.0 if part.variance is None else 1.0 / part.variance)
             gradient += part.X.T @ residual
-            P += (part.X * w[:, None]).T @ part.X
-        step = np.linalg.solve(P, gradient)
+            h = h + (part.X * w[:, None]).T @ part.X
+        step = np.linalg.solve(h, gradient)
         m = m + np.clip(step, -_WIDEST * sd, _WIDEST * sd)
-    return Belief(m, 0.5 * (P + P.T))
+    return Belief(m, 0.5 * (h + h.T))

@@ -59,8 +59,9 @@ def prior_belief(habits: Habits, prior: Prior, seed: int) -> Belief:
     """Return the normal with mean and covariance of the coefficients over worlds of the prior."""
     t = draw_truths(habits, prior, _WORLDS, seed=seed)
     table: dict[str, Floats] = {
-        "use_level": t.use_level, "use_slope": t.use_slope, "reminder": t.reminder, "worn": t.reminder * t.wear,
-        "visit": t.visit_response, "basket": t.basket_response, "forward": t.forward,
+        "use_level": t.use_level, "use_slope": t.use_slope, "reminder": t.reminder,
+        "worn": t.reminder * t.wear, "visit": t.visit_response, "basket": t.basket_response,
+        "forward": t.forward,
     }  # fmt: skip
     for name, response in (("visit", t.visit_response), ("basket", t.basket_response)):
         table |= {
@@ -74,7 +75,7 @@ def prior_belief(habits: Habits, prior: Prior, seed: int) -> Belief:
     mean, covariance = np.zeros(len(COEFFICIENTS)), np.eye(len(COEFFICIENTS)) * _OFF**2
     mean[places] = values.mean(axis=0)
     covariance[np.ix_(places, places)] = np.cov(values.T) + 1e-6 * np.eye(len(known))
-    return Belief(mean, np.linalg.inv(covariance))
+    return Belief(mean, np.asarray(np.linalg.inv(covariance), dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,9 @@ class Foresight:
         return shares(self._worth(situation.features, drawn), allowed)
 
     def _worth(self, f: Floats, c: Floats) -> Floats:
-        """Return what offers are worth beyond none, float64 [B, N, D, K], in usual baskets at shelf prices."""
+        """Return what offers are worth beyond none, float64 [B, N, D, K], in usual baskets."""
         shop, margin = self.shop, self.shop.margin
-        left = int(round(float(column(f, "steps_left").flat[0]) * self.horizon)) - 1
+        left = round(float(column(f, "steps_left").flat[0]) * self.horizon) - 1
         away = np.rint(np.exp(column(f, "recency"))).astype(np.int64)
         more = self.later.at(left, away, column(f, "visit"))[..., None]
         odds = column(f, "odds")[..., None]
@@ -196,7 +197,9 @@ class Foresight:
         for k in range(1, len(margin)):
             depth = np.full(f.shape[:2], float(shop.depth[k]))
             uses = expit(_using(depth) @ c.T + column(f, "use")[..., None])
-            lift = np.exp(np.clip(self._basket(f, depth) @ c.T - self._basket(f, 0.0 * depth) @ c.T, -2.0, 2.0))
+            lift = np.exp(
+                np.clip(self._basket(f, depth) @ c.T - self._basket(f, 0.0 * depth) @ c.T, -2.0, 2.0)
+            )
             buys = expit(self._buying(f, depth) @ c.T + odds)
             now = buys * ((1.0 - uses) * margin[0] + uses * lift * margin[k]) - without * margin[0]
             added = (buys - without) + without * uses * (lift - 1.0)

@@ -24,7 +24,7 @@ DRAWS = 32
 _PRIOR_SD = 0.3
 """Of a coefficient, in mean profits of a basket a sd of a feature."""
 _LARGEST = 8.0
-"""Most that one outcome counts, in mean profits of a basket: baskets have a long tail, and fakes a longer one."""
+"""Most that one outcome counts, in mean profits of a basket: their tail is long, and that of fakes longer."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Linear:
         return A, b, (square + float((gain**2).sum()), count + len(gain))
 
     def _means(self) -> Floats:
-        return np.linalg.solve(self.A, self.b[..., None])[..., 0]
+        return np.asarray(np.linalg.solve(self.A, self.b[..., None])[..., 0], dtype=np.float64)
 
 
 def _start(shop: Shop) -> tuple[Floats, Floats]:
@@ -125,7 +125,7 @@ class LinUCB(_Linear):
 
 @dataclass(frozen=True)
 class LinearThompson(_Linear):
-    """Uniform over D draws of the coefficients (Agrawal and Goyal, ICML 2013); propensities are exact shares."""
+    """Uniform over D draws of the coefficients (Agrawal, Goyal, ICML 2013); propensities are exact shares."""
 
     name: ClassVar[str] = "lin-ts"
 

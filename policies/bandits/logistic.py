@@ -1,4 +1,4 @@
-"""Logistic Thompson sampling: whether a customer buys under each offer, and whether the coupon is then used."""
+"""Logistic Thompson sampling: whether a customer buys under each offer, and then uses the coupon."""
 
 from __future__ import annotations
 
@@ -64,13 +64,20 @@ class LogisticThompson:
     @property
     def version(self) -> str:
         """Digest of all that was learned."""
-        arrays = {"m": self.buys.mean, "P": self.buys.precision, "u": self.uses.mean, "V": self.uses.precision}
+        arrays = {
+            "m": self.buys.mean,
+            "P": self.buys.precision,
+            "u": self.uses.mean,
+            "V": self.uses.precision,
+        }
         return digest(pack("bandit", 1, arrays, {"at": [self.seed, self.batches]}))
 
     def learn(self, experience: Experience) -> LogisticThompson:
         """Return the policy that has also seen this."""
         e, depth = experience, self.shop.depth[experience.offer]
-        buys = fold(self.buys, Evidence(self._design(e.features, depth), e.bought, column(e.features, "odds")))
+        buys = fold(
+            self.buys, Evidence(self._design(e.features, depth), e.bought, column(e.features, "odds"))
+        )
         held = e.bought & (e.offer > 0)
         uses = fold(
             self.uses, Evidence(_use(e.features[held], depth[held]), e.used[held], np.zeros(int(held.sum())))

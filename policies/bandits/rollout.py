@@ -80,18 +80,21 @@ class OfferRun:
     bought: Ints
     used: Ints
     learned: OfferPolicy
-    decisions: CouponDecisions
+    decisions: CouponDecisions | None
 
 
 def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
     """Let a policy decide for all customers, period after period; a learner learns as feedback arrives."""
     floor, market = rehearsal.floor, rehearsal.floor.market
-    streams: Words = np.array([label_hash("coupon run", str(rehearsal.seed), str(rehearsal.world))], np.uint64)
+    streams: Words = np.array(
+        [label_hash("coupon run", str(rehearsal.seed), str(rehearsal.world))], np.uint64
+    )
     run: Ints = np.array([rehearsal.world], dtype=np.int64)
     fakers = _fakers(market.crowd.key[0], rehearsal)
     state, waiting = market.crowd.open(), deque[Experience]()
     rows: list[tuple[float, ...]] = []
     offers: list[Ints] = []
+    decided: CouponDecisions | None = None
     for period in range(floor.horizon):
         situation = floor.situation(state, period)
         decided = decide_offers(
@@ -100,13 +103,17 @@ def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
         )  # fmt: skip
         visit = market.step(state, decided.index, market.chance(streams, period))
         waiting.append(_told(situation.features[0], decided.index[0], visit, fakers, floor))
-        waiting = deque(replace(old, profit=old.profit + waiting[-1].profit) if i < len(waiting) - 1 else old
-                        for i, old in enumerate(waiting))  # fmt: skip
+        waiting = deque(
+            replace(old, profit=old.profit + waiting[-1].profit) if i < len(waiting) - 1 else old
+            for i, old in enumerate(waiting)
+        )
         if len(waiting) == rehearsal.window:
             told = waiting.popleft()
             policy = policy.learn(told) if isinstance(policy, Learner) else policy
         spent = visit.value - visit.revenue
-        rows.append((visit.profit.sum(), visit.revenue.sum(), spent.sum(), visit.bought.sum(), visit.used.sum()))
+        rows.append(
+            (visit.profit.sum(), visit.revenue.sum(), spent.sum(), visit.bought.sum(), visit.used.sum())
+        )
         offers.append(np.bincount(decided.index[0], minlength=len(floor.menu)))
         state = visit.state
     table = np.array(rows)
@@ -127,7 +134,8 @@ def _told(features: Floats, offer: Ints, visit: Visit, fakers: Bools, floor: Sho
     """Return what a policy is told of a period; fakers claim a large purchase with the coupon used."""
     market = floor.market
     fake = fakers & (offer > 0)
-    value = np.where(fake, _FAKE_VALUE * np.exp(market.crowd.habits.basket).mean(), visit.value[0])
+    claimed = _FAKE_VALUE * float(np.exp(market.crowd.habits.basket).mean())
+    value: Floats = np.where(fake, claimed, visit.value[0])
     margin = market.crowd.habits.economics.margin(market.depth[offer])
     return Experience(
         features=features,
