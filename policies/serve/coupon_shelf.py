@@ -18,7 +18,6 @@ from pricing.coupon_rules import CouponSettings, OfferSituation, held_out
 from pricing.coupons import Carts, Reductions, reduce
 from pricing.customers import CUSTOMER_FEATURES, Customers, unknown, visible
 from pricing.errors import UsageError
-from pricing.randomness import label_hash
 
 __all__ = ["Cart", "CartLine", "CouponShelf", "Decided", "Left"]
 
@@ -237,12 +236,10 @@ class CouponShelf:
 
     def _lots(self, customer: str) -> Bools:
         """Return the offers whose campaign holds the customer out, bool [K]."""
-        key = np.array([label_hash(customer)], dtype=np.uint64)
-        drawn = {
-            name: bool(held_out(key, name, self.holdout_share, self.seed)[0])
-            for name in {coupon.campaign_id for coupon in self.book.coupons}
-        }
-        return np.array([False, *(drawn[coupon.campaign_id] for coupon in self.book.coupons)])
+        campaigns = sorted({coupon.campaign_id for coupon in self.book.coupons})
+        drawn = held_out([customer], campaigns, self.holdout_share, self.seed)[0]
+        place = [campaigns.index(coupon.campaign_id) for coupon in self.book.coupons]
+        return np.concatenate([[False], drawn[place]]) if place else np.zeros(1, dtype=np.bool_)
 
     def _carts(self, cart: Cart) -> Carts:
         tax, included = self.book.tax(cart.zone)

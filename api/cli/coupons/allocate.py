@@ -69,7 +69,8 @@ def allocate_coupons(
         typer.Option(metavar="[NAME=]COUNT", help="Offers at most; NAME as above. May be given again."),
     ] = None,
     share: Annotated[
-        float | None, typer.Option(help="At most this share of the customers gets an offer.", min=0.0, max=1.0)
+        float | None,
+        typer.Option(help="At most this share of the customers gets an offer.", min=0.0, max=1.0),
     ] = None,
     frequency: Annotated[
         int | None,
@@ -134,7 +135,9 @@ def allocate_file(session: Session, offers: Path, out: Path, wanted: Wanted) -> 
         run_id = _run_id(offers, wanted)
         table = allocations_table(read, found.choice, propensity, run_id, currency.code, document["summary"])
         write_file(out, table_bytes(table))
-    return Outcome({**document, "run_id": run_id, "currency": currency.code}, _shown(session, document, currency))
+    return Outcome(
+        {**document, "run_id": run_id, "currency": currency.code}, _shown(session, document, currency)
+    )
 
 
 def _currency(asked: str, said: str) -> Currency:
@@ -209,7 +212,8 @@ def _held(wanted: Wanted, read: ScoredOffers) -> tuple[Any, Holdout]:
     """Return what is eligible but for the holdout, bool [N, K], and the holdout."""
     import numpy as np
 
-    from policies.allocation.holdout import Holdout, held_out, within_frequency
+    from policies.allocation.holdout import Holdout, within_frequency
+    from pricing.coupon_rules import held_out
 
     eligible = read.eligible
     if wanted.frequency is not None:
