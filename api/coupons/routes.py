@@ -16,13 +16,14 @@ from api.problems import CONFLICT, PROBLEMS
 from api.readiness import Readiness
 from pricing.errors import TarifaError, UsageError
 
-__all__ = ["batches", "router"]
+__all__ = ["routers"]
 
 _ALL = PROBLEMS | CONFLICT
 _MOST_LINES = 10_000
 
 router = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL, route_class=JsonRoute)
 batches = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL)
+routers = (router, batches)
 
 Key = Annotated[
     str,

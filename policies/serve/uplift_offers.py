@@ -63,9 +63,13 @@ class UpliftOffers:
         drawn = model.draws(draws, np.random.default_rng(seed)) if draws else None
         return UpliftOffers(model, np.zeros(len(model.offers)), drawn)
 
-    @cached_property
+    @property
     def version(self) -> str:
         """Digest of everything that the choice depends on besides the situation."""
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
         return digest(self.to_bytes())
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate
+from api.cli.coupons import allocate, shelf
 
 __all__ = ["coupons"]
 
@@ -13,3 +13,5 @@ coupons = typer.Typer(
 )
 
 coupons.command("allocate")(allocate.allocate_coupons)
+coupons.command("shelf")(shelf.make_shelf)
+coupons.command("score")(shelf.score_offers)
