@@ -20,6 +20,7 @@ from api.storage.tables import (
     CAMPAIGNS,
     COUPON_LIMITS,
     HOLDERS,
+    OFFER_SUBJECTS,
     REDEMPTION_LINES,
     REDEMPTIONS,
     RESERVATIONS,
@@ -345,9 +346,14 @@ def holder_of(work: Work, pseudonym: str) -> int:
 
 
 def erase(work: Work, pseudonyms: Sequence[str]) -> int:
-    """Forget who holds what; return how many were known. The record stays whole: it names nobody."""
+    """Forget who holds what, and what was known of them at an offer; return how many were known.
+
+    The record stays whole: it names nobody.
+    """
     gone = 0
     for some in in_parts(pseudonyms):
+        known = select(HOLDERS.c.holder).where(HOLDERS.c.pseudonym.in_(some))
+        work.connection.execute(delete(OFFER_SUBJECTS).where(OFFER_SUBJECTS.c.holder.in_(known)))
         gone += work.connection.execute(delete(HOLDERS).where(HOLDERS.c.pseudonym.in_(some))).rowcount
     if gone:
         work.add("erased", "holders", count=gone)

@@ -28,9 +28,10 @@ from pricing.errors import ArtifactError
 
 __all__ = [
     "ACCESS_KEYS", "CAMPAIGNS", "CHAIN", "COUPON_LIMITS", "COUPON_USES", "CYCLE_STEPS", "DECISIONS",
-    "DECISION_CHAIN", "GENESIS", "HOLDERS", "LEDGER", "LEDGER_CHAIN", "MARK_CHAIN", "PRICE_MARKS",
-    "PROPOSALS", "PUBLICATIONS", "REDEMPTIONS", "REDEMPTION_LINES", "REQUESTS", "RESERVATIONS", "RETURNS",
-    "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA", "SUBJECTS", "create", "in_parts",
+    "DECISION_CHAIN", "GENESIS", "HOLDERS", "LEDGER", "LEDGER_CHAIN", "MARK_CHAIN", "OFFERS",
+    "OFFER_SUBJECTS", "PRICE_MARKS", "PROPOSALS", "PUBLICATIONS", "REDEMPTIONS", "REDEMPTION_LINES",
+    "REQUESTS", "RESERVATIONS", "RETURNS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA",
+    "SUBJECTS", "create", "in_parts",
 ]  # fmt: skip
 
 SCHEMA = 5
@@ -318,6 +319,31 @@ RETURNS = Table(
     Index("returns_by_order", "order_id"),
 )
 """Refunds that platforms told of, by their identifiers; one that comes before its order waits here."""
+
+OFFERS = Table(
+    "offers",
+    _TABLES,
+    Column("decision_id", String(32), primary_key=True),
+    Column("coupon_id", String(100)),
+    Column("reservation_id", String(32)),
+    Column("content", Text, nullable=False),
+    Column("recorded_at", String(40), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Decisions about coupons; they name nobody, and hold nothing that was known of anybody."""
+
+OFFER_SUBJECTS = Table(
+    "offer_subjects",
+    _TABLES,
+    Column("decision_id", String(32), ForeignKey("offers.decision_id"), primary_key=True),
+    Column("holder", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("given", Boolean, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("offers_by_holder", "holder", "at"),
+    sqlite_with_rowid=False,
+)
+"""Whom a decision was about and what was known of them then; erasing somebody takes their rows away."""
 
 LEDGER = Table(
     "ledger",

@@ -67,7 +67,8 @@ def _ended(panel: Panel, recorded: Bools, last: Ints, low: Bools) -> Bools:
     now = np.where(feature >= display, panel.feature, panel.display)
     # A spell runs from the first discount after the last full price to the last record.
     spell = at_place(next_place(recorded & low).astype(np.float64), last_place(recorded & ~low) + 1)
-    outlived = np.arange(last.shape[1]) - last > last - spell + 1
+    place: Ints = np.arange(last.shape[1], dtype=np.int64)
+    outlived = np.greater(place - last, last - spell + 1)
     then = np.fmax(feature, display)
     return np.asarray(low & np.where(then > 0.0, now < 0.5 * then, outlived), dtype=np.bool_)
 
