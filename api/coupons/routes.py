@@ -117,7 +117,7 @@ def _one(deciding: Coupons, line: bytes, key: str) -> str:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "/".join(map(str, first["loc"]))
-        problem = {"code": "invalid", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
+        problem = {"code": "validation", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
         return json.dumps({"problem": problem})
     except TarifaError as error:
         problem = {"code": error.code, "status": error.status, "detail": error.what}

@@ -93,7 +93,8 @@ class UpliftOffers:
         if self.coefficients is None:
             worth = np.where(place >= 0, (self.model.profit(values) - price)[:, place], -np.inf)
             return Choice(index=_best(worth.reshape(allowed.shape), allowed))
-        X = self.model.basis.design(values)
+        z = self.model.basis.standardised(values)
+        X = self.model.basis.expand(z) * self.model.basis.scale_of(z)[:, None]
         components = np.empty((runs, count, len(self.coefficients)), dtype=np.int64)
         for draw, beta in enumerate(self.coefficients):
             worth = np.where(place >= 0, (X @ beta.T - price)[:, place], -np.inf)
