@@ -85,11 +85,11 @@ class Arrivals:
 class Calibration:
     """How far realised redemptions differ from predicted ones.
 
-    An offer's *lift* is what it adds to the logit of buying. The lift that shows is ``exp(level + slope own +
-    pooled mean)``: `own` is the logarithm of the lift predicted, `mean` its mean over the customer's offers. A
-    slope below 1 is what errors in predicted sensitivity cause: those who look most sensitive are chosen, and
-    partly are not (regression to the mean). Where the errors differ by offer, the customer's other offers tell
-    more than the one that was chosen because it looked best.
+    An offer's *lift* is what it adds to the logit of buying. The lift that shows is ``exp(level + slope own
+    + pooled mean)``: `own` is the logarithm of the lift predicted, `mean` its mean over all their offers.
+    A slope below 1 is what errors in predicted sensitivity cause: those who look most sensitive are chosen,
+    and partly are not (regression to the mean). Where the errors differ by offer, the customer's other offers
+    tell more than the one that was chosen because it looked best.
 
     Attributes
     ----------
@@ -220,8 +220,9 @@ def _prior_money(seen: Outcomes) -> float:
 
 
 def _mode(design: Floats, base: Floats, redeemed: Floats, prior: Floats, scale: Floats) -> Floats:
-    theta, best = prior.copy(), -np.inf
-    step = np.zeros(len(prior))
+    theta: Floats = prior.copy()
+    best = -np.inf
+    step: Floats = np.zeros(len(prior))
     for _ in range(_STEPS):
         for _ in range(_STEPS):
             lift = np.exp(np.minimum(design @ (theta + step), _LARGEST_LOG))
@@ -240,5 +241,5 @@ def _mode(design: Floats, base: Floats, redeemed: Floats, prior: Floats, scale: 
         slope = design * lift[:, None]
         gradient = slope.T @ (redeemed - share) - (theta - prior) / scale**2
         fisher = (slope * (share * (1.0 - share))[:, None]).T @ slope + np.diag(1.0 / scale**2)
-        step = np.linalg.solve(fisher, gradient)
+        step = np.asarray(np.linalg.solve(fisher, gradient), dtype=np.float64)
     return theta

@@ -88,9 +88,7 @@ def held_out(customers: Sequence[str], campaigns: Sequence[str], share: float, s
         If the share is none.
     """
     if not 0.0 <= share < 1.0:
-        raise UsageError(
-            f"A holdout of {share} is not a share from 0 to below 1.", todo="Give one like 0.1."
-        )
+        raise UsageError(f"A holdout of {share} is not a share from 0 to below 1.", todo="Give one like 0.1.")
     if share == 0.0:
         return np.zeros((len(customers), len(campaigns)), dtype=np.bool_)
     whom = np.array([label_hash("customer", name) for name in customers], dtype=np.uint64)
@@ -120,7 +118,7 @@ def within_frequency(eligible: Bools, recent: Ints, most: int) -> Bools:
         If a count is negative.
     """
     if (recent < 0).any():
-        raise DataError("A customer had fewer than no offers.", todo="Count the offers of each customer again.")
+        raise DataError("A customer had fewer than no offers.", todo="Count them again.")
     enough = recent >= most
     found = eligible & ~(enough if enough.ndim == 2 else enough[:, None])
     found[:, 0] = True
