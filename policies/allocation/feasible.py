@@ -66,7 +66,7 @@ def repaired(cells: Cells, schedule: Schedule, given: Given, shadow: Floats) -> 
             return given
         r = int(np.argmax(over / np.maximum(schedule.most, 1.0)))
         moves = _downward(cells, schedule, given, shadow, r)
-        freed = np.cumsum(-moves.draws[0])
+        freed: Floats = np.cumsum(-moves.draws[0])
         needed = min(int(np.searchsorted(freed, over[r])) + 1, len(freed))
         given = given.moved(cells, moves.rows[:needed], moves.offer[:needed])
 
