@@ -84,9 +84,7 @@ def within_frequency(eligible: Bools, recent: Ints, most: int) -> Bools:
         If a count is negative.
     """
     if (recent < 0).any():
-        raise DataError(
-            "A customer had fewer than no offers.", todo="Count the offers of each customer again."
-        )
+        raise DataError("A customer had fewer than no offers.", todo="Count them again.")
     enough = recent >= most
     found = eligible & ~(enough if enough.ndim == 2 else enough[:, None])
     found[:, 0] = True

@@ -61,7 +61,7 @@ def allocate_coupons(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]AMOUNT",
-            help="Expected cost at most, in the currency; NAME is a campaign or a coupon. May be given again.",
+            help="Expected cost at most; NAME is a campaign or a coupon. May be given again.",
         ),
     ] = None,
     cap: Annotated[
@@ -83,20 +83,20 @@ def allocate_coupons(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="The draw of the holdout follows from it.", min=0)] = 0,
     currency: Annotated[str, typer.Option(help="ISO 4217 code; default: the offers' column currency.")] = "",
-    at_liability: Annotated[
-        bool, typer.Option("--at-liability", help="Budgets count the most that an offer can cost.")
-    ] = False,
     engine: Annotated[
         str, typer.Option(help="numba or numpy: the same answer; default: the fastest installed.")
     ] = "",
     *,
+    at_liability: Annotated[
+        bool, typer.Option("--at-liability", help="Budgets count the most that an offer can cost.")
+    ] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
     """Choose one coupon or none for every customer: most incremental profit within every budget and cap.
 
-    Example: tarifa coupons allocate offers.parquet --out allocations.parquet --budget 5000 --budget spring=1200
+    Example: tarifa coupons allocate offers.parquet --out given.parquet --budget 5000 --budget spring=1200
     """
     wanted = Wanted(
         tuple(budget or ()), tuple(cap or ()), share, frequency, holdout, seed, currency, at_liability, engine
