@@ -22,7 +22,7 @@ __all__ = ["CouponRule", "CouponSettings", "OfferSituation", "admit", "held_out"
 
 
 class CouponRule(IntEnum):
-    """Rules in falling precedence; the value is the bit. See `docs/guardrails.md`."""
+    """Rules in falling precedence; the value is the bit. See `docs/coupon-guardrails.md`."""
 
     COUPON_KILL_SWITCH = 0
     NOT_IN_FORCE = 1
@@ -73,7 +73,7 @@ _CLASS = {
 
 @dataclass(frozen=True, slots=True)
 class CouponSettings:
-    """The shop's corridor for offers; every field is documented in `docs/guardrails.md`.
+    """The shop's corridor for offers; every field is documented in `docs/coupon-guardrails.md`.
 
     Attributes
     ----------

@@ -71,8 +71,8 @@ class Coupon:
         Least that the covered lines must cost, after discounts already applied, from which it holds.
     stacking
         Whether it adds to a coupon that is already applied.
-    limit_per_customer
-        Redemptions by one customer; None for no limit.
+    limit_total, limit_per_customer
+        Redemptions in all, and by one customer; None for no limit.
     valid_from, valid_to
         First second that it holds, and first after; since 1970-01-01 UTC.
     products, categories
@@ -87,6 +87,7 @@ class Coupon:
     max_discount: int | None = None
     min_spend: int = 0
     stacking: bool = False
+    limit_total: int | None = None
     limit_per_customer: int | None = None
     valid_from: int = 0
     valid_to: int = int(NO_LIMIT)
@@ -103,7 +104,7 @@ class Coupon:
             ),
             (self.max_discount is None or self.max_discount > 0, "may take off at most nothing"),
             (0 <= self.min_spend <= _MOST, "has a negative or impossible min_spend"),
-            (self.limit_per_customer is None or self.limit_per_customer > 0, "may be redeemed by nobody"),
+            (min(self.limit_total or 1, self.limit_per_customer or 1) > 0, "has a negative limit"),
             (self.valid_from < self.valid_to, "ends before it begins"),
         )
         for holds, wrong in fine:

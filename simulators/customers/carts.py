@@ -1,0 +1,71 @@
+"""Carts: what visitors put together, when they last touched it, and whether they bought it.
+
+A cart is what one `cart_id` (or, where the shop has none, one session) held between two purchases. It ends
+with a checkout or a purchase of the same cart or session, or with a paid order of the same customer. One that
+was emptied is no cart any more.
+"""
+
+from __future__ import annotations
+
+from simulators.contract.engine import Engine
+
+__all__ = ["define_carts"]
+
+
+def define_carts(engine: Engine, first: str, until: str, allowed: str) -> None:
+    """Create ``carts`` (customer_id, cart, life, began, touched, pieces, ended), of what held something.
+
+    Parameters
+    ----------
+    engine
+        A session with the tables events and orders.
+    first, until
+        SQL of the first moment to read and of the first one not to.
+    allowed
+        SQL of a condition on ``customer_id``: whose events may be read.
+    """
+    engine.run(_TOUCHES.format(first=first, until=until, allowed=allowed))
+    engine.run(_CARTS)
+
+
+_TOUCHES = """
+CREATE OR REPLACE TABLE cart_touches AS
+WITH seen AS (
+    SELECT customer_id, session_id, cart_id, "at", event FROM events
+    WHERE "at" >= {first} AND "at" < {until} AND ({allowed})
+), of_session AS (
+    SELECT session_id, min(cart_id) AS cart_id FROM seen
+    WHERE cart_id IS NOT NULL GROUP BY session_id HAVING count(DISTINCT cart_id) = 1
+), keyed AS (
+    SELECT s.customer_id, s."at", s.event,
+        CASE WHEN coalesce(s.cart_id, o.cart_id) IS NULL THEN 's ' || s.session_id
+            ELSE 'c ' || coalesce(s.cart_id, o.cart_id) END AS cart
+    FROM seen AS s LEFT JOIN of_session AS o USING (session_id)
+), held AS (
+    SELECT cart, min("at") AS began, max(customer_id) AS customer_id FROM keyed
+    WHERE event IN ('cart_add', 'cart_remove') GROUP BY cart
+)
+SELECT h.cart, h.customer_id, k."at", CASE k.event WHEN 'cart_add' THEN 1 ELSE -1 END AS pieces, false AS ends
+FROM keyed AS k JOIN held AS h USING (cart) WHERE k.event IN ('cart_add', 'cart_remove')
+UNION ALL
+SELECT h.cart, h.customer_id, k."at", 0, true FROM keyed AS k JOIN held AS h USING (cart)
+WHERE k.event IN ('checkout', 'purchase') AND k."at" >= h.began
+UNION ALL
+SELECT h.cart, h.customer_id, o.ordered_at, 0, true
+FROM held AS h JOIN (SELECT DISTINCT customer_id, ordered_at FROM orders WHERE status = 'paid') AS o
+    ON o.customer_id = h.customer_id AND o.ordered_at >= h.began AND o.ordered_at < {until}
+"""
+"""An event without a cart counts for the only cart of its session."""
+
+_CARTS = """
+CREATE OR REPLACE TABLE carts AS
+WITH told AS (
+    SELECT *, count(*) FILTER (ends) OVER (
+        PARTITION BY cart ORDER BY "at", ends ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS life
+    FROM cart_touches
+)
+SELECT cart, any_value(customer_id) AS customer_id, life, min("at") FILTER (NOT ends) AS began,
+    max("at") FILTER (NOT ends) AS touched, sum(pieces) AS pieces, min("at") FILTER (ends) AS ended
+FROM told GROUP BY cart, life
+HAVING count(*) FILTER (NOT ends) > 0 AND sum(pieces) > 0
+"""

@@ -1,0 +1,1 @@
+"""What coupons add: exposures, doubly robust scores, effects and how sure they are."""

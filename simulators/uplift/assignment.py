@@ -1,0 +1,213 @@
+"""Was it a lottery? Recorded chances against what was given, and customers before against customers before.
+
+If offer k was drawn with the recorded chance e, then 1(offer = k) / e averages 1 whatever it is multiplied
+with, so long as that was known before the draw. Shares that are not as declared, and offers aimed at some
+customers, both break this; what nobody recorded before the draw cannot be tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy.special import chdtrc
+
+from pricing.arrays import Bools, Floats, Ints
+from pricing.evidence import Identification
+from simulators.uplift.exposures import Exposures
+from simulators.uplift.scores import Mean, clustered_mean
+
+__all__ = ["LEAST_GIVEN", "LOTTERY", "Arm", "AssignmentCheck", "Doubt", "check_assignment", "drawn_rows"]
+
+LOTTERY = 0.001
+"""Chance below which what was given is not what the recorded propensities say."""
+
+LEAST_GIVEN = 100
+"""Customers for whom an offer, and no coupon, must have been drawn before an effect is told."""
+
+_LEAST_CHANCE = 0.01
+_TAILS = 0.01
+_RANK = 1e-8
+
+
+class Doubt(StrEnum):
+    """Why an effect is not identified, or stands on thin ice; the words live at the edge."""
+
+    NO_PROPENSITY = "no_propensity"
+    """No exposure says that it was drawn by lot."""
+    NO_HOLDOUT = "no_holdout"
+    """Everybody got a coupon: there is nobody to compare with."""
+    NOT_AS_DECLARED = "not_as_declared"
+    """What was given is not what the recorded chances say."""
+    TOO_FEW = "too_few"
+    """An offer, or no coupon, was drawn for fewer than 100 customers."""
+    SMALL_CHANCE = "small_chance"
+    """A chance below 1 %: a few customers weigh for hundreds. A warning only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One of K offers among the exposures that say they were drawn.
+
+    Attributes
+    ----------
+    offer
+        Name, empty for no coupon.
+    given, customers
+        Exposures and customers.
+    share
+        Mean of 1(given) / propensity with its error; 1 where the recorded chances are true.
+    least
+        Smallest propensity; NaN where it was never given.
+    difference, feature
+        Largest standardised difference of a feature, weighted by propensity, to all customers; which one.
+    effective
+        Effective number of exposures (Kish 1965): what unequal weights leave.
+    """
+
+    offer: str
+    given: int
+    customers: int
+    share: Mean
+    least: float
+    difference: float
+    feature: str
+    effective: float
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentCheck:
+    """What the exposures can identify.
+
+    Attributes
+    ----------
+    identified_by
+        K; of each offer. The first, no coupon, has no effect by definition.
+    arms
+        K.
+    p, statistic, freedom
+        Joint test that all recorded chances are true, over offers and features; NaN where there is nothing
+        to test.
+    doubts
+        Each once.
+    drawn
+        Exposures that say they were drawn by lot.
+    """
+
+    identified_by: tuple[Identification, ...]
+    arms: tuple[Arm, ...]
+    p: float
+    statistic: float
+    freedom: int
+    doubts: tuple[Doubt, ...]
+    drawn: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether any offer's effect is identified."""
+        return any(kind is Identification.EXPERIMENT for kind in self.identified_by[1:])
+
+
+def drawn_rows(exposures: Exposures) -> Bools:
+    """Return which exposures were drawn by lot with a recorded chance, bool [N]."""
+    return np.asarray(exposures.drawn & (exposures.propensity > 0.0) & (exposures.propensity < 1.0))
+
+
+def check_assignment(exposures: Exposures) -> AssignmentCheck:
+    """Judge exposures: which offers were drawn by lot, with chances as recorded."""
+    mine = exposures.take(drawn_rows(exposures))
+    names, known = _known_before(mine)
+    arms = tuple(_arm(mine, names, known, k) for k in range(len(mine.offers)))
+    p, statistic, freedom = _joint(mine, known)
+    enough = [arm.customers >= LEAST_GIVEN for arm in arms]
+    doubts = _doubts(arms, enough, p)
+    sound = enough[0] and not set(doubts) & {Doubt.NOT_AS_DECLARED, Doubt.NO_HOLDOUT, Doubt.NO_PROPENSITY}
+    kinds = tuple(
+        Identification.EXPERIMENT if k == 0 or (sound and enough[k]) else Identification.NOT_IDENTIFIED
+        for k in range(len(arms))
+    )
+    return AssignmentCheck(kinds, arms, p, statistic, freedom, doubts, len(mine))
+
+
+def _doubts(arms: tuple[Arm, ...], enough: list[bool], p: float) -> tuple[Doubt, ...]:
+    if not any(arm.given for arm in arms):
+        return (Doubt.NO_PROPENSITY,)
+    if arms[0].given == 0:
+        return (Doubt.NO_HOLDOUT,)
+    found: list[Doubt] = []
+    if p < LOTTERY:
+        found.append(Doubt.NOT_AS_DECLARED)
+    if not all(enough):
+        found.append(Doubt.TOO_FEW)
+    if min(arm.least for arm in arms if arm.given) < _LEAST_CHANCE:
+        found.append(Doubt.SMALL_CHANCE)
+    return tuple(found)
+
+
+def _known_before(exposures: Exposures) -> tuple[tuple[str, ...], Floats]:
+    """Return names and standardised values of what was known before the draw, [N, 1 + Q]; first a constant.
+
+    Features, whether one is unknown, and what was bought in the window before; tails held, since a test by
+    large numbers does not live on one customer.
+    """
+    missing = np.isnan(exposures.X)
+    raw = np.concatenate(
+        [np.where(missing, 0.0, exposures.X), missing, exposures.units[:, :1], exposures.profit[:, :1]],
+        axis=1,
+    )
+    unknown = tuple(f"{name}: unknown" for name in exposures.features)
+    names = (*exposures.features, *unknown, "units before", "profit before")
+    if not len(raw):
+        return ("",), np.ones((0, 1))
+    held = np.clip(raw, *np.quantile(raw, [_TAILS, 1.0 - _TAILS], axis=0))
+    spread = held.std(axis=0)
+    kept = np.flatnonzero(spread > 1e-9 * (1.0 + np.abs(held).max(axis=0)))
+    z = (held[:, kept] - held[:, kept].mean(axis=0)) / spread[kept]
+    return ("", *(names[i] for i in kept)), np.concatenate([np.ones((len(raw), 1)), z], axis=1)
+
+
+def _arm(exposures: Exposures, names: tuple[str, ...], known: Floats, k: int) -> Arm:
+    mine = exposures.offer == k
+    weight = np.where(mine, 1.0 / exposures.propensity, 0.0)
+    total = float(weight.sum())
+    gap = weight @ known / total if total > 0.0 else np.zeros(known.shape[1])
+    gap[0] = 0.0
+    worst = int(np.argmax(np.abs(gap)))
+    return Arm(
+        exposures.offers[k],
+        int(mine.sum()),
+        len(np.unique(exposures.customer[mine])),
+        clustered_mean(weight, exposures.customer),
+        float(exposures.propensity[mine].min()) if mine.any() else float("nan"),
+        float(gap[worst]),
+        names[worst],
+        total**2 / float(np.square(weight).sum()) if total > 0.0 else 0.0,
+    )
+
+
+def _joint(exposures: Exposures, known: Floats) -> tuple[float, float, int]:
+    """Return p, statistic and rank of the Wald test that every moment (1(k) / e - 1) z is 0."""
+    given = [k for k in range(len(exposures.offers)) if int((exposures.offer == k).sum()) >= LEAST_GIVEN]
+    if not given or exposures.offer.min() > 0:
+        return float("nan"), float("nan"), 0
+    _, place = np.unique(exposures.customer, return_inverse=True)
+    G = int(place.max()) + 1
+    sums = np.stack(
+        [
+            np.bincount(place, (np.where(exposures.offer == k, 1.0 / exposures.propensity, 0.0) - 1.0) * z, G)
+            for k in given
+            for z in known.T
+        ],
+        axis=1,
+    )
+    return _wald(sums)
+
+
+def _wald(sums: Floats) -> tuple[float, float, int]:
+    mean = sums.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(sums, rowvar=False, ddof=1).reshape(len(mean), len(mean)))
+    kept: Ints = np.flatnonzero(values > _RANK * values.max())
+    along = vectors[:, kept].T @ mean
+    statistic = float((np.square(along) / values[kept]).sum()) * len(sums)
+    return float(chdtrc(len(kept), statistic)), statistic, len(kept)

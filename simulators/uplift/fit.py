@@ -1,0 +1,331 @@
+"""From exposures to an uplift model, and to a plain account of what is known and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.arrays import Bools, Floats, Ints
+from pricing.errors import DataError
+from pricing.evidence import Identification
+from pricing.uplift import Basis, UpliftModel
+from simulators.uplift.assignment import AssignmentCheck, check_assignment, drawn_rows
+from simulators.uplift.basis import basis_of
+from simulators.uplift.exposures import PHASES, Exposures
+from simulators.uplift.holdout import Holdout, propose_holdout
+from simulators.uplift.projection import Coefficients, least_squares, pool
+from simulators.uplift.ranking import Curve, Decile, calibration, score_curve
+from simulators.uplift.redemption import Usage, fit_usage
+from simulators.uplift.scores import Mean, Scores, clustered_mean, folds_of, score_outcome
+
+__all__ = ["Learner", "OfferEffect", "UpliftFit", "UpliftReport", "fit_uplift", "pooled", "regressors"]
+
+Learner = Callable[[Exposures, Scores, Basis, Usage], Coefficients]
+"""What turns scores of some customers into coefficients [K - 1, P] on the basis."""
+
+_CEILING = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class OfferEffect:
+    """What one offer did on average, against no coupon; minor units a customer exposed.
+
+    Attributes
+    ----------
+    offer
+        Name.
+    total, during, after, before
+        Net profit: in window and aftermath together; in the window; after it (less than 0: pulled forward);
+        before it, where anything but 0 is chance or a lottery that was none.
+    units, revenue
+        In window and aftermath.
+    redeemed
+        Share of those given it who used it, as a plain share.
+    cost
+        Discount that the shop paid, mean of those given it.
+    identified_by
+        What the effect rests on.
+    """
+
+    offer: str
+    total: Mean
+    during: Mean
+    after: Mean
+    before: Mean
+    units: Mean
+    revenue: Mean
+    redeemed: float
+    cost: float
+    identified_by: Identification
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpliftReport:
+    """Everything to be said of a fit.
+
+    Attributes
+    ----------
+    check
+        What the exposures can identify.
+    effects
+        Of the K - 1 offers, where identified.
+    deciles
+        Predicted effect of each customer's best offer beside what was found, out of fold.
+    curve
+        Uplift curve of the same, None where nothing is identified.
+    value
+        Doubly robust gain per customer of giving each its best offer where that is above 0, out of fold: each
+        customer's offer was chosen without that customer's data. None where nothing is identified.
+    everybody
+        The same of giving everybody the one offer that is best on average, likewise chosen out of fold.
+    holdout
+        A proposal for the next campaign, None where the data say no cost.
+    exposures, customers
+        How many were read.
+    """
+
+    check: AssignmentCheck
+    effects: tuple[OfferEffect, ...]
+    deciles: tuple[Decile, ...]
+    curve: Curve | None
+    value: Mean | None
+    everybody: Mean | None
+    holdout: Holdout | None
+    exposures: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpliftFit:
+    """A model with the account of how it came about."""
+
+    model: UpliftModel
+    report: UpliftReport
+
+
+def fit_uplift(exposures: Exposures, seed: int = 0, learner: Learner | None = None) -> UpliftFit:
+    """Fit what coupons add.
+
+    Where offers were drawn by lot: doubly robust scores, cross-fitted by customer, then `learner` (default
+    :func:`pooled`). Where they were not: a prior as wide as the redemptions allow, flagged
+    (:func:`_prior`), and no claim.
+
+    Parameters
+    ----------
+    exposures
+        The log.
+    seed
+        Of the folds.
+    learner
+        How scores become coefficients.
+
+    Raises
+    ------
+    DataError
+        If there are no exposures, or no offer but no coupon.
+    """
+    if not len(exposures) or len(exposures.offers) < 2 or not (exposures.offer > 0).any():
+        raise DataError(
+            "No exposure tells of a coupon that was given.",
+            why="Without one there is nothing to learn from.",
+            todo="Add coupon_exposures with a coupon_id or campaign_id; see docs/coupons.md.",
+        )
+    check = check_assignment(exposures)
+    mine = exposures.take(drawn_rows(exposures)) if check.usable else exposures
+    basis = basis_of(mine.features, mine.X, mine.revenue[:, 1:].sum(axis=1))
+    usage = fit_usage(mine, basis.design(mine.X))
+    if not check.usable:
+        return _not_identified(mine, basis, usage, check)
+    fold = folds_of(mine.customer, seed)
+    scores = scores_of(mine, mine.total, basis, fold)
+    apart = np.array([kind is Identification.EXPERIMENT for kind in check.identified_by])
+    found = (learner or pooled)(mine, scores, basis, usage)
+    out = _out_of_fold(mine, scores, basis, usage, learner or pooled, apart)
+    return UpliftFit(
+        _model(mine, basis, usage, found, check.identified_by),
+        _report(exposures, mine, scores, basis, check, out, apart),
+    )
+
+
+def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints) -> Scores:
+    """Return cross-fitted scores of one outcome on the regressors of a basis."""
+    X = regressors(basis, exposures.X)
+    return score_outcome(outcome, exposures.offer, exposures.propensity, X, len(exposures.offers), fold)
+
+
+def regressors(basis: Basis, values: Floats) -> Floats:
+    """Return a constant, and the basis in money: times the scale; float64 [N, 1 + P]."""
+    z = basis.standardised(values)
+    inner = basis.expand(z) * basis.scale_of(z)[:, None]
+    return np.concatenate([np.ones((len(z), 1)), inner], axis=1)
+
+
+def pooled(exposures: Exposures, scores: Scores, basis: Basis, usage: Usage) -> Coefficients:
+    """Project scores on the basis and pool them partially over offers; see :mod:`simulators.uplift.projection`.
+
+    Rows weigh one over their scale: noise in money grows with what a customer spends.
+    """
+    z = basis.standardised(exposures.X)
+    scale = basis.scale_of(z)
+    X = basis.expand(z) * scale[:, None]
+    raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
+    group = np.repeat([0, 1, 2], [1, len(basis.features), len(basis.pairs)])
+    return pool(raw, _depths(exposures, usage), group)
+
+
+def _depths(exposures: Exposures, usage: Usage) -> Floats:
+    """Return how deep each offer is, float64 [K - 1]: mean discount where used, else the largest seen."""
+    out = np.zeros(len(exposures.offers) - 1)
+    for k in range(1, len(exposures.offers)):
+        mine = (exposures.offer == k) & exposures.redeemed
+        out[k - 1] = float(exposures.discount[mine].mean()) if mine.any() else float(usage.most[k])
+    return out
+
+
+def _model(
+    exposures: Exposures, basis: Basis, usage: Usage, found: Coefficients, kinds: tuple[Identification, ...]
+) -> UpliftModel:
+    K, P = len(exposures.offers), len(basis)
+    mean, covariance = np.zeros((K, P)), np.zeros((K, P, K, P))
+    mean[1:] = found.mean
+    covariance[1:, :, 1:, :] = found.covariance.reshape(K - 1, P, K - 1, P)
+    return UpliftModel(
+        offers=exposures.offers,
+        basis=basis,
+        mean=mean,
+        covariance=covariance,
+        redemption=usage.redemption,
+        discount=usage.discount,
+        most=usage.most,
+        identified_by=kinds,
+        window_days=exposures.window_days,
+        after_days=exposures.after_days,
+        currency=exposures.currency,
+        as_of=exposures.as_of,
+        fingerprint=exposures.fingerprint,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Out:
+    """Out-of-fold predictions [N, K] of effects, and the offer best on average in the other folds [N]."""
+
+    predicted: Floats
+    everybody: Ints
+
+
+def _out_of_fold(
+    exposures: Exposures, scores: Scores, basis: Basis, usage: Usage, learner: Learner, apart: Bools
+) -> _Out:
+    N, K = scores.value.shape
+    X = regressors(basis, exposures.X)[:, 1:]
+    out, everybody = np.zeros((N, K)), np.zeros(N, dtype=np.int64)
+    for f in range(int(scores.fold.max()) + 1):
+        learn, told = scores.fold != f, scores.fold == f
+        part = Scores(scores.value[learn], scores.expected[learn], scores.fold[learn])
+        out[told, 1:] = X[told] @ learner(exposures.take(learn), part, basis, usage).mean.T
+        everybody[told] = int(np.argmax(np.where(apart, part.effect.mean(axis=0), -np.inf)))
+    out[:, ~apart] = -np.inf
+    return _Out(out, everybody)
+
+
+def _report(
+    every: Exposures,
+    mine: Exposures,
+    scores: Scores,
+    basis: Basis,
+    check: AssignmentCheck,
+    out: _Out,
+    apart: Bools,
+) -> UpliftReport:
+    rows = np.arange(len(mine))
+    best = 1 + np.argmax(out.predicted[:, 1:], axis=1)
+    predicted, found = out.predicted[rows, best], scores.effect[rows, best]
+    kept = np.where(predicted > 0.0, found, 0.0)
+    return UpliftReport(
+        check=check,
+        effects=_effects(mine, scores, basis, check, apart),
+        deciles=calibration(predicted, found, mine.customer),
+        curve=score_curve(predicted, found),
+        value=clustered_mean(kept, mine.customer),
+        everybody=clustered_mean(scores.effect[rows, out.everybody], mine.customer),
+        holdout=propose_holdout(mine, regressors(basis, mine.X)),
+        exposures=len(every),
+        customers=len(np.unique(every.customer)),
+    )
+
+
+def _effects(
+    exposures: Exposures, total: Scores, basis: Basis, check: AssignmentCheck, apart: Bools
+) -> tuple[OfferEffect, ...]:
+    def means(outcome: Floats) -> list[Mean]:
+        return _means(scores_of(exposures, outcome, basis, total.fold), exposures.customer)
+
+    phases = {name: means(exposures.profit[:, p]) for p, name in enumerate(PHASES)}
+    later = [means(part[:, 1:].sum(axis=1)) for part in (exposures.units, exposures.revenue)]
+    whole = _means(total, exposures.customer)
+    found: list[OfferEffect] = []
+    for k in np.flatnonzero(apart[1:]) + 1:
+        mine = exposures.offer == k
+        found.append(
+            OfferEffect(
+                exposures.offers[k],
+                whole[k],
+                phases["during"][k],
+                phases["after"][k],
+                phases["before"][k],
+                later[0][k],
+                later[1][k],
+                float(exposures.redeemed[mine].mean()),
+                float(exposures.discount[mine].mean()),
+                check.identified_by[k],
+            )
+        )
+    return tuple(found)
+
+
+def _means(scores: Scores, customer: Ints) -> list[Mean]:
+    return [clustered_mean(scores.effect[:, k], customer) for k in range(scores.value.shape[1])]
+
+
+def _not_identified(exposures: Exposures, basis: Basis, usage: Usage, check: AssignmentCheck) -> UpliftFit:
+    kinds = (Identification.EXPERIMENT, *(Identification.NOT_IDENTIFIED for _ in exposures.offers[1:]))
+    report = UpliftReport(
+        check=check,
+        effects=(),
+        deciles=(),
+        curve=None,
+        value=None,
+        everybody=None,
+        holdout=propose_holdout(exposures, regressors(basis, exposures.X)),
+        exposures=len(exposures),
+        customers=len(np.unique(exposures.customer)),
+    )
+    return UpliftFit(_model(exposures, basis, usage, _prior(exposures, basis, usage), kinds), report)
+
+
+def _prior(exposures: Exposures, basis: Basis, usage: Usage) -> Coefficients:
+    """Return a prior as wide as redemptions allow, uniform between two ends.
+
+    At one end whoever used the coupon would have bought anyway, so it cost the discount and brought nothing;
+    at the other nobody who used it would have bought in the window, and the whole profit of the window is
+    its doing, twice over for what may follow. The middle is the mean, the width of a uniform distribution
+    between them the standard deviation, the same share of spending for everybody.
+    """
+    J, P = len(exposures.offers) - 1, len(basis)
+    mean, covariance = np.zeros((J, P)), np.zeros((J * P, J * P))
+    z = basis.standardised(exposures.X)
+    level = float(basis.scale_of(z).mean())
+    for j in range(J):
+        mine = exposures.offer == j + 1
+        if not mine.any():
+            low, high = -float(usage.most[j + 1]), float(usage.most[j + 1])
+        else:
+            low = -float(exposures.discount[mine].mean())
+            used = exposures.profit[mine, 1] * exposures.redeemed[mine]
+            high = max(_CEILING * float(used.mean()), -low)
+        mean[j, 0] = 0.5 * (low + high) / level
+        covariance[j * P, j * P] = ((high - low) / level) ** 2 / 12.0
+    return Coefficients(mean, covariance)

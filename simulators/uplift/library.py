@@ -1,0 +1,97 @@
+"""Meta-learners of a well-kept library (EconML), condensed to a model that serving can read.
+
+They are measured beside the pooled projection (`tarifa coupons fit`, `bench.uplift`) and chosen where they
+are better by more than noise. The library is imported where it is called and never in the request path.
+"""
+
+from __future__ import annotations
+
+import warnings
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from pricing.arrays import Floats
+from pricing.uplift import Basis
+from simulators.uplift.exposures import Exposures
+from simulators.uplift.fit import Learner
+from simulators.uplift.projection import Coefficients, least_squares
+from simulators.uplift.redemption import Usage
+from simulators.uplift.scores import Scores
+
+__all__ = ["Meta", "library_learner"]
+
+_TREES, _RATE, _LEAVES, _LEAF = 100, 0.05, 8, 200
+
+
+class Meta(StrEnum):
+    """Which meta-learner, all with boosted trees."""
+
+    T = "t_learner"
+    """Kuenzel et al. (2019): one model an offer, and their differences."""
+    X = "x_learner"
+    """Kuenzel et al. (2019): differences imputed for either group, then weighted."""
+    DR = "dr_learner"
+    """Kennedy (2023), Foster and Syrgkanis (2023): doubly robust scores on features by least squares."""
+
+
+def library_learner(meta: Meta, seed: int = 0) -> Learner:
+    """Return a learner for :func:`simulators.uplift.fit.fit_uplift`.
+
+    Its predictions are projected on the basis; its covariance is that of the unshrunk projection of doubly
+    robust scores, since the library's own speaks of other coefficients.
+    """
+
+    def learn(exposures: Exposures, scores: Scores, basis: Basis, usage: Usage) -> Coefficients:
+        del usage
+        z = basis.standardised(exposures.X)
+        scale = basis.scale_of(z)
+        X = basis.expand(z) * scale[:, None]
+        effect = _effects(meta, exposures, z, seed)
+        weighted = X / scale[:, None]
+        mean = np.linalg.solve(weighted.T @ X + 1e-9 * len(X) * np.eye(X.shape[1]), weighted.T @ effect).T
+        raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
+        return Coefficients(mean, raw.covariance)
+
+    return learn
+
+
+def _effects(meta: Meta, exposures: Exposures, z: Floats, seed: int) -> Floats:
+    """Return the library's effects, float64 [N, K - 1]; an offer that nobody got has effect 0."""
+    import econml.dr
+    import econml.metalearners
+    import lightgbm
+    import sklearn.linear_model
+
+    library: Any = econml
+    lgb: Any = lightgbm
+    sk: Any = sklearn.linear_model
+    given = np.unique(exposures.offer)
+    trees: Any = lgb.LGBMRegressor(
+        n_estimators=_TREES, learning_rate=_RATE, num_leaves=_LEAVES, min_child_samples=_LEAF,
+        random_state=seed, n_jobs=1, deterministic=True, force_col_wise=True, verbosity=-1,
+    )  # fmt: skip
+    chance: Any = sk.LogisticRegression(max_iter=200)
+    model: Any
+    if meta is Meta.T:
+        model = library.metalearners.TLearner(models=trees)
+    elif meta is Meta.X:
+        model = library.metalearners.XLearner(models=trees, propensity_model=chance)
+    else:
+        model = library.dr.LinearDRLearner(
+            model_regression=trees, model_propensity=chance, cv=2, random_state=seed
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=UserWarning)  # names of columns, which arrays have none of
+        warnings.simplefilter("ignore", category=FutureWarning)
+        model.fit(
+            exposures.total,
+            exposures.offer,
+            X=z,
+            **({"groups": exposures.customer} if meta is Meta.DR else {}),
+        )
+        found = np.asarray(model.const_marginal_effect(z), dtype=np.float64).reshape(len(z), -1)
+    out = np.zeros((len(z), len(exposures.offers) - 1))
+    out[:, given[given > 0] - 1] = found
+    return out

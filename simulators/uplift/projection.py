@@ -1,0 +1,125 @@
+"""How effects differ between customers: the best linear projection of doubly robust scores, partially pooled.
+
+Semenova and Chernozhukov (2021) regress scores on features, and the sandwich covariance is honest; on noisy
+profit that alone chases noise. So the coefficients of all offers together, with their joint covariance (they
+share the customers without a coupon), are shrunk towards a line in the depth of the offer by a normal prior
+whose variances maximise the marginal likelihood: empirical Bayes in the manner of Morris (1983).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from pricing.arrays import Floats, Ints
+
+__all__ = ["Coefficients", "least_squares", "pool"]
+
+_FLAT = 1e4
+"""Prior variance of mean effects over their sampling variance: they are hardly shrunk at all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coefficients:
+    """Coefficients of the effects of J = K - 1 offers on P regressors.
+
+    Attributes
+    ----------
+    mean
+        float64 [J, P].
+    covariance
+        float64 [J P, J P].
+    """
+
+    mean: Floats
+    covariance: Floats
+
+
+def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> Coefficients:
+    """Project scores on regressors by weighted least squares, errors clustered by customer.
+
+    Parameters
+    ----------
+    effect
+        float64 [N, J]; scores of effects.
+    X
+        float64 [N, P]; the first column is 1.
+    customer
+        int64 [N].
+    weight
+        float64 [N]; positive, and a function of the regressors alone.
+    """
+    N, J = effect.shape
+    P = X.shape[1]
+    bread = np.linalg.inv((X * weight[:, None]).T @ X + 1e-9 * N * np.eye(P))
+    mean = (bread @ (X * weight[:, None]).T @ effect).T
+    left = (effect - X @ mean.T) * weight[:, None]
+    _, place = np.unique(customer, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    meat = np.zeros((J * P, J * P))
+    step = max(1, 4_000_000 // (J * P))
+    for first in range(0, len(starts), step):
+        begin = starts[first]
+        end = starts[first + step] if first + step < len(starts) else N
+        rows = order[begin:end]
+        scores = (left[rows][:, :, None] * X[rows][:, None, :]).reshape(len(rows), J * P)
+        sums = np.add.reduceat(scores, starts[first : first + step] - begin, axis=0)
+        meat += sums.T @ sums
+    wide = np.kron(np.eye(J), bread)
+    G = len(starts)
+    covariance = wide @ meat @ wide * (G / max(G - 1.0, 1.0))
+    return Coefficients(mean, 0.5 * (covariance + covariance.T))
+
+
+def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
+    """Shrink coefficients towards a line in the depth of the offer.
+
+    Coefficient p of offer j is ``a_p + b_p d_j + e_jp`` with independent normal a, b and e of mean 0; d is the
+    standardised depth. The variances are shared within a group of regressors and maximise the marginal
+    likelihood. Group 0, the mean effects, has a wide prior for all three.
+
+    Parameters
+    ----------
+    raw
+        Of :func:`least_squares`.
+    depth
+        float64 [J]; how deep each offer is, for example its mean discount.
+    group
+        int64 [P]; 0 for the constant, then 1, 2, ...
+
+    Returns
+    -------
+    Coefficients
+        Posterior mean and covariance.
+    """
+    J, P = raw.mean.shape
+    spread = float(depth.std())
+    d = (depth - depth.mean()) / spread if spread > 0.0 else np.zeros(J)
+    shapes = (np.ones((J, J)), np.outer(d, d), np.eye(J)) if J > 1 else (np.ones((J, J)),)
+    b = raw.mean.reshape(-1)
+    noise = float(np.median(np.diag(raw.covariance)))
+    groups = int(group.max())
+    pieces = [np.kron(shape, np.diag((group == g) * 1.0)) for g in range(1, groups + 1) for shape in shapes]
+    wide = np.kron(np.eye(J), np.diag((group == 0) * 1.0)) * _FLAT * float(np.diag(raw.covariance).max())
+
+    def prior(logs: Floats) -> Floats:
+        out = wide.copy()
+        for size, piece in zip(np.exp(logs), pieces, strict=True):
+            out += size * noise * piece
+        return out
+
+    def deviance(logs: Floats) -> float:
+        factor = cho_factor(raw.covariance + prior(logs), lower=True)
+        return float(2.0 * np.log(np.diag(factor[0])).sum() + b @ cho_solve(factor, b))
+
+    best = minimize(
+        deviance, np.zeros(len(pieces)), method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(pieces)
+    ) if pieces else None  # fmt: skip
+    T = prior(np.asarray(best.x if best is not None else np.zeros(0), dtype=np.float64))
+    gain = cho_solve(cho_factor(raw.covariance + T, lower=True), T).T
+    covariance = T - gain @ T
+    return Coefficients((gain @ b).reshape(J, P), 0.5 * (covariance + covariance.T))

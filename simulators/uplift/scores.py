@@ -1,0 +1,172 @@
+"""Doubly robust scores: one unbiased guess of every offer's outcome for every exposure.
+
+Robins, Rotnitzky and Zhao (1994); cross-fitted as Chernozhukov et al. (2018): what a score leans on was
+learned from other customers. With the recorded propensity a score is unbiased however bad the outcome model
+is; a good one only makes it less noisy. Only the propensity of the offer that was given enters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.arrays import Floats, Ints
+from pricing.errors import UsageError
+
+__all__ = [
+    "FOLDS",
+    "Mean",
+    "Scores",
+    "aipw",
+    "clustered_mean",
+    "crossfit_outcome",
+    "folds_of",
+    "score_outcome",
+]
+
+FOLDS = 5
+
+_RIDGE = 10.0
+"""Prior rows of the outcome model: a coefficient of a standardised regressor shrinks as if it had been seen 0 in
+that many exposures."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Scores of N exposures.
+
+    Attributes
+    ----------
+    value
+        float64 [N, K]; AIPW scores of the outcome under each offer.
+    expected
+        float64 [N, K]; the outcome model's prediction, from other customers.
+    fold
+        int64 [N]; fold of the customer.
+    """
+
+    value: Floats
+    expected: Floats
+    fold: Ints
+
+    @property
+    def effect(self) -> Floats:
+        """float64 [N, K]; scores of the difference to no coupon; column 0 is 0."""
+        return np.asarray(self.value - self.value[:, :1])
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean with its standard error, clustered by customer.
+
+    Attributes
+    ----------
+    value, error
+        In the unit of what was averaged.
+    clusters
+        How many customers.
+    """
+
+    value: float
+    error: float
+    clusters: int
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the ends of the interval; Student's t with one degree of freedom less than customers."""
+        from scipy.special import stdtrit
+
+        wide = float(stdtrit(max(self.clusters - 1, 1), 0.5 + level / 2.0)) * self.error
+        return self.value - wide, self.value + wide
+
+
+def folds_of(customer: Ints, seed: int, folds: int = FOLDS) -> Ints:
+    """Deal customers into folds, int64 [N]: all exposures of one are in the same."""
+    _, place = np.unique(customer, return_inverse=True)
+    count = int(place.max()) + 1 if len(place) else 0
+    return np.asarray((np.random.default_rng((seed, 81)).permutation(count) % folds)[place], dtype=np.int64)
+
+
+def aipw(outcome: Floats, offer: Ints, propensity: Floats, expected: Floats) -> Floats:
+    """Return ``mu_k(x) + 1(offer = k) (y - mu_k(x)) / e``, float64 [N, K].
+
+    Parameters
+    ----------
+    outcome, offer, propensity
+        float64, int64, float64 [N]; y, the offer given and the chance with which it was chosen.
+    expected
+        float64 [N, K]; mu, learned from other customers.
+
+    Raises
+    ------
+    UsageError
+        If a propensity is not in (0, 1].
+    """
+    if not ((propensity > 0.0) & (propensity <= 1.0)).all():
+        raise UsageError(
+            "Doubly robust scores need the chance of every offer that was given.",
+            why="A propensity is missing, 0 or above 1.",
+        )
+    out = expected.copy()
+    rows = np.arange(len(outcome))
+    out[rows, offer] += (outcome - expected[rows, offer]) / propensity
+    return out
+
+
+def crossfit_outcome(outcome: Floats, offer: Ints, X: Floats, offers: int, fold: Ints) -> Floats:
+    """Predict the outcome under each offer from other customers, float64 [N, K].
+
+    A ridge regression on the P regressors over all offers, and one an offer on what that leaves: offers with
+    few exposures lean on the common part.
+
+    Parameters
+    ----------
+    outcome, offer
+        float64 [N]; int64 [N].
+    X
+        float64 [N, P]; the first column is 1.
+    offers
+        K.
+    fold
+        int64 [N].
+    """
+    out = np.zeros((len(outcome), offers))
+    for f in range(int(fold.max()) + 1 if len(fold) else 0):
+        learn, told = fold != f, fold == f
+        shared = _ridge(X[learn], outcome[learn])
+        left = outcome[learn] - X[learn] @ shared
+        for k in range(offers):
+            mine = offer[learn] == k
+            out[told, k] = X[told] @ (shared + _ridge(X[learn][mine], left[mine]))
+    return out
+
+
+def _ridge(X: Floats, y: Floats) -> Floats:
+    penalty = np.full(X.shape[1], _RIDGE)
+    penalty[0] = 1e-9
+    out: Floats = np.linalg.solve(X.T @ X + np.diag(penalty), X.T @ y)
+    return out
+
+
+def score_outcome(
+    outcome: Floats, offer: Ints, propensity: Floats, X: Floats, offers: int, fold: Ints
+) -> Scores:
+    """Return cross-fitted AIPW scores of one outcome; see :func:`aipw` and :func:`crossfit_outcome`."""
+    expected = crossfit_outcome(outcome, offer, X, offers, fold)
+    return Scores(aipw(outcome, offer, propensity, expected), expected, fold)
+
+
+def clustered_mean(values: Floats, customer: Ints) -> Mean:
+    """Return the mean of values [N] and its standard error, sums by customer being independent.
+
+    With G customers the error is ``sqrt(G / (G - 1) sum_g (sum_i (v_i - mean))^2) / N``, what a regression on a
+    constant with clustered errors gives.
+    """
+    if not len(values):
+        return Mean(float("nan"), float("nan"), 0)
+    mean = float(values.mean())
+    _, place = np.unique(customer, return_inverse=True)
+    sums = np.bincount(place, values - mean)
+    G = len(sums)
+    small = G / (G - 1.0) if G > 1 else float("nan")
+    return Mean(mean, float(np.sqrt(small * np.square(sums).sum())) / len(values), G)
