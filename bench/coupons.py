@@ -30,7 +30,7 @@ from policies.bandits.experience import Shop
 from policies.bandits.foresight import Foresight
 from policies.bandits.linear import LinearThompson, LinUCB
 from policies.bandits.logistic import LogisticThompson
-from policies.bandits.rollout import OfferRun, Rehearsal, roll_out_offers
+from policies.bandits.rollout import Rehearsal, roll_out_offers
 from policies.bandits.rules import ConstantLevel, RandomLevel, RecencyRule
 from policies.compare import Interval, paired_interval, ratio_interval
 from policies.train.offers import OfferTraining, train_dqn_offers, train_ppo_offers
@@ -203,9 +203,11 @@ def _table(
             start = time.monotonic()
             run = roll_out_offers(Rehearsal(floor, world, _SEED), policy)
             seconds[name] = seconds.get(name, 0.0) + time.monotonic() - start
-            profit.setdefault(name, []).append(float(run.profit.sum()))
-            revenue.setdefault(name, []).append(float(run.revenue.sum()))
-            offered.setdefault(name, []).append(1.0 - float(run.offers[:, 0].sum() / run.offers.sum()))
+            profit.setdefault(name, []).append(float(run.tally.profit.sum()))
+            revenue.setdefault(name, []).append(float(run.tally.revenue.sum()))
+            offered.setdefault(name, []).append(
+                1.0 - float(run.tally.offers[:, 0].sum() / run.tally.offers.sum())
+            )
     gains = {name: np.array(values) for name, values in profit.items()}
     rows = [
         _row(
@@ -234,18 +236,15 @@ def _row(name: str, profit: dict[str, Floats], revenue: Floats, offered: float, 
 
 def _faked(habits: Habits, options: argparse.Namespace) -> dict[str, float]:
     """Return the share of profit that each learner loses where 5 % of customers fake."""
-    honest: dict[str, list[OfferRun]] = {}
-    cheated: dict[str, list[OfferRun]] = {}
-    for world in range(5):
+    earned = {False: dict[str, float](), True: dict[str, float]()}
+    for world in range(_FEW_WORLDS):
         floor = _floor(habits, _PRIOR, world, options.customers)
         for name, policy in _learners(floor):
-            rehearsal = Rehearsal(floor, world, _SEED)
-            honest.setdefault(name, []).append(roll_out_offers(rehearsal, policy))
-            cheated.setdefault(name, []).append(roll_out_offers(replace(rehearsal, faked=_FAKED), policy))
-    return {
-        name: 1.0 - sum(r.profit.sum() for r in cheated[name]) / sum(r.profit.sum() for r in honest[name])
-        for name in honest
-    }
+            for fakes, sums in earned.items():
+                rehearsal = Rehearsal(floor, world, _SEED, faked=_FAKED * fakes)
+                profit = float(roll_out_offers(rehearsal, policy).tally.profit.sum())
+                sums[name] = sums.get(name, 0.0) + profit
+    return {name: 1.0 - earned[True][name] / earned[False][name] for name in earned[False]}
 
 
 def _print(title: str, rows: list[Row]) -> None:

@@ -13,8 +13,9 @@ from policies.bandits.foresight import COEFFICIENTS, Foresight, Later, prior_bel
 from policies.bandits.linear import DRAWS, LinearThompson, LinUCB, shares
 from policies.bandits.logistic import LogisticThompson
 from policies.bandits.network import NetworkOffers
-from policies.bandits.rollout import OfferRun, Rehearsal, roll_out_offers
+from policies.bandits.rollout import OfferRun, Rehearsal, Tally, roll_out_offers
 from policies.bandits.rules import ConstantLevel, RandomLevel, RecencyRule
+from pricing.archive import pack
 from pricing.arrays import Bools, Floats
 from pricing.coupon_decision import OfferPolicy, decide_offers
 from pricing.coupon_rules import OfferSituation
@@ -196,7 +197,7 @@ def test_it_learns_what_the_world_is_like() -> None:
 
 
 def profit(run: OfferRun) -> float:
-    return float(run.profit.sum())
+    return float(run.tally.profit.sum())
 
 
 def test_looking_ahead_pays_more_than_chance_no_coupon_and_the_linear_bandit() -> None:
@@ -221,11 +222,21 @@ def test_feedback_waits_until_the_window_is_over() -> None:
 
     made = floor(20, 1, 5)
     run = roll_out_offers(Rehearsal(made, 1, 4, window=3), Listener(1))
-    np.testing.assert_allclose(told, [run.profit[t : t + 3].sum() for t in range(3)])
+    np.testing.assert_allclose(told, [run.tally.profit[t : t + 3].sum() for t in range(3)])
     told.clear()
     roll_out_offers(Rehearsal(made, 1, 4), Listener(1))
-    np.testing.assert_allclose(told, run.profit)
-    np.testing.assert_array_equal(run.offers, np.tile([0, 20, 0, 0], (5, 1)))
+    np.testing.assert_allclose(told, run.tally.profit)
+    np.testing.assert_array_equal(run.tally.offers, np.tile([0, 20, 0, 0], (5, 1)))
+
+
+def test_a_tally_comes_back_from_its_bytes() -> None:
+    tally = roll_out_offers(Rehearsal(floor(20, 1, 3), 1, 4), RandomLevel()).tally
+    back = Tally.from_bytes(tally.to_bytes())
+    assert back.to_bytes() == tally.to_bytes()
+    np.testing.assert_array_equal(back.offers.sum(axis=1), 20)
+    assert (back.discount >= 0.0).all()
+    with pytest.raises(ArtifactError, match="no tally"):
+        Tally.from_bytes(pack("offer-tally", 1, {}, {}))
 
 
 def test_fakes_change_what_is_told_and_nothing_else() -> None:
@@ -239,7 +250,7 @@ def test_fakes_change_what_is_told_and_nothing_else() -> None:
     runs = list[OfferRun]()
     for share in (0.0, 0.3):
         runs += [roll_out_offers(Rehearsal(made, 1, 4, faked=share), Listener(2))]
-    np.testing.assert_array_equal(runs[0].profit, runs[1].profit)
+    np.testing.assert_array_equal(runs[0].tally.profit, runs[1].tally.profit)
     changed = told[0.0].value != told[0.3].value
     assert 0.2 < changed.mean() < 0.4
     assert told[0.3].used[changed].all()
@@ -262,7 +273,7 @@ def test_the_same_rehearsal_gives_the_same_run(world: int, customers: int) -> No
     made = floor(customers, world, 3)
     for policy in learners(made):
         one, two = (roll_out_offers(Rehearsal(made, world, 9), policy) for _ in range(2))
-        np.testing.assert_array_equal(one.profit, two.profit)
+        np.testing.assert_array_equal(one.tally.profit, two.tally.profit)
         assert one.learned.version == two.learned.version
 
 

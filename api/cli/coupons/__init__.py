@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate
+from api.cli.coupons import allocate, simulate
 
 __all__ = ["coupons"]
 
@@ -13,3 +13,4 @@ coupons = typer.Typer(
 )
 
 coupons.command("allocate")(allocate.allocate_coupons)
+coupons.command("simulate")(simulate.simulate_coupons)
