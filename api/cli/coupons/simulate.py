@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simulators.coupons.worlds import Prior
     from simulators.unfinished import Work
 
-__all__ = ["COUPON_SIMULATION_KIND", "Asked", "simulate_coupons", "simulate_offers"]
+__all__ = ["COUPON_SIMULATION_KIND", "Asked", "Line", "simulate_coupons", "simulate_offers"]
 
 COUPON_SIMULATION_KIND = "coupon-simulation"
 """Kind of the folder that is written."""
