@@ -24,6 +24,12 @@ REFUSALS = positive_data_acceptance
 KEY: dict[str, str] = {}
 
 
+@schemathesis.serializer("application/x-ndjson")
+def lines(_context: Any, value: object) -> bytes:
+    """Bodies of batches are text, line by line."""
+    return str(value).encode("utf-8", "replace")
+
+
 @pytest.fixture
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder: Path = tmp_path_factory.mktemp("openapi")
