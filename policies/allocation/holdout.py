@@ -10,9 +10,12 @@ import numpy as np
 from policies.allocation.instance import Cells, Choices, Schedule
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError, UsageError
-from pricing.randomness import label_hash, uniforms
+from pricing.randomness import label_hashes, uniforms
 
 __all__ = ["Holdout", "held_out", "within_frequency"]
+
+_BLOCK = 8192
+"""Customers drawn at a time, so that what is computed on the way stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,17 @@ class Holdout:
         float64 [N]. A customer takes the best offer of the campaigns that chance leaves open: its campaign
         must be open, those with something better held. Without a holdout all is certain.
         """
-        per_cost, per_offer = schedule.priced(shadow)
-        reduced = cells.value - per_cost * cells.cost - per_offer
-        reduced = np.where(cells.eligible & (cells.cost <= schedule.roof), reduced, -np.inf)
-        reduced[:, 0] = 0.0
-        taken = reduced[np.arange(len(choice)), choice]
         found = np.where(choice > 0, 1.0 - self.share, 1.0)
-        for c in range(self.held.shape[1]):
+        rows = np.flatnonzero(self.held.any(axis=1))  # nobody else was kept from anything
+        part, held, given = cells.rows(rows), self.held[rows], choice[rows]
+        per_cost, per_offer = schedule.priced(shadow)
+        reduced = part.value - per_cost * part.cost - per_offer
+        reduced = np.where(part.eligible & (part.cost <= schedule.roof), reduced, -np.inf)
+        reduced[:, 0] = 0.0
+        taken = reduced[np.arange(len(rows)), given]
+        for c in range(held.shape[1]):
             best = reduced[:, self.campaign == c].max(axis=1, initial=-np.inf)
-            found[self.held[:, c] & (best > taken)] *= self.share
+            found[rows[held[:, c] & (best > taken)]] *= self.share
         return found
 
 
@@ -91,13 +96,16 @@ def held_out(customers: Sequence[str], campaigns: Sequence[str], share: float, s
         raise UsageError(f"A holdout of {share} is not a share from 0 to below 1.", todo="Give one like 0.1.")
     if share == 0.0:
         return np.zeros((len(customers), len(campaigns)), dtype=np.bool_)
-    whom = np.array([label_hash("customer", name) for name in customers], dtype=np.uint64)
-    what = np.array([label_hash("campaign", name) for name in campaigns], dtype=np.uint64)
-    keys = np.empty((len(whom), len(what), 4), dtype=np.uint64)
+    whom, what = label_hashes("customer", customers), label_hashes("campaign", campaigns)
     low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
-    keys[..., 0], keys[..., 1] = (whom >> high)[:, None], (whom & low)[:, None]
-    keys[..., 2], keys[..., 3] = what >> high, what & low
-    return np.asarray(uniforms(keys, seed) < share, dtype=np.bool_)
+    found = np.empty((len(whom), len(what)), dtype=np.bool_)
+    for start in range(0, len(whom), _BLOCK):
+        here = whom[start : start + _BLOCK, None]
+        keys = np.empty((len(here), len(what), 4), dtype=np.uint64)
+        keys[..., 0], keys[..., 1] = here >> high, here & low
+        keys[..., 2], keys[..., 3] = what >> high, what & low
+        found[start : start + _BLOCK] = uniforms(keys, seed) < share
+    return found
 
 
 def within_frequency(eligible: Bools, recent: Ints, most: int) -> Bools:
