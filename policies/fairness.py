@@ -82,7 +82,7 @@ class Group:
     share
         What it got.
     ratio
-        Its rate over the highest (Katz's interval, Biometrics 1978); 1 without an interval for that group itself.
+        Its rate over the highest (Katz's interval, Biometrics 1978); 1, without ends, for that group itself.
     flag
         What it says.
     """
@@ -153,7 +153,7 @@ def _compared(name: str, share: Share, most: Share | None, *, own: bool) -> Grou
 
 
 def _ratio(share: Share, most: Share) -> Interval:
-    """Return the ratio of two rates; without any offer only its upper end is to be told, and told cautiously."""
+    """Return the ratio of two rates; without any offer only its upper end can be told, cautiously."""
     if share.offered == 0:
         return Interval(0.0, 0.0, share.rate.upper / most.rate.lower)
     found = st.contingency.relative_risk(share.offered, share.customers, most.offered, most.customers)

@@ -17,7 +17,7 @@ from pricing.arrays import Bits, Bools, Floats, Ints, Words
 from pricing.coupons import CouponMenu
 from pricing.errors import SettingsError, UsageError
 from pricing.guardrails import RuleClass
-from pricing.randomness import label_hash, uniforms
+from pricing.randomness import label_hashes, uniforms
 
 __all__ = ["CouponRule", "CouponSettings", "OfferSituation", "admit", "held_out"]
 
@@ -216,6 +216,10 @@ def admit(situation: OfferSituation, settings: CouponSettings) -> Bits:
     return bits
 
 
+_BLOCK = 8192
+"""Customers drawn at a time, so that what is computed on the way stays in the cache."""
+
+
 def held_out(customers: Sequence[str], campaigns: Sequence[str], share: float, seed: int) -> Bools:
     """Draw who is held out, bool [N, C]; it follows from pseudonym, campaign and seed alone.
 
@@ -239,10 +243,13 @@ def held_out(customers: Sequence[str], campaigns: Sequence[str], share: float, s
         raise UsageError(f"A holdout of {share} is not a share from 0 to 1.", todo="Give one like 0.1.")
     if share == 0.0:
         return np.zeros((len(customers), len(campaigns)), dtype=np.bool_)
-    whom = np.array([label_hash("customer", name) for name in customers], dtype=np.uint64)
-    what = np.array([label_hash("campaign", name) for name in campaigns], dtype=np.uint64)
-    keys = np.empty((len(whom), len(what), 4), dtype=np.uint64)
+    whom, what = label_hashes("customer", customers), label_hashes("campaign", campaigns)
     low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
-    keys[..., 0], keys[..., 1] = (whom >> high)[:, None], (whom & low)[:, None]
-    keys[..., 2], keys[..., 3] = what >> high, what & low
-    return np.asarray(uniforms(keys, seed) < share, dtype=np.bool_)
+    found = np.empty((len(whom), len(what)), dtype=np.bool_)
+    for start in range(0, len(whom), _BLOCK):
+        here = whom[start : start + _BLOCK, None]
+        keys = np.empty((len(here), len(what), 4), dtype=np.uint64)
+        keys[..., 0], keys[..., 1] = here >> high, here & low
+        keys[..., 2], keys[..., 3] = what >> high, what & low
+        found[start : start + _BLOCK] = uniforms(keys, seed) < share
+    return found

@@ -198,8 +198,8 @@ def learned(seen: Outcomes, offers: int) -> Calibration:
 
     Returns
     -------
-    The posterior mode, by Fisher scoring with halved steps. How far it is shrunk, the outcomes say themselves:
-    of a few widths of the prior the likeliest counts (empirical Bayes).
+    The posterior mode, by Fisher scoring with halved steps. How far it is shrunk, the outcomes say: of a few
+    widths of the prior the likeliest counts (empirical Bayes).
     """
     use = seen.lift > _LEAST_LIFT
     ratio = (seen.spent.sum() + _prior_money(seen)) / (seen.predicted.sum() + _prior_money(seen))

@@ -64,10 +64,11 @@ def repaired(cells: Cells, schedule: Schedule, given: Given, shadow: Floats) -> 
         over = schedule.totals(given.cost, given.choice) - schedule.most
         if not (over > 0.0).any():
             return given
-        r = int(np.argmax(over / np.maximum(schedule.most, 1.0)))
+        share: Floats = over / np.maximum(schedule.most, 1.0)
+        r = int(share.argmax())
         moves = _downward(cells, schedule, given, shadow, r)
         freed: Floats = np.cumsum(-moves.draws[0])
-        needed = min(int(np.searchsorted(freed, over[r])) + 1, len(freed))
+        needed = min(int((freed < over[r]).sum()) + 1, len(freed))
         given = given.moved(cells, moves.rows[:needed], moves.offer[:needed])
 
 

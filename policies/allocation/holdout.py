@@ -54,15 +54,17 @@ class Holdout:
         float64 [N]. A customer takes the best offer of the campaigns that chance leaves open: its campaign
         must be open, those with something better held. Without a holdout all is certain.
         """
-        per_cost, per_offer = schedule.priced(shadow)
-        reduced = cells.value - per_cost * cells.cost - per_offer
-        reduced = np.where(cells.eligible & (cells.cost <= schedule.roof), reduced, -np.inf)
-        reduced[:, 0] = 0.0
-        taken = reduced[np.arange(len(choice)), choice]
         found = np.where(choice > 0, 1.0 - self.share, 1.0)
-        for c in range(self.held.shape[1]):
+        rows = np.flatnonzero(self.held.any(axis=1))  # nobody else was kept from anything
+        part, held, given = cells.rows(rows), self.held[rows], choice[rows]
+        per_cost, per_offer = schedule.priced(shadow)
+        reduced = part.value - per_cost * part.cost - per_offer
+        reduced = np.where(part.eligible & (part.cost <= schedule.roof), reduced, -np.inf)
+        reduced[:, 0] = 0.0
+        taken = reduced[np.arange(len(rows)), given]
+        for c in range(held.shape[1]):
             best = reduced[:, self.campaign == c].max(axis=1, initial=-np.inf)
-            found[self.held[:, c] & (best > taken)] *= self.share
+            found[rows[held[:, c] & (best > taken)]] *= self.share
         return found
 
 

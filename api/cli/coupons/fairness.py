@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,10 +60,7 @@ def fairness_of(session: Session, allocations: Path, groups: Path, by: str) -> O
     offered = np.array([bool(name) for name in given["coupon_id"]], dtype=np.bool_)
     value = np.array([cost or 0.0 for cost in given["expected_cost"]], dtype=np.float64)
     found = by_group([str(name) for name in given["customer_id"]], offered, value, labels)
-    document = {
-        "by": by,
-        "groups": [dict(_plain(asdict(group))) | {"flag": group.flag.value} for group in found],
-    }
+    document = {"by": by, "groups": [_told(group) for group in found]}
     return Outcome(document, (_grid(session, found, by),))
 
 
@@ -86,14 +82,16 @@ def _columns(path: Path, names: tuple[str, ...]) -> dict[str, list[Any]]:
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}
 
 
-def _plain(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what JSON can hold: a number that is none becomes null."""
-    kept: dict[str, Any] = {}
-    for name, value in values.items():
-        none = isinstance(value, float) and math.isnan(value)
-        inner: Mapping[str, Any] | None = value if isinstance(value, Mapping) else None
-        kept[name] = None if none else value if inner is None else _plain(inner)
-    return kept
+def _told(group: Group) -> Mapping[str, object]:
+    """Return a group as programs read it: intervals as estimate, lower and upper end, null where none is."""
+    share = group.share
+    parts = {"rate": share.rate, "value": share.value, "ratio": group.ratio}
+    ends = {
+        name: [None if math.isnan(end) else end for end in (of.estimate, of.lower, of.upper)]
+        for name, of in parts.items()
+    }
+    counts = {"customers": share.customers, "offered": share.offered}
+    return {"group": group.name, **counts, **ends, "flag": group.flag.value}
 
 
 def _grid(session: Session, found: tuple[Group, ...], by: str) -> Any:
