@@ -217,7 +217,7 @@ class LedgerAgainstOracle(RuleBasedStateMachine):
 
 TestLedgerAgainstOracle = LedgerAgainstOracle.TestCase
 TestLedgerAgainstOracle.settings = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
