@@ -28,8 +28,10 @@ __all__ = [
     "LOCAL",
     "Actor",
     "Deciding",
+    "Minting",
     "Permission",
     "Reading",
+    "Redeeming",
     "Reviewing",
     "Role",
     "make_key",
@@ -54,6 +56,8 @@ class Permission(Enum):
     READ = "read"
     DECIDE = "decide"
     REVIEW = "review"
+    REDEEM = "redeem"
+    MINT = "mint"
 
 
 class Role(Enum):
@@ -74,7 +78,7 @@ _MAY = {
     Role.VIEWER: frozenset({Permission.READ}),
     Role.ANALYST: frozenset({Permission.READ, Permission.DECIDE}),
     Role.MANAGER: frozenset(Permission),
-    Role.BACKEND: frozenset({Permission.READ, Permission.DECIDE}),
+    Role.BACKEND: frozenset({Permission.READ, Permission.DECIDE, Permission.REDEEM}),
 }
 
 
@@ -196,3 +200,5 @@ def require_own_page(request: Request) -> None:
 Reading = Annotated[Actor, Depends(permitted(Permission.READ))]
 Deciding = Annotated[Actor, Depends(permitted(Permission.DECIDE))]
 Reviewing = Annotated[Actor, Depends(permitted(Permission.REVIEW))]
+Redeeming = Annotated[Actor, Depends(permitted(Permission.REDEEM))]
+Minting = Annotated[Actor, Depends(permitted(Permission.MINT))]

@@ -20,6 +20,9 @@ from api.approvals.routes import rounds
 from api.approvals.routes import router as approvals
 from api.approvals.service import Approvals
 from api.bodies import BodyLimit
+from api.coupons.routes import routers as offers
+from api.coupons.service import Coupons
+from api.customer_key import CustomerKey
 from api.desk.routes import router as pages
 from api.desk.service import Pages
 from api.health.routes import router as health
@@ -29,6 +32,10 @@ from api.prices.routes import router as prices
 from api.prices.service import Desk
 from api.problems import MEDIA_TYPE, answer_error
 from api.readiness import Readiness
+from api.redemptions.routes import routers as redemptions
+from api.redemptions.service import Redemptions
+from api.redemptions.signatures import InboundSecrets
+from policies.serve.coupon_shelf import CouponShelf
 from pricing.errors import TarifaError
 
 __all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app", "pages_of"]
@@ -58,7 +65,13 @@ class _Application(FastAPI):
         return schema
 
 
-def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> FastAPI:
+def create_app(
+    open_desk: Callable[[], Desk],
+    hosts: Collection[str] = (),
+    key: CustomerKey = CustomerKey(),  # noqa: B008 - it cannot be changed
+    secrets: InboundSecrets = InboundSecrets(),  # noqa: B008 - the same
+    shelf: CouponShelf | None = None,
+) -> FastAPI:
     """Compose the service.
 
     Parameters
@@ -68,13 +81,29 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
     hosts
         Names under which it may be called; empty: any. On a loopback address this keeps web pages out that
         point a name of their own at it (DNS rebinding).
+    key
+        Of customers' pseudonyms; without one no request may name a customer.
+    secrets
+        What platforms sign their webhooks with; one without a secret is not listened to.
+    shelf
+        What offers are decided by; None where no coupons are served.
     """
 
     def addressed(request: Request) -> None:
         if hosts and request.url.hostname not in hosts:
             raise HTTPException(421, f"This service is not called {request.url.hostname}.")
 
-    readiness = Readiness(open_desk)
+    def coupons_of(desk: Desk) -> Coupons | None:
+        return None if shelf is None else Coupons(desk.store, key, shelf)
+
+    def opened() -> Desk:
+        desk = open_desk()
+        coupons = coupons_of(desk)
+        if coupons is not None:
+            coupons.put_up()
+        return desk
+
+    readiness = Readiness(opened)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
@@ -93,7 +122,13 @@ def create_app(open_desk: Callable[[], Desk], hosts: Collection[str] = ()) -> Fa
     app.state.readiness = readiness
     app.state.approvals = approvals_of
     app.state.pages = pages_of
-    for router in (prices, policies, rounds, approvals, price_history):
+
+    def redemptions_of(desk: Desk) -> Redemptions:
+        return Redemptions(desk.store, key, secrets)
+
+    app.state.redemptions = redemptions_of
+    app.state.coupons = coupons_of
+    for router in (prices, policies, rounds, approvals, price_history, *redemptions, *offers):
         app.include_router(router)
     for router in (health, pages):
         app.include_router(router)

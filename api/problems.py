@@ -18,6 +18,7 @@ from pricing.errors import TarifaError
 
 __all__ = [
     "CONDITIONAL",
+    "CONFLICT",
     "MEDIA_TYPE",
     "PROBLEMS",
     "FieldProblem",
@@ -94,6 +95,16 @@ CONDITIONAL: dict[int | str, dict[str, Any]] = {
     )
 }
 """Further responses of routes that change what somebody has looked at."""
+
+
+CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {
+        "model": Problem,
+        "description": "A limit is reached, or it does not follow from what has happened.",
+        "content": {MEDIA_TYPE: {}},
+    }
+}
+"""Further response of routes that give or use what is limited."""
 
 
 def problem_response(request: Request, problem: Problem) -> Response:

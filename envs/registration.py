@@ -11,10 +11,13 @@ from gymnasium.envs.registration import (
     registry,
 )
 
-__all__ = ["PRICING", "register_envs"]
+__all__ = ["COUPON", "PRICING", "register_envs"]
 
 PRICING = "Tarifa/Pricing-v0"
 """The shelf-price environment, single and natively batched."""
+
+COUPON = "Tarifa/Coupon-v0"
+"""The coupon environment, single and natively batched."""
 
 
 def register_envs() -> None:
@@ -24,4 +27,10 @@ def register_envs() -> None:
             id=PRICING,
             entry_point="envs.pricing:PricingEnv",
             vector_entry_point="envs.pricing:PricingVectorEnv",
+        )
+    if COUPON not in registry:
+        register(
+            id=COUPON,
+            entry_point="envs.coupon:CouponEnv",
+            vector_entry_point="envs.coupon:CouponVectorEnv",
         )

@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices
 
+from envs.coupon import CouponVectorEnv
 from envs.pricing import PricingVectorEnv
 from envs.runs import Observation
 from pricing.arrays import Bools
 from pricing.errors import UsageError
 
-__all__ = ["PricingVecEnv"]
+__all__ = ["BatchVecEnv"]
 
 
-class PricingVecEnv(VecEnv):
-    """A face of :class:`envs.pricing.PricingVectorEnv`; it copies no numbers and steps nothing itself.
+class BatchVecEnv(VecEnv):
+    """A face of :class:`envs.pricing.PricingVectorEnv` or :class:`envs.coupon.CouponVectorEnv`.
+
+    It copies no numbers and steps nothing itself.
 
     Each info holds ``profit``, the period's net profit in minor units. The infos of an episode's last step
     also hold ``terminal_observation`` and ``TimeLimit.truncated``, from which SB3 values what would follow;
@@ -32,7 +35,7 @@ class PricingVecEnv(VecEnv):
         The batched environment.
     """
 
-    def __init__(self, batch: PricingVectorEnv) -> None:
+    def __init__(self, batch: PricingVectorEnv | CouponVectorEnv) -> None:
         self.batch = batch
         seen, acted = batch.single_spaces
         super().__init__(batch.num_envs, seen, acted)  # pyright: ignore[reportUnknownMemberType] - SB3 does not type it
@@ -47,7 +50,7 @@ class PricingVecEnv(VecEnv):
         return observation
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Take the actions [B, N] of the coming step."""
+        """Take the actions [B, N], or [B], of the coming step."""
         self._actions = actions
 
     def step_wait(self) -> tuple[Observation, NDArray[np.float32], Bools, list[dict[str, Any]]]:
@@ -55,7 +58,9 @@ class PricingVecEnv(VecEnv):
         seen, reward, terminated, truncated, told = self.batch.step(self._actions)
         done = terminated | truncated
         ended = bool(done.any())
-        profit = (told["final_info"] if ended else told)["profit"].sum(axis=1).tolist()
+        profit = (
+            (told["final_info"] if ended else told)["profit"].reshape(self.num_envs, -1).sum(axis=1).tolist()
+        )
         infos: list[dict[str, Any]] = [{"profit": value} for value in profit]
         if ended:
             for copy, info in enumerate(infos):

@@ -7,6 +7,7 @@ an allow-list, and :mod:`pricing.protected` says what can never join it. Who has
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -180,6 +181,11 @@ class Customers:
         rows = np.array([place.get(name, len(place)) for name in customer], dtype=np.int64)
         out: Floats = np.concatenate([self.values, unknown()[None]])[rows]
         return out
+
+    def row(self, customer: str) -> int:
+        """Return the row of one customer, -1 for a name never seen."""
+        place = bisect_left(self.customer, customer)
+        return place if self.customer[place : place + 1] == (customer,) else -1
 
     def take(self, index: Ints) -> Customers:
         """Return the customers at `index` (int64, ascending)."""

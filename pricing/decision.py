@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints, Words
-from pricing.errors import ArtifactError, UsageError
+from pricing.draw import check_choice, draw_rung, of_rung
+from pricing.errors import UsageError
 from pricing.features import FEATURES, observe
 from pricing.guardrails import Admission, Guardrails, Rule, Status, first_rule
 from pricing.joint import allowance, limit_moves
@@ -216,9 +217,9 @@ def decide(
     features = observe(situation, opened.allowed)
     admission, choice = settle(situation, guardrails, policy, opened)
     keys = _keys(situation, runs)
-    index, draw = _draw(choice, uniforms(keys, seed), rungs)
+    index, draw = draw_rung(choice, uniforms(keys, seed), rungs)
     probabilities = choice.over(rungs)
-    _check_choice(probabilities, index, admission.allowed, policy.name)
+    check_choice(probabilities, index, admission.allowed, policy.name)
     wanted, binding = _unconstrained(situation, admission, policy)
     personal = {feature.name for feature in FEATURES if feature.personal}
     return Decisions(
@@ -228,7 +229,7 @@ def decide(
         probabilities=probabilities,
         index=index,
         price=price_at(situation, index),
-        propensity=_at(probabilities, index),
+        propensity=of_rung(probabilities, index),
         draw=draw,
         wanted=wanted,
         binding=binding,
@@ -260,31 +261,6 @@ def _check_runs(runs: Ints, situation: Situation) -> None:
         )
 
 
-def _check_choice(probabilities: Floats, index: Ints, allowed: Bools, policy: str) -> None:
-    """Refuse a policy that chooses what is not allowed, or chooses nothing: no rule is checked after this.
-
-    Its probabilities are looked at and the rung drawn is too: a rung or stored draws that say another thing
-    than the probabilities beside them would publish a price that the record gives no chance.
-    """
-    total, open_ = probabilities.sum(axis=-1), allowed.any(axis=-1)
-    rung = np.clip(index, 0, allowed.shape[-1] - 1)
-    drawn = (at_rung(probabilities, rung) > 0.0) & (rung == index)
-    outside = ((probabilities != 0.0) & ~allowed).any(axis=-1)
-    wrong = (
-        outside
-        | ~np.isclose(total, open_, rtol=0.0, atol=1e-9)
-        | (probabilities < 0.0).any(axis=-1)
-        | np.where(open_, ~drawn, index >= 0)
-    )
-    if wrong.any():
-        run, series = (int(i) for i in np.argwhere(wrong)[0])
-        raise ArtifactError(
-            f"The policy {policy} gives series {series} in row {run} of the batch no valid probabilities.",
-            why="They must be zero outside the allowed prices and add up to one.",
-            todo="Use another policy; this one breaks the protocol of pricing.policy.",
-        )
-
-
 def settle(
     situation: Situation, guardrails: Guardrails, policy: Policy, opened: Admission
 ) -> tuple[Admission, Choice]:
@@ -309,7 +285,7 @@ def _ask(situation: Situation, choice: Choice, current: Ints) -> tuple[Floats, B
         return situation.profit_of(choice.index) - stay, (choice.index != current) & (choice.index >= 0)
     chances = choice.over(0)
     mean = (chances * situation.expected_profit(situation.beliefs)).sum(axis=-1)
-    held = np.nan_to_num(_at(chances, current))
+    held = np.nan_to_num(of_rung(chances, current))
     return mean - stay, chances.any(axis=-1) & (held < 1.0)
 
 
@@ -368,24 +344,6 @@ def _agreed(choice: Choice, allowed: Bools, variants: Variants) -> Choice:
     return replace(choice, probabilities=chances, components=parts)
 
 
-def _draw(choice: Choice, u: Floats, rungs: int) -> tuple[Ints, Ints]:
-    """Return the rung drawn and the stored draw used (-1 without), int64 [B, N] each."""
-    none = np.full(u.shape, -1, dtype=np.int64)
-    if choice.index is not None:
-        return choice.index, none
-    chances = choice.over(rungs)
-    open_ = chances.any(axis=-1)
-    if choice.components is not None:
-        count = choice.components.shape[-1]
-        used = np.minimum((u * count).astype(np.int64), count - 1)
-        rung = np.take_along_axis(choice.components, used[..., None], axis=-1)[..., 0]
-        return np.where(open_, rung, -1), np.where(open_, used, -1)
-    below = np.cumsum(chances, axis=-1)
-    rung = (below <= u[..., None] * below[..., -1:]).sum(axis=-1)
-    last = rungs - 1 - np.argmax((chances > 0.0)[..., ::-1], axis=-1)
-    return np.where(open_, np.minimum(rung, last), -1), none
-
-
 def _keys(situation: Situation, runs: Ints) -> Words:
     """Return what the draw follows from: the decision id, or the lowest among its variants."""
     keys, variants = situation.catalogue.keys, situation.catalogue.variants
@@ -398,12 +356,6 @@ def price_at(situation: Situation, index: Ints) -> Ints:
     """Return the price of rung `index`, int64 [B, N]; the price in force where it is -1 (blocked)."""
     price = situation.menu.price_at(np.maximum(index, 0))
     return np.where(index < 0, situation.state.price, price)
-
-
-def _at(values: Floats, index: Ints) -> Floats:
-    """Return values [B, N, K] at rung `index` [B, N], NaN at -1."""
-    picked = np.take_along_axis(values, np.maximum(index, 0)[..., None], axis=-1)[..., 0]
-    return np.where(index < 0, np.nan, picked)
 
 
 def _context_hashes(decisions: Decisions, run: int, series: Ints) -> list[str]:

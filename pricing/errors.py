@@ -16,6 +16,9 @@
     |   +-- OutsideSupport     a price nobody has ever seen
     |   +-- NotIdentified      the data cannot tell
     |   +-- StaleError         it has changed since it was looked at
+    |   +-- UnknownCoupon      no such campaign, coupon, code, reservation or redemption
+    |   +-- LimitReached       a budget or a limit on uses is exhausted
+    |   +-- ConflictError      what it asks does not follow from what has happened
     +-- AccessError            nobody knows who asks
     |   +-- ForbiddenError     who asks may not do this
     +-- BusyError              another process holds the folder, or the disk is full (exit 6)
@@ -35,10 +38,12 @@ __all__ = [
     "ArtifactError",
     "BusyError",
     "ConditionMissing",
+    "ConflictError",
     "DataError",
     "FailedChecks",
     "FingerprintError",
     "ForbiddenError",
+    "LimitReached",
     "MissingCost",
     "NotIdentified",
     "OutsideSupport",
@@ -47,6 +52,7 @@ __all__ = [
     "StaleError",
     "TarifaError",
     "TooManyBadRows",
+    "UnknownCoupon",
     "UnknownProduct",
     "UsageError",
 ]
@@ -160,6 +166,27 @@ class StaleError(RefusedError):
 
     code = "stale"
     status = 412
+
+
+class UnknownCoupon(RefusedError):  # noqa: N818 - reads as a sentence where it is raised
+    """There is no such campaign, coupon, code, reservation or redemption."""
+
+    code = "unknown_coupon"
+    status = 404
+
+
+class LimitReached(RefusedError):  # noqa: N818 - reads as a sentence where it is raised
+    """A budget, or a limit on how often a coupon may be used, is exhausted."""
+
+    code = "limit_reached"
+    status = 409
+
+
+class ConflictError(RefusedError):
+    """What is asked does not follow from what has happened: expired, used already, more than was given."""
+
+    code = "conflict"
+    status = 409
 
 
 class ConditionMissing(UsageError):  # noqa: N818 - reads as a sentence where it is raised

@@ -16,6 +16,7 @@ from pricing.recommendation import Reason
 from pricing.standing import NOT_VALIDATED, Verdict
 
 __all__ = [
+    "COUPON_ALLOCATIONS",
     "DECISIONS",
     "ELASTICITIES",
     "OUTCOMES",
@@ -396,8 +397,33 @@ SNAPSHOTS = OutputTable(
     ("run_id", "price_group", "zone"),
 )
 
+COUPON_ALLOCATIONS = OutputTable(
+    "coupon_allocations",
+    "What one customer is offered. It holds in all zones and channels, for as long as the coupon itself "
+    "says. Expectations are fractions of a minor unit: rounded, a million customers would not add up. Shadow "
+    "prices, the certified gap and what is drawn on each limit stand in the file's metadata under "
+    "`tarifa.summary`, as JSON.",
+    "tarifa coupons allocate",
+    (
+        _RUN_ID,
+        _CURRENCY,
+        _text("customer_id", "Keyed pseudonym of the customer. About a person."),
+        _text("coupon_id", "Coupon; null: none.", nullable=True),
+        _number(
+            "expected_incremental_profit", "minor units a customer", "Net profit more than without a coupon."
+        ),
+        _number("expected_cost", "minor units a customer", "What redemptions are expected to cost."),
+        _number(
+            "propensity",
+            _SHARE,
+            "Probability of this offer, or of none, over the draw of the holdout.",
+        ),
+    ),
+    ("run_id", "customer_id"),
+)
+
 OUTPUTS: tuple[OutputTable, ...] = (
-    ELASTICITIES, PREDICTIONS, RECOMMENDATIONS, ROLLOUTS, DECISIONS, OUTCOMES, SNAPSHOTS,
+    ELASTICITIES, PREDICTIONS, RECOMMENDATIONS, ROLLOUTS, DECISIONS, OUTCOMES, SNAPSHOTS, COUPON_ALLOCATIONS,
 )  # fmt: skip
 """Every table that Tarifa writes, in the order in which they are documented."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pricing.coupon_rules import CouponRule, CouponSettings
 from pricing.guardrails import GuardrailSettings, Rule, RuleClass, Status
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -204,6 +205,22 @@ def test_every_rule_is_documented(rule: Rule, page: str) -> None:
     assert f"**{kind}, {'hard' if rule.hard else 'soft'}**" in section
     for part in ("Protects", "Setting", "Example"):
         assert f"- *{part}*:" in section, f"{rule.label} says nothing of: {part}"
+
+
+@pytest.mark.parametrize("rule", CouponRule, ids=lambda rule: rule.label)
+def test_every_rule_of_coupons_is_documented(rule: CouponRule) -> None:
+    coupons = (ROOT / "docs" / "coupon-guardrails.md").read_text(encoding="utf-8")
+    head = f"### {rule.value + 1}. `{rule.label}`"
+    assert head in coupons
+    section = coupons.split(head, 1)[1].split("\n### ", 1)[0]
+    assert f"**{rule.kind.name.lower().replace('_', ' ')}**" in section
+    for part in ("Protects", "Setting", "Example"):
+        assert f"- *{part}*:" in section, f"{rule.label} says nothing of: {part}"
+
+
+@pytest.mark.parametrize("field", CouponSettings.__dataclass_fields__)
+def test_every_setting_of_coupons_is_documented(field: str) -> None:
+    assert f"`{field}`" in (ROOT / "docs" / "coupon-guardrails.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("field", GuardrailSettings.__dataclass_fields__)

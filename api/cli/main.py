@@ -9,6 +9,7 @@ import typer
 
 from api.cli import (
     check,
+    coupons,
     cycle,
     elasticities,
     fit,
@@ -52,6 +53,7 @@ for _name, _command in (
 ):
     app.command(_name)(_command)
 app.add_typer(impact.impact, name="impact")
+app.add_typer(coupons.coupons, name="coupons")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ in :mod:`api.storage.sqlite`, and everything else is plain SQL, so that another 
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -130,19 +131,19 @@ def _failures() -> Generator[None]:
     """Turn what a database reports into errors that say what to do."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
         raise BusyError(
             "The decision store cannot be used now.",
-            why=f"{error.orig}.",
+            why=f"{getattr(error, 'orig', error)}.",
             todo="Free disk space, allow writing, end whoever holds the store, or give another --store.",
         ) from error
     except PoolTimeoutError as error:
         raise BusyError(
             "Too many requests wait for the decision store.", todo="Ask again in a moment."
         ) from error
-    except DatabaseError as error:
+    except (DatabaseError, sqlite3.DatabaseError) as error:
         raise ArtifactError(
             "The decision store is damaged or is no decision store.",
-            why=f"{error.orig}.",
+            why=f"{getattr(error, 'orig', error)}.",
             todo="Restore it from a backup or give another --store.",
         ) from error

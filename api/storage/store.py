@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Select, insert, literal, select
 
 from api.storage.chain import Chain, canonical, link
+from api.storage.commit_queue import CommitQueue
 from api.storage.database import Database, Transaction
 from api.storage.tables import DECISION_CHAIN, DECISIONS, REQUESTS, RUNS, in_parts
 from pricing.errors import ArtifactError
@@ -116,9 +117,11 @@ class Store:
 
     def __init__(self, url: str | URL, now: Callable[[], datetime]) -> None:
         self.database = Database(url, now)
+        self.commits = CommitQueue(self.database)
 
     def close(self) -> None:
         """Let go of the database."""
+        self.commits.close()
         self.database.close()
 
     def ping(self) -> None:

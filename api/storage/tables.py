@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Connection,
     Float,
@@ -26,16 +27,18 @@ from sqlalchemy import (
 from pricing.errors import ArtifactError
 
 __all__ = [
-    "ACCESS_KEYS", "CHAIN", "CYCLE_STEPS", "DECISIONS", "DECISION_CHAIN", "GENESIS", "MARK_CHAIN",
-    "PRICE_MARKS", "PROPOSALS", "PUBLICATIONS", "REQUESTS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS",
-    "SCHEMA", "SUBJECTS", "create", "in_parts",
+    "ACCESS_KEYS", "CAMPAIGNS", "CHAIN", "COUPON_LIMITS", "COUPON_USES", "CYCLE_STEPS", "DECISIONS",
+    "DECISION_CHAIN", "GENESIS", "HOLDERS", "LEDGER", "LEDGER_CHAIN", "MARK_CHAIN", "OFFERS",
+    "OFFER_SUBJECTS", "PRICE_MARKS", "PROPOSALS", "PUBLICATIONS", "REDEMPTIONS", "REDEMPTION_LINES",
+    "REQUESTS", "RESERVATIONS", "RETURNS", "REVIEWS", "REVIEW_CHAIN", "ROUNDS", "RUNS", "SCHEMA",
+    "SUBJECTS", "create", "in_parts",
 ]  # fmt: skip
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the tables; a newer program reads every older one.
 
 Version 1 called the digest of a joint decision its passport, in the table of runs and in what rows hold;
-version 2 had no reviews, version 3 no history of prices.
+version 2 had no reviews, version 3 no history of prices, version 4 no ledger of coupons.
 """
 
 _AT_ONCE = 500
@@ -44,7 +47,7 @@ _AT_ONCE = 500
 GENESIS = "0" * 64
 """What the first row of a chain follows."""
 
-DECISION_CHAIN, REVIEW_CHAIN, MARK_CHAIN = 1, 2, 3
+DECISION_CHAIN, REVIEW_CHAIN, MARK_CHAIN, LEDGER_CHAIN = 1, 2, 3, 4
 """Rows of :data:`CHAIN`: whose last link it is."""
 
 _TABLES = MetaData()
@@ -210,6 +213,152 @@ PRICE_MARKS = Table(
 )
 """Every price that was out, from an instant on (UTC microseconds); rows are never changed."""
 
+CAMPAIGNS = Table(
+    "campaigns",
+    _TABLES,
+    Column("campaign_id", String(100), primary_key=True),
+    Column("currency", String(3), nullable=False),
+    Column("budget", BigInteger),
+    Column("held", BigInteger, CheckConstraint("held >= 0"), nullable=False),
+    Column("spent", BigInteger, CheckConstraint("spent >= 0"), nullable=False),
+)
+"""What a campaign may cost, minor units: `held` for reservations at their maximum, `spent` on redemptions."""
+
+COUPON_LIMITS = Table(
+    "coupon_limits",
+    _TABLES,
+    Column("coupon_id", String(100), primary_key=True),
+    Column("campaign_id", String(100), ForeignKey("campaigns.campaign_id"), nullable=False),
+    Column("code", String(100), unique=True),
+    Column("limit_total", Integer),
+    Column("limit_per_customer", Integer),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger, nullable=False),
+    Column("taken", Integer, CheckConstraint("taken >= 0"), nullable=False),
+    Index("coupon_limits_by_campaign", "campaign_id"),
+)
+"""How often a coupon may be used; `taken` counts reservations that stand and redemptions."""
+
+HOLDERS = Table(
+    "holders",
+    _TABLES,
+    Column("holder", Integer, primary_key=True),
+    Column("pseudonym", String(64), nullable=False, unique=True),
+    Column("recorded_at", String(40), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Who holds coupons: the one place where the ledger knows a pseudonym. A number is never given twice."""
+
+COUPON_USES = Table(
+    "coupon_uses",
+    _TABLES,
+    Column("coupon_id", String(100), ForeignKey("coupon_limits.coupon_id"), primary_key=True),
+    Column("holder", Integer, primary_key=True, autoincrement=False),
+    Column("taken", Integer, CheckConstraint("taken >= 0"), nullable=False),
+    sqlite_with_rowid=False,
+)
+RESERVATIONS = Table(
+    "reservations",
+    _TABLES,
+    Column("reservation_id", String(32), primary_key=True),
+    Column("coupon_id", String(100), ForeignKey("coupon_limits.coupon_id"), nullable=False),
+    Column("campaign_id", String(100), ForeignKey("campaigns.campaign_id"), nullable=False),
+    Column("holder", Integer),
+    Column("decision_id", String(32)),
+    Column("code", String(100), unique=True),
+    Column("liability", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Index("reservations_by_expiry", "expires_at", sqlite_where=text("state = 'held'")),
+    Index("reservations_by_holder", "holder", "coupon_id"),
+    Index(
+        "reservations_without_holder",
+        "coupon_id",
+        sqlite_where=text("code IS NOT NULL AND holder IS NULL AND state = 'held'"),
+    ),
+)
+"""One place kept for one use of a coupon; a code of a pool is one without a holder. Instants are UTC
+microseconds."""
+
+REDEMPTIONS = Table(
+    "redemptions",
+    _TABLES,
+    Column("reservation_id", String(32), ForeignKey("reservations.reservation_id"), primary_key=True),
+    Column("order_id", String(200), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("taken_back", BigInteger, CheckConstraint("taken_back <= amount"), nullable=False),
+    Column("rolled_back", BigInteger, CheckConstraint("rolled_back <= taken_back"), nullable=False),
+    Column("within_budget", Boolean, nullable=False),
+    Column("redeemed_at", BigInteger, nullable=False),
+    Index("redemptions_by_order", "order_id"),
+)
+REDEMPTION_LINES = Table(
+    "redemption_lines",
+    _TABLES,
+    Column("reservation_id", String(32), ForeignKey("redemptions.reservation_id"), primary_key=True),
+    Column("line_id", String(200), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("taken_back", BigInteger, CheckConstraint("taken_back <= amount"), nullable=False),
+    Column("returned", BigInteger, CheckConstraint("returned <= quantity"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a coupon took off the lines of an order, and how much of that was taken back since; quantities are
+thousandths."""
+
+RETURNS = Table(
+    "returns",
+    _TABLES,
+    Column("source", String(20), primary_key=True),
+    Column("event_id", String(200), primary_key=True),
+    Column("order_id", String(200), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("applied", Boolean, nullable=False),
+    Column("recorded_at", String(40), nullable=False),
+    Index("returns_by_order", "order_id"),
+)
+"""Refunds that platforms told of, by their identifiers; one that comes before its order waits here."""
+
+OFFERS = Table(
+    "offers",
+    _TABLES,
+    Column("decision_id", String(32), primary_key=True),
+    Column("coupon_id", String(100)),
+    Column("reservation_id", String(32)),
+    Column("content", Text, nullable=False),
+    Column("recorded_at", String(40), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Decisions about coupons; they name nobody, and hold nothing that was known of anybody."""
+
+OFFER_SUBJECTS = Table(
+    "offer_subjects",
+    _TABLES,
+    Column("decision_id", String(32), ForeignKey("offers.decision_id"), primary_key=True),
+    Column("holder", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("given", Boolean, nullable=False),
+    Column("content", Text, nullable=False),
+    Index("offers_by_holder", "holder", "at"),
+    sqlite_with_rowid=False,
+)
+"""Whom a decision was about and what was known of them then; erasing somebody takes their rows away."""
+
+LEDGER = Table(
+    "ledger",
+    _TABLES,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(20), nullable=False),
+    Column("about", String(100), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("recorded_at", String(40), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ledger_by_subject", "about", "seq"),
+)
+"""Everything that happened to coupons, one row an effect; rows are never changed and name nobody."""
+
 
 def in_parts(names: Sequence[str]) -> Iterator[list[str]]:
     """Yield names in lists that a query may hold."""
@@ -241,7 +390,7 @@ def create(connection: Connection) -> int | None:
             connection.execute(text("ALTER TABLE runs RENAME COLUMN passport TO provenance_digest"))
         connection.execute(update(_VERSION).values(version=SCHEMA))
     begun = set(connection.execute(select(CHAIN.c.id)).scalars())
-    for chain in (DECISION_CHAIN, REVIEW_CHAIN, MARK_CHAIN):
+    for chain in (DECISION_CHAIN, REVIEW_CHAIN, MARK_CHAIN, LEDGER_CHAIN):
         if chain not in begun:
             connection.execute(insert(CHAIN).values(id=chain, seq=0, hash=GENESIS))
     return None if version is None else int(version)

@@ -28,7 +28,7 @@ from pricing.randomness import philox
 from pricing.scenario import Scenario
 from simulators.market import Worlds
 
-__all__ = ["PPOSettings", "train_ppo"]
+__all__ = ["PPOSettings", "one_thread", "train_ppo"]
 
 _KEY = 0x50504F21
 """Second Philox key word of training ("PPO!")."""
@@ -126,7 +126,7 @@ def train_ppo(
     runs, twin = (Runs(scenario, worlds, how.copies, "latent") for _ in range(2))
     seeds = _words(seed, 0, how.copies)
     centre, scale = standards(runs, seeds, np.random.default_rng(seed))
-    with _one_thread():
+    with one_thread():
         rows = ProductRows(runs, seeds, 1, centre, scale)
         model = _learner(rows, how, seed)
         curve: Floats = np.zeros((0, 2))
@@ -200,7 +200,7 @@ def _even_batch(rows: int, wanted: int) -> int:
 
 
 @contextmanager
-def _one_thread() -> Generator[None]:
+def one_thread() -> Generator[None]:
     """Run torch on one thread (two stall under load) and leave global random state as it was."""
     threads, state, numbers = torch.get_num_threads(), torch.get_rng_state(), np.random.get_state()  # noqa: NPY002 - see _rollout
     torch.set_num_threads(1)

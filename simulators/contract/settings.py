@@ -18,7 +18,7 @@ import tomli_w
 from pricing.errors import DataError, SettingsError
 from pricing.money import Currency
 
-__all__ = ["Says", "Setting", "parse", "render", "settings_of"]
+__all__ = ["Says", "Setting", "parse", "render", "settings_of", "within"]
 
 _T = TypeVar("_T")
 
@@ -248,3 +248,9 @@ def _kind(hint: Any, *, money: bool) -> str:
         return "table"
     words = {float: "number", int: "whole number", str: "text", bool: "true or false"}
     return "money" if money else words.get(hint, str(hint))
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a setting outside of `low` to `high`; raises :class:`pricing.errors.SettingsError`."""
+    if not low <= value <= high:
+        raise SettingsError(f"{name} = {value} is outside {low} to {high}.", todo="Correct shop.toml.")

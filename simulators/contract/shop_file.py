@@ -17,8 +17,10 @@ from pricing.guardrails import GuardrailSettings
 from pricing.menu import Endings
 from pricing.money import Currency
 from pricing.schema import CONTRACT_VERSION
+from simulators.contract.coupon_section import COUPONS, CouponSection
 from simulators.contract.declared import check_attributes, check_columns, check_date_format
-from simulators.contract.settings import Says, Setting, parse, render, settings_of
+from simulators.contract.guardrail_section import GUARDRAILS, GuardrailSection
+from simulators.contract.settings import Says, Setting, parse, render, settings_of, within
 from simulators.contract.woocommerce_section import WOOCOMMERCE, WooCommerce
 
 __all__ = [
@@ -27,9 +29,7 @@ __all__ = [
     "CostAssumption",
     "Cycle",
     "Fees",
-    "GuardrailSection",
     "MonthlyTotals",
-    "PriceBounds",
     "Returns",
     "ShopFile",
     "Zone",
@@ -55,11 +55,6 @@ _PRIOR_PRICE_LAW = (
 """Countries of Directive 98/6/EC: the European Union, and Iceland, Liechtenstein and Norway."""
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise SettingsError(f"{name} = {value} is outside {low} to {high}.", todo="Correct shop.toml.")
-
-
 @dataclass(frozen=True, slots=True)
 class Zone:
     """A price zone: where one product has one price and one tax."""
@@ -72,7 +67,7 @@ class Zone:
     prices_include_tax: Annotated[bool, Says("Whether the shelf shows prices with tax.")]
 
     def __post_init__(self) -> None:
-        _within(f"zones ({self.id}): tax_rate", self.tax_rate, 0.0, 1.0)
+        within(f"zones ({self.id}): tax_rate", self.tax_rate, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ class CostAssumption:
 
     def __post_init__(self) -> None:
         for name, share in (("default", self.default), *self.shares.items()):
-            _within(f"cost_assumption: {name}", share, 0.0, 1.0)
+            within(f"cost_assumption: {name}", share, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +95,8 @@ class Fees:
     per_unit: Annotated[int, Says("Fees for each unit.", money=True)] = 0
 
     def __post_init__(self) -> None:
-        _within("fees.share", self.share, 0.0, 1.0)
-        _within("fees.per_unit", self.per_unit, 0, 2**53)
+        within("fees.share", self.share, 0.0, 1.0)
+        within("fees.per_unit", self.per_unit, 0, 2**53)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,57 +111,8 @@ class Returns:
 
     def __post_init__(self) -> None:
         for name, share in (("expected_share", self.expected_share), *self.by_category.items()):
-            _within(f"returns: {name}", share, 0.0, 0.99)
-        _within("returns.window_days", self.window_days, 0, 3650)
-
-
-@dataclass(frozen=True, slots=True)
-class PriceBounds:
-    """The shop's own lowest and highest shelf price in one category."""
-
-    category: Annotated[str, Says("Category.")]
-    min_price: Annotated[int, Says("Lowest shelf price.", money=True)] = 0
-    max_price: Annotated[int | None, Says("Highest shelf price.", money=True)] = None
-
-    def __post_init__(self) -> None:
-        name = f"guardrails.bounds ({self.category})"
-        _within(f"{name}: min_price", self.min_price, 0, 2**53)
-        _within(f"{name}: max_price", self.max_price or 0, 0, 2**53)
-        if self.max_price is not None and self.max_price < self.min_price:
-            raise SettingsError(f"{name}: max_price lies below min_price.")
-
-
-@dataclass(frozen=True, slots=True)
-class GuardrailSection:
-    """The corridor within which prices may move."""
-
-    margin_floor: Annotated[float, Says("Least net profit on a unit as a share of the net price.")] = 0.0
-    max_change: Annotated[float, Says("Largest relative move of the regular price in one step.")] = 0.1
-    cool_down_periods: Annotated[int, Says("Least number of whole periods between two moves.")] = 0
-    max_share_moved: Annotated[float, Says("Largest share of the catalogue that one run may move.")] = 1.0
-    kill_switch: Annotated[bool, Says("Nothing moves.")] = False
-    act_on_prior: Annotated[
-        bool,
-        Says(
-            "Move prices also where only similar products, not the product's own history, tell the response."
-        ),
-    ] = False
-    prior_price: Annotated[
-        bool | None,
-        Says(
-            "Planned reductions have to be below the lowest price of the 30 days before; absent: where a "
-            "zone lies in the European Union or the European Economic Area."
-        ),
-    ] = None
-    variant_equality: Annotated[bool, Says("Variants of one parent product carry one price.")] = True
-    ladder_size: Annotated[int, Says("Most candidate prices of one product (at least 3).")] = 15
-    ladder_reach: Annotated[float, Says("Relative half-width of the ladder around the price in force.")] = 0.3
-    bounds: Annotated[tuple[PriceBounds, ...], Says("Lowest and highest shelf price by category.")] = ()
-
-    def __post_init__(self) -> None:
-        _within("guardrails.ladder_size", self.ladder_size, 3, 200)
-        _within("guardrails.ladder_reach", self.ladder_reach, 0.01, 0.95)
-        GuardrailSettings(self.margin_floor, self.max_change, self.cool_down_periods, self.max_share_moved)
+            within(f"returns: {name}", share, 0.0, 0.99)
+        within("returns.window_days", self.window_days, 0, 3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +266,8 @@ class ShopFile:
     )
     fees: Annotated[Fees, Says("Fees of a sale.")] = Fees()
     returns: Annotated[Returns, Says("Goods that come back.")] = Returns()
-    guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GuardrailSection()
+    guardrails: Annotated[GuardrailSection, Says("The corridor of recommendations.")] = GUARDRAILS
+    coupons: Annotated[CouponSection, Says("The corridor of personal coupons.")] = COUPONS
     approvals: Annotated[Approvals, Says("What needs a person before it is published.")] = Approvals()
     cycle: Annotated[Cycle, Says("How `tarifa cycle` goes round, period after period.")] = Cycle()
     woocommerce: Annotated[WooCommerce, Says("What only the shop knows of its WooCommerce.")] = WOOCOMMERCE
@@ -351,8 +298,8 @@ class ShopFile:
                 f"time_zone = {self.time_zone!r} is not a known time zone.",
                 todo="Write it like Europe/Madrid.",
             )
-        _within("quarantine_share", self.quarantine_share, 0.0, 1.0)
-        _within("reconciliation_tolerance", self.reconciliation_tolerance, 0.0, 1.0)
+        within("quarantine_share", self.quarantine_share, 0.0, 1.0)
+        within("reconciliation_tolerance", self.reconciliation_tolerance, 0.0, 1.0)
         self._check_zones()
         check_date_format(self.date_format)
         check_attributes(self.attributes)

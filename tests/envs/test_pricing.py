@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs.pricing import PricingEnv, PricingVectorEnv
 from envs.registration import PRICING, register_envs
-from envs.sb3 import PricingVecEnv
+from envs.sb3 import BatchVecEnv
 from pricing.errors import UsageError
 from pricing.features import FEATURES
 from pricing.guardrails import GuardrailSettings
@@ -203,7 +203,7 @@ def test_an_environment_says_under_which_passport_its_problem_was_made(problem: 
     assert isinstance(single, PricingEnv)
     assert single.standing == batch.standing == standing
     assert made.metadata["standing"] == batch.metadata["standing"] == standing.document()
-    assert PricingVecEnv(batch).get_attr("standing") == [standing, standing]
+    assert BatchVecEnv(batch).get_attr("standing") == [standing, standing]
     toy = gymnasium.make(PRICING)
     assert toy.metadata["standing"]["verdict"] == "not_validated"
     assert "standing" not in PricingEnv.metadata, "one problem's standing is no other's"

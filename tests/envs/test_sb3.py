@@ -10,7 +10,7 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.pricing import PricingEnv, PricingVectorEnv
-from envs.sb3 import PricingVecEnv
+from envs.sb3 import BatchVecEnv
 from pricing.errors import UsageError
 from pricing.scenario import Scenario
 from simulators.market import Worlds, sample_worlds
@@ -33,7 +33,7 @@ def test_sb3s_checker_only_notes_that_products_have_rows(problem: Problem, actio
 
 
 def test_the_face_steps_like_sb3s_own_loop(problem: Problem) -> None:
-    face = PricingVecEnv(PricingVectorEnv(3, *problem, "latent"))
+    face = BatchVecEnv(PricingVectorEnv(3, *problem, "latent"))
     loop = DummyVecEnv([lambda: PricingEnv(*problem, "latent")] * 3)
     face.seed(5)
     loop.seed(5)
@@ -54,7 +54,7 @@ def test_the_face_steps_like_sb3s_own_loop(problem: Problem) -> None:
 
 
 def test_a_terminal_horizon_is_no_time_limit(problem: Problem) -> None:
-    face = PricingVecEnv(PricingVectorEnv(2, *problem, "latent", terminal=True))
+    face = BatchVecEnv(PricingVectorEnv(2, *problem, "latent", terminal=True))
     face.reset()
     keep = np.zeros((2, 4), dtype=np.float32)
     dones = [face.step(keep)[2].all() for _ in range(2)]
@@ -66,7 +66,7 @@ def test_a_terminal_horizon_is_no_time_limit(problem: Problem) -> None:
 def test_ppo_learns_on_it_and_twice_the_same(problem: Problem) -> None:
     weights = []
     for _ in range(2):
-        face = PricingVecEnv(PricingVectorEnv(4, *problem, "latent", terminal=True))
+        face = BatchVecEnv(PricingVectorEnv(4, *problem, "latent", terminal=True))
         learner = PPO(
             "MlpPolicy", face, n_steps=3, batch_size=12, gamma=1.0, n_epochs=1, seed=1, device="cpu"
         )
@@ -76,7 +76,7 @@ def test_ppo_learns_on_it_and_twice_the_same(problem: Problem) -> None:
 
 
 def test_copies_have_nothing_of_their_own(problem: Problem) -> None:
-    face = PricingVecEnv(PricingVectorEnv(2, *problem))
+    face = BatchVecEnv(PricingVectorEnv(2, *problem))
     assert face.get_attr("num_envs", [1]) == [2]
     assert face.env_is_wrapped(type("Wrapper", (), {})) == [False, False]
     with pytest.raises(UsageError, match="rows of one batch"):

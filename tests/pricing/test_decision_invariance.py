@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pricing.arrays import Bools, Floats, Ints
-from pricing.decision import Decisions, _draw, decide
+from pricing.decision import Decisions, decide
 from pricing.demand import Conditions
+from pricing.draw import draw_rung
 from pricing.errors import ArtifactError
 from pricing.guardrails import Guardrails, GuardrailSettings
 from pricing.menu import Menu
@@ -260,10 +261,10 @@ def test_a_rare_rung_is_drawn_at_its_rate_and_an_impossible_one_never() -> None:
 def test_the_ends_of_a_draw_never_land_where_no_chance_is(u: float) -> None:
     """A uniform of exactly nothing, of exactly a border, and the last one below one."""
     chances = np.array([[[0.0, 0.25, 0.0, 0.25, 0.5, 0.0, 0.0]]])
-    rung, used = _draw(Choice(probabilities=chances), np.array([[u]]), 7)
+    rung, used = draw_rung(Choice(probabilities=chances), np.array([[u]]), 7)
     assert (rung.tolist(), used.tolist()) == ([[{0.0: 1, 0.25: 3, 0.5: 4}.get(u, 4)]], [[-1]])
     parts = np.array([[[1, 3, 4, 4]]])
-    rung, used = _draw(Choice(probabilities=chances, components=parts), np.array([[u]]), 7)
+    rung, used = draw_rung(Choice(probabilities=chances, components=parts), np.array([[u]]), 7)
     assert used.tolist() == [[{0.0: 0, 0.25: 1, 0.5: 2}.get(u, 3)]]
     assert rung[0, 0] == parts[0, 0, used[0, 0]]
 
@@ -306,7 +307,7 @@ _KEEP = np.equal(np.arange(7), LADDER.index(100)).astype(np.float64)[None, None]
 )
 def test_a_choice_that_contradicts_its_probabilities_publishes_nothing(choice: Choice) -> None:
     """A price beyond ten percent, with probability zero, would otherwise have left the kernel."""
-    with pytest.raises(ArtifactError, match="says gives series 0"):
+    with pytest.raises(ArtifactError, match="says gives number 0"):
         _decide(situation(catalogue((100,)), menu(1)), GuardrailSettings(), _Says(choice), np.arange(1))
 
 

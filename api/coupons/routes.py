@@ -1,0 +1,124 @@
+"""Routes of offers. They are plain functions: deciding and recording block, so threads do it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from pydantic import ValidationError
+
+from api.access import Reading, Redeeming
+from api.bodies import JsonRoute
+from api.coupons.schemas import OfferDetail, OfferInfo, OfferRequest
+from api.coupons.service import Coupons
+from api.problems import CONFLICT, PROBLEMS
+from api.readiness import Readiness
+from pricing.errors import TarifaError, UsageError
+
+__all__ = ["routers"]
+
+_ALL = PROBLEMS | CONFLICT
+_MOST_LINES = 10_000
+
+router = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL, route_class=JsonRoute)
+batches = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL)
+routers = (router, batches)
+
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any text of your own, one a request; sent again, the request is answered as before.",
+    ),
+]
+Signal = Annotated[
+    str | None, Header(alias="Sec-GPC", description="1: the browser's Global Privacy Control is on.")
+]
+
+
+def service(request: Request) -> Coupons:
+    """Return what decides; raises where nothing is served yet, or no coupons are."""
+    readiness: Readiness[Any] = request.app.state.readiness
+    found: Coupons | None = request.app.state.coupons(readiness.require())
+    if found is None:
+        raise UsageError(
+            "No coupons are served here.",
+            why="The service was started without a coupon shelf.",
+            todo="Make one with `tarifa coupons shelf` and start with --coupons.",
+        )
+    return found
+
+
+async def body(request: Request) -> bytes:
+    """Return a body as it was sent."""
+    return await request.body()
+
+
+Deciding = Annotated[Coupons, Depends(service)]
+
+
+@router.post("", summary="Ask which coupon, if any, a cart gets")
+def make_offer(
+    asked: OfferRequest,
+    deciding: Deciding,
+    response: Response,
+    _actor: Redeeming,
+    key: Key,
+    signal: Signal = None,
+) -> OfferInfo:
+    """Decide on a coupon for a cart, keep its money until it expires, and record why.
+
+    A customer who did not agree to personal offers, or opted out, is decided for as an unknown visitor.
+    """
+    once = deciding.offer(asked.read(signalled=signal == "1"), key)
+    if once.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return OfferInfo.of(once.answer)
+
+
+@batches.post(
+    "/batch",
+    summary="Ask for many carts at once",
+    openapi_extra={"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+def make_offers(
+    content: Annotated[bytes, Depends(body)], deciding: Deciding, _actor: Redeeming, key: Key
+) -> Response:
+    """Decide for carts in JSON Lines, one answer or problem a line, in their order.
+
+    Each line is as the body of a single offer. Line n is asked with the key `KEY/n`, so a batch that was cut
+    off can be sent again whole.
+    """
+    lines = content.splitlines()
+    if not 0 < len(lines) <= _MOST_LINES:
+        raise UsageError(
+            f"The batch has {len(lines)} lines.", todo=f"Send 1 to {_MOST_LINES}, each one request in JSON."
+        )
+    answers = [_one(deciding, line, f"{key}/{place}") for place, line in enumerate(lines)]
+    return Response("".join(f"{answer}\n" for answer in answers), media_type="application/x-ndjson")
+
+
+@router.get("/{decision_id}", summary="Read why an offer was made")
+def read_offer(
+    decision_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], deciding: Deciding, _actor: Reading
+) -> OfferDetail:
+    """Read an offer with its menu, the rules that stood against others, and the chance that it had."""
+    return OfferDetail.of(deciding.find(decision_id))
+
+
+def _one(deciding: Coupons, line: bytes, key: str) -> str:
+    try:
+        asked = OfferRequest.model_validate_json(line).read(signalled=False)
+        return OfferInfo.of(deciding.offer(asked, key).answer).model_dump_json()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "/".join(map(str, first["loc"]))
+        problem = {"code": "validation", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
+        return json.dumps({"problem": problem})
+    except TarifaError as error:
+        problem = {"code": error.code, "status": error.status, "detail": error.what}
+        return json.dumps({"problem": {**problem, "why": error.why, "todo": error.todo}})

@@ -1,0 +1,224 @@
+"""From a cart to a recorded offer: decided, its money kept and written down in one commit, then answered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from api.customer_key import CustomerKey
+from api.storage import offers, price_marks
+from api.storage.chain import canonical
+from api.storage.ledger import Campaign, CouponLimits, holder_of
+from api.storage.ledger_audit import Once, Work, once
+from api.storage.ledger_reserve import Hold, Refusal, expire, reserve
+from api.storage.offers import Offered
+from api.storage.price_marks import moment_of
+from api.storage.store import Store
+from policies.serve.coupon_shelf import Cart, CouponShelf, Decided, Left
+from pricing.arrays import Ints
+from pricing.catalogue import NO_LIMIT
+from pricing.coupon_decision import CouponDecision
+from pricing.errors import ConflictError
+from pricing.randomness import label_hash
+
+__all__ = ["Coupons", "OfferAsked"]
+
+_SECOND, _DAY = 1_000_000, 86_400_000_000
+_FOREVER = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAsked:
+    """What a shop asks at checkout.
+
+    Attributes
+    ----------
+    customer_id, anonymous_id
+        One of them, as the shop knows them.
+    cart
+        What is about to be bought.
+    opted_out
+        The customer refuses personal offers now (a Global Privacy Control signal counts).
+    """
+
+    customer_id: str | None
+    anonymous_id: str | None
+    cart: Cart
+    opted_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Coupons:
+    """What decides offers and records them.
+
+    Attributes
+    ----------
+    store
+        Where they are recorded.
+    key
+        Of customers' pseudonyms.
+    shelf
+        What decides.
+    """
+
+    store: Store
+    key: CustomerKey
+    shelf: CouponShelf
+
+    def put_up(self) -> None:
+        """Tell the ledger of the book's campaigns and limits; what was given and spent stays as it is."""
+        book = self.shelf.book
+        budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
+        by_campaign: dict[str, list[CouponLimits]] = {}
+        for c in book.coupons:
+            name = c.campaign_id or c.coupon_id
+            ends = min(c.valid_to, _FOREVER // _SECOND) * _SECOND
+            limits = (c.limit_total, c.limit_per_customer, c.valid_from * _SECOND, ends)
+            by_campaign.setdefault(name, []).append(CouponLimits(c.coupon_id, name, None, *limits))
+
+        def effect(work: Work) -> None:
+            for name, coupons in sorted(by_campaign.items()):
+                offers.put_up(work, Campaign(name, book.currency, budgets.get(name)), coupons)
+
+        self.store.commits.submit(effect)
+
+    def offer(self, asked: OfferAsked, key: str) -> Once:
+        """Decide, keep the money and record; the same key gives the same answer and keeps nothing twice.
+
+        Raises
+        ------
+        UsageError
+            If nobody is named, the shop has no such zone, or the key came with another request before.
+        ConflictError
+            If a price in the cart is not the one on the shelf.
+        """
+        if asked.customer_id is not None:
+            customer = self.key.customer(asked.customer_id)
+        else:
+            customer = self.key.anonymous(asked.anonymous_id or "")
+        cart = asked.cart
+        given = {"customer": customer, "opted_out": asked.opted_out, "cart": asdict(cart)}
+        fingerprint = hashlib.sha256(canonical(given).encode()).hexdigest()
+
+        def effect(work: Work) -> Mapping[str, object]:
+            checked = _require_prices(work, cart, self._basis(cart.zone))
+            return self._decide(work, asked, customer, key, checked=checked)
+
+        return self.store.commits.submit(lambda work: once(work, key, fingerprint, effect))
+
+    def find(self, decision_id: str) -> Offered:
+        """Return a recorded offer; raises :class:`UnknownCoupon` where there is none."""
+        with self.store.database.reading() as connection:
+            return offers.find(connection, decision_id)
+
+    def _basis(self, zone: str) -> str:
+        return "gross" if self.shelf.book.tax(zone)[1] else "net"
+
+    def _decide(
+        self, work: Work, asked: OfferAsked, customer: str, key: str, *, checked: bool
+    ) -> Mapping[str, object]:
+        holder = holder_of(work, customer)
+        while expire(work):
+            pass
+        decided = self.shelf.decide(
+            asked.cart,
+            self._left(work, holder),
+            customer=customer,
+            key=label_hash("holder", str(holder)),
+            at=work.now // _SECOND,
+            run=label_hash("request", key) & 0xFFFFFFFF,
+            opted_out=asked.opted_out,
+        )
+        record = decided.decisions.record(0, 0)
+        hold = self._hold(record, customer, work.now) if record.coupon is not None else None
+        if hold is not None:
+            kept = reserve(work, hold)
+            if isinstance(kept, Refusal):
+                raise kept.error()
+        made = _offered(record, hold)
+        offers.keep(work, made, holder)
+        return self._answer(asked.cart, record, decided, hold, checked=checked)
+
+    def _left(self, work: Work, holder: int) -> Left:
+        settings, menu = self.shelf.settings, self.shelf.book.menu.ids
+        standing = offers.standings(work, holder)
+
+        def column(values: Mapping[str, int | None], none: int) -> Ints:
+            told = [values.get(name) for name in menu[1:]]
+            limits = [int(NO_LIMIT) if value is None else value for value in told]
+            return np.array([none, *limits], dtype=np.int64)
+
+        used = np.array([0, *(standing.used.get(name, 0) for name in menu[1:])], dtype=np.int64)
+        since = work.now - settings.frequency_days * _DAY
+        return Left(
+            column(standing.budget, int(NO_LIMIT)),
+            column(standing.uses, int(NO_LIMIT)),
+            used,
+            offers.recent(work, holder, since),
+        )
+
+    def _hold(self, record: CouponDecision, customer: str, now: int) -> Hold:
+        name = hashlib.sha256(f"reservation {record.decision_id}".encode()).hexdigest()[:32]
+        expires = now + self.shelf.reservation_seconds * _SECOND
+        return Hold(name, record.coupon or "", customer, record.decision_id, record.discount, expires)
+
+    def _answer(
+        self, cart: Cart, record: CouponDecision, decided: Decided, hold: Hold | None, *, checked: bool
+    ) -> dict[str, object]:
+        off = decided.by_line().tolist()
+        lines = [{"line_id": x.line_id, "discount": int(d)} for x, d in zip(cart.lines, off, strict=True)]
+        return {
+            "decision_id": record.decision_id,
+            "coupon_id": record.coupon,
+            "discount": record.discount,
+            "currency": self.shelf.book.currency,
+            "lines": lines if record.coupon is not None else [],
+            "reservation_id": None if hold is None else hold.reservation_id,
+            "expires_at": None if hold is None else moment_of(hold.expires_at).isoformat(),
+            "reason": _reason(record),
+            "personalised": record.personalised,
+            "prices_checked": checked,
+        }
+
+
+def _require_prices(work: Work, cart: Cart, basis: str) -> bool:
+    """Compare a cart with the prices that the shop is known to ask; return whether all of them are known.
+
+    Raises
+    ------
+    ConflictError
+        If one differs: whoever filled the cart saw a price that is no longer asked.
+    """
+    known = price_marks.last(work.connection, sorted({line.product_id for line in cart.lines}))
+    every = True
+    for place, line in enumerate(cart.lines):
+        mark = known.get((line.product_id, cart.zone))
+        if mark is None or mark.basis != basis or mark.at > work.now or not mark.offered:
+            every = False
+        elif mark.offered != line.shelf_price:
+            raise ConflictError(
+                f"lines/{place}: {line.product_id} is shown at {line.shelf_price} and costs {mark.offered}.",
+                why="An offer on a price that is no longer asked would promise something else.",
+                todo="Show the customer the price as it is now, and ask again.",
+            )
+    return every
+
+
+def _offered(record: CouponDecision, hold: Hold | None) -> Offered:
+    """Return what is recorded: what was known of the customer apart from everything else."""
+    content: dict[str, Any] = asdict(record)
+    features = content.pop("features")
+    content["binding"] = None if record.binding is None else record.binding.label
+    name = None if hold is None else hold.reservation_id
+    return Offered(record.decision_id, record.coupon, name, content, {"features": list(features)}, "")
+
+
+def _reason(record: CouponDecision) -> str:
+    """Return why it is this offer, as a code: it is worth it, a rule stands against it, or nothing is."""
+    if record.coupon is not None:
+        return "worth_it"
+    return "not_worth_it" if record.binding is None else record.binding.label

@@ -1,0 +1,72 @@
+"""Who a customer is, as the rest of Tarifa knows them: a pseudonym under the shop's own key.
+
+The same customer has the same pseudonym here and in imported data, if both use one key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pricing.errors import UsageError
+
+__all__ = ["CustomerKey"]
+
+_LEAST = 32
+_HOW = "Start with --customer-key and the file beside the data folder that `tarifa import` made."
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerKey:
+    """The key of a shop's pseudonyms; never shown.
+
+    Attributes
+    ----------
+    secret
+        At least 32 bytes; None where there is none, and then nobody can be named.
+    """
+
+    secret: bytes | None = field(default=None, repr=False)
+
+    @staticmethod
+    def of(file: Path) -> CustomerKey:
+        """Read a key; raises :class:`UsageError` if the file cannot be read or is too short."""
+        try:
+            secret = file.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"--customer-key: {file} cannot be read: {error.strerror}.", todo=_HOW
+            ) from error
+        if len(secret) < _LEAST:
+            raise UsageError(f"--customer-key: {file} has {len(secret)} bytes, not {_LEAST}.", todo=_HOW)
+        return CustomerKey(secret)
+
+    def customer(self, identity: str) -> str:
+        """Return the pseudonym of a customer: that of imported data (HMAC-SHA256, RFC 2104, 128 bits).
+
+        Blanks around an identity do not count, and capitals of an e-mail address do not either.
+
+        Raises
+        ------
+        UsageError
+            If there is no key, or nobody is named.
+        """
+        plain = identity.strip()
+        return self._hidden(plain.lower() if "@" in plain else plain)
+
+    def anonymous(self, session: str) -> str:
+        """Return the pseudonym of somebody who is known by a session or a cart alone; never a customer's."""
+        return self._hidden(f"anonymous\n{session.strip()}")
+
+    def _hidden(self, plain: str) -> str:
+        if self.secret is None:
+            raise UsageError(
+                "This service has no key for customers.",
+                why="Who a customer is must not reach the disk.",
+                todo=_HOW,
+            )
+        if not plain:
+            raise UsageError("customer: nobody is named.")
+        return hmac.new(self.secret, plain.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Redemptions: places kept for coupons, used on orders, taken back; codes, and what platforms tell."""

@@ -1,0 +1,147 @@
+"""One writer, many effects a commit: what waits together becomes durable together.
+
+A durable commit waits for the disk, and only one can be written at a time. So callers queue up, and a thread
+carries out everything that waits in one transaction, each effect in a savepoint of its own: one that is
+refused leaves nothing and harms no other. Nobody is answered before the commit. Several processes on one
+database have a queue each; SQLite lets their transactions through one after the other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import OperationalError
+
+from api.storage.database import Database, Transaction
+from api.storage.ledger_audit import Work, append
+from api.storage.statements import savepoint
+from pricing.errors import BusyError
+
+__all__ = ["CommitQueue"]
+
+Answer = TypeVar("Answer")
+
+_MOST_WAITING = 1024
+_AT_ONCE = 64
+_DATABASE = (OperationalError, sqlite3.OperationalError)
+"""What the database itself fails of: a full disk, a lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An effect, and where its answer goes."""
+
+    effect: Callable[[Work], Any]
+    answer: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of an effect; its caller learns it after the commit."""
+
+    answer: Future[Any]
+    value: Any = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        """Answer the caller."""
+        if self.error is None:
+            self.answer.set_result(self.value)
+        else:
+            self.answer.set_exception(self.error)
+
+
+class CommitQueue:
+    """The one writer of a process.
+
+    Parameters
+    ----------
+    database
+        Where effects are written.
+    most_waiting
+        Effects that may wait; more are refused, so that nobody waits for longer than they would want.
+    at_once
+        Effects of one commit at most.
+    """
+
+    def __init__(
+        self, database: Database, most_waiting: int = _MOST_WAITING, at_once: int = _AT_ONCE
+    ) -> None:
+        self._database = database
+        self._most = most_waiting
+        self._at_once = at_once
+        self._waiting = deque[_Waiting]()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, effect: Callable[[Work], Answer]) -> Answer:
+        """Carry out an effect; its answer comes when it is durable.
+
+        Raises
+        ------
+        BusyError
+            If too many wait already, or the database cannot be written.
+        TarifaError
+            Whatever the effect raises; then it left nothing.
+        """
+        waiting = _Waiting(effect, Future())
+        with self._changed:
+            if self._closed or len(self._waiting) >= self._most:
+                raise BusyError("Too many redemptions wait to be recorded.", todo="Ask again in a moment.")
+            self._waiting.append(waiting)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        answer: Answer = waiting.answer.result()
+        return answer
+
+    def close(self) -> None:
+        """Carry out what waits, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while some := self._next():
+            try:
+                with self._database.writing() as transaction:
+                    done = self._carry_out(transaction, some)
+            except Exception as error:  # noqa: BLE001 - nothing was committed; each caller is told why
+                done = [_Done(waiting.answer, error=error) for waiting in some]
+            for one in done:
+                one.tell()
+
+    def _next(self) -> list[_Waiting]:
+        """Wait for effects; return none when the queue has ended."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._changed.wait()
+            count = min(len(self._waiting), self._at_once)
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _carry_out(self, transaction: Transaction, some: list[_Waiting]) -> list[_Done]:
+        done, rows = list[_Done](), list[tuple[str, str, str]]()
+        for waiting in some:
+            work = Work(transaction)
+            try:
+                with savepoint(transaction.connection):
+                    value = waiting.effect(work)
+            except _DATABASE:  # nothing of this transaction can be kept
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever one effect fails of, the others go on
+                done.append(_Done(waiting.answer, error=error))
+            else:
+                rows += work.rows
+                done.append(_Done(waiting.answer, value))
+        append(transaction, rows)
+        return done

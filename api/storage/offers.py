@@ -1,0 +1,144 @@
+"""Offers as they were decided: a record that names nobody, and beside it whom it was about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select
+
+from api.storage.chain import canonical
+from api.storage.ledger import Campaign, CouponLimits, campaign, coupon_limits, put_campaign
+from api.storage.ledger_audit import Work
+from api.storage.statements import Statement
+from api.storage.tables import CAMPAIGNS, COUPON_LIMITS, COUPON_USES, OFFER_SUBJECTS, OFFERS
+from pricing.errors import UnknownCoupon
+
+__all__ = ["Offered", "Standings", "find", "keep", "put_up", "recent", "standings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One decision about a coupon as it was recorded.
+
+    Attributes
+    ----------
+    decision_id
+        Which one.
+    coupon_id, reservation_id
+        What was offered and where its money is kept; None for no coupon.
+    content
+        JSON-able; nothing about anybody.
+    subject
+        What was known of whoever it was about; None once that was erased.
+    recorded_at
+        ISO 8601.
+    """
+
+    decision_id: str
+    coupon_id: str | None
+    reservation_id: str | None
+    content: Mapping[str, Any]
+    subject: Mapping[str, Any] | None
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """What is left of coupons, by name; None for no limit.
+
+    Attributes
+    ----------
+    budget
+        Money that reservations and redemptions leave of the coupon's campaign, minor units.
+    uses
+        Uses that they leave.
+    used
+        Uses by one customer.
+    """
+
+    budget: Mapping[str, int | None]
+    uses: Mapping[str, int | None]
+    used: Mapping[str, int]
+
+
+_LEFT = Statement(
+    select(
+        COUPON_LIMITS.c.coupon_id,
+        CAMPAIGNS.c.budget - CAMPAIGNS.c.held - CAMPAIGNS.c.spent,
+        COUPON_LIMITS.c.limit_total - COUPON_LIMITS.c.taken,
+    ).join(CAMPAIGNS, CAMPAIGNS.c.campaign_id == COUPON_LIMITS.c.campaign_id)
+)
+_USED = Statement(
+    select(COUPON_USES.c.coupon_id, COUPON_USES.c.taken).where(COUPON_USES.c.holder == bindparam("whose"))
+)
+_RECENT = Statement(
+    select(func.count()).where(
+        OFFER_SUBJECTS.c.holder == bindparam("whose"),
+        OFFER_SUBJECTS.c.at >= bindparam("since"),
+        OFFER_SUBJECTS.c.given.is_(True),
+    )
+)
+_NEW, _ABOUT = Statement(insert(OFFERS)), Statement(insert(OFFER_SUBJECTS))
+
+
+def standings(work: Work, holder: int) -> Standings:
+    """Return what is left of every coupon, and what a customer holds of it."""
+    rows = _LEFT.rows(work.connection)
+    return Standings(
+        budget={str(row[0]): row[1] for row in rows},
+        uses={str(row[0]): row[2] for row in rows},
+        used={str(row[0]): int(row[1]) for row in _USED.rows(work.connection, whose=holder)},
+    )
+
+
+def recent(work: Work, holder: int, since: int) -> int:
+    """Return how many coupons a customer was offered from an instant (UTC microseconds) on."""
+    return int(_RECENT.rows(work.connection, whose=holder, since=since)[0][0])
+
+
+def keep(work: Work, made: Offered, holder: int) -> None:
+    """Record a decision in the chain, and whom it was about beside it."""
+    named = {"decision_id": made.decision_id, "coupon_id": made.coupon_id}
+    reserved = {"reservation_id": made.reservation_id}
+    work.add("offered", made.decision_id, **reserved, **made.content)
+    content = canonical(made.content)
+    _NEW.count(work.connection, **named, **reserved, content=content, recorded_at=work.transaction.at)
+    _ABOUT.count(
+        work.connection,
+        decision_id=made.decision_id,
+        holder=holder,
+        at=work.now,
+        given=made.coupon_id is not None,
+        content=canonical(made.subject or {}),
+    )
+
+
+def find(connection: Connection, decision_id: str) -> Offered:
+    """Return a decision; raises :class:`UnknownCoupon` where there is none."""
+    row = connection.execute(select(OFFERS).where(OFFERS.c.decision_id == decision_id)).first()
+    if row is None:
+        raise UnknownCoupon(f"There is no offer {decision_id}.", todo="Take its decision_id from the answer.")
+    name, coupon, reservation, content, at = row
+    about = select(OFFER_SUBJECTS.c.content).where(OFFER_SUBJECTS.c.decision_id == decision_id)
+    subject = connection.execute(about).scalar_one_or_none()
+    known = None if subject is None else json.loads(subject)
+    return Offered(name, coupon, reservation, json.loads(content), known, at)
+
+
+def put_up(work: Work, wanted: Campaign, coupons: Sequence[CouponLimits]) -> None:
+    """Make a campaign and its coupons what a coupon book says; nothing is recorded where they are so."""
+    before = campaign(work.connection, wanted.campaign_id)
+    known = [coupon_limits(work.connection, coupon.coupon_id) for coupon in coupons]
+    same = before is not None and before.budget == wanted.budget
+    if not same or [_terms(one) for one in known] != [_terms(one) for one in coupons]:
+        put_campaign(work, wanted, coupons)
+
+
+def _terms(coupon: CouponLimits | None) -> tuple[object, ...] | None:
+    if coupon is None:
+        return None
+    limits = (coupon.limit_total, coupon.limit_per_customer, coupon.valid_from, coupon.valid_to)
+    return (coupon.coupon_id, coupon.campaign_id, coupon.code, *limits)

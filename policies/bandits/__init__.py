@@ -1,0 +1,1 @@
+"""Who gets which coupon: rules, contextual bandits and a planner that looks past the coming period."""

@@ -1,0 +1,141 @@
+"""Offers by what they add: the uplift model as a policy, alone or with the doubt that it has.
+
+An offer is worth its expected incremental profit less what its money is worth elsewhere: the shadow price of
+its campaign's budget times its expected cost. No coupon is worth nothing, and is what is left where no offer
+is worth more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing.archive import digest, pack, unpack
+from pricing.arrays import Bools, Floats, Ints
+from pricing.coupon_rules import OfferSituation
+from pricing.errors import ArtifactError, UsageError
+from pricing.policy import Choice
+from pricing.uplift import UpliftModel
+
+__all__ = ["UpliftOffers"]
+
+_KIND, _VERSION = "uplift-offers", 1
+
+
+@dataclass(frozen=True, eq=False)
+class UpliftOffers:
+    """Choose the offer that adds most; with stored draws, each draw chooses and one of them decides.
+
+    With D draws it is Thompson sampling: propensities are exact shares of draws, and the log supports a
+    comparison of policies. Without draws the choice is certain and supports none.
+
+    Attributes
+    ----------
+    model
+        What offers add, cost and rest on. Offers of a menu that it does not know are worth nothing.
+    shadow
+        float64 [K]; what a minor unit of each offer's budget is worth, in the order of `model.offers`; 0
+        where no budget binds.
+    coefficients
+        float64 [D, K, P]; draws of the model's coefficients; None for its mean alone.
+    """
+
+    model: UpliftModel
+    shadow: Floats
+    coefficients: Floats | None = None
+    name: str = field(default="uplift", init=False)
+
+    def __post_init__(self) -> None:
+        K, P = self.model.mean.shape
+        if self.shadow.shape != (K,) or not (self.shadow >= 0.0).all():
+            raise UsageError(f"A shadow price for each of {K} offers must be 0 or more.")
+        drawn = self.coefficients
+        if drawn is not None and (drawn.ndim != 3 or not len(drawn) or drawn.shape[1:] != (K, P)):
+            raise UsageError(f"Draws have shape {drawn.shape}, not [D, {K}, {P}] with one or more of them.")
+
+    @staticmethod
+    def of(model: UpliftModel, draws: int = 0, seed: int = 0) -> UpliftOffers:
+        """Make the policy of a model; `draws` of 0 makes a certain choice."""
+        drawn = model.draws(draws, np.random.default_rng(seed)) if draws else None
+        return UpliftOffers(model, np.zeros(len(model.offers)), drawn)
+
+    @property
+    def version(self) -> str:
+        """Digest of everything that the choice depends on besides the situation."""
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
+        return digest(self.to_bytes())
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The features that the model reads."""
+        return self.model.basis.features
+
+    def choose(self, situation: OfferSituation, allowed: Bools) -> Choice:
+        """Return the choice; see :class:`pricing.coupon_decision.OfferPolicy`.
+
+        Raises
+        ------
+        UsageError
+            If the situation lacks a feature that the model reads.
+        """
+        values = self._values(situation)
+        runs, count, offers = allowed.shape
+        where = {name: k for k, name in enumerate(self.model.offers)}
+        place = np.array([where.get(name, -1) for name in situation.menu.ids], dtype=np.int64)
+        price = self.shadow * self.model.predict(values).cost
+        if self.coefficients is None:
+            worth = np.where(place >= 0, (self.model.profit(values) - price)[:, place], -np.inf)
+            return Choice(index=_best(worth.reshape(allowed.shape), allowed))
+        z = self.model.basis.standardised(values)
+        X = self.model.basis.expand(z) * self.model.basis.scale_of(z)[:, None]
+        components = np.empty((runs, count, len(self.coefficients)), dtype=np.int64)
+        for draw, beta in enumerate(self.coefficients):
+            worth = np.where(place >= 0, (X @ beta.T - price)[:, place], -np.inf)
+            components[..., draw] = _best(worth.reshape(allowed.shape), allowed)
+        shares = np.stack([np.equal(components, k).mean(axis=-1) for k in range(offers)], axis=-1)
+        return Choice(probabilities=shares, components=components)
+
+    def _values(self, situation: OfferSituation) -> Floats:
+        missing = sorted(set(self.reads) - set(situation.feature_names))
+        if missing:
+            raise UsageError(
+                f"The uplift model reads {missing[0]}, which is not known here.",
+                todo="Fit it on registered features of customers.",
+            )
+        columns = [situation.feature_names.index(name) for name in self.reads]
+        return np.ascontiguousarray(situation.features[..., columns]).reshape(-1, len(columns))
+
+    def to_bytes(self) -> bytes:
+        """Serialise without pickle; the same policy gives the same bytes."""
+        arrays: dict[str, NDArray[Any]] = {"shadow": self.shadow}
+        arrays["model"] = np.frombuffer(self.model.to_bytes(), dtype=np.uint8)
+        if self.coefficients is not None:
+            arrays["coefficients"] = self.coefficients
+        return pack(_KIND, _VERSION, arrays, {})
+
+    @staticmethod
+    def from_bytes(content: bytes) -> UpliftOffers:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        arrays, _ = unpack(_KIND, _VERSION, content)
+        try:
+            model = UpliftModel.from_bytes(arrays["model"].tobytes())
+            return UpliftOffers(model, arrays["shadow"], arrays.get("coefficients"))
+        except (LookupError, UsageError) as error:
+            raise ArtifactError(
+                "This archive does not hold a policy of offers.",
+                why=f"{type(error).__name__}: {error}.",
+                todo="Fit the model again.",
+            ) from error
+
+
+def _best(worth: Floats, allowed: Bools) -> Ints:
+    """Return the allowed offer of most worth, int64 [B, N]; the first of equals, so no coupon wins a tie."""
+    best: Ints = np.argmax(np.where(allowed, worth, -np.inf), axis=-1).astype(np.int64)
+    return best
