@@ -15,11 +15,14 @@ import numpy as np
 from pricing.arrays import Floats
 from pricing.uplift import Basis
 from simulators.uplift.exposures import Exposures
-from simulators.uplift.fit import Learned, Learner, pooled
+from simulators.uplift.fit import Learned, Learner, UpliftFit, fit_uplift, pooled
 from simulators.uplift.projection import Coefficients, least_squares
-from simulators.uplift.scores import Scores
+from simulators.uplift.scores import Mean, Scores
 
-__all__ = ["Meta", "library_effects", "library_learner"]
+__all__ = ["Compared", "Meta", "best_of", "library_effects", "library_learner"]
+
+Compared = tuple[tuple[str, Mean], ...]
+"""Name of a learner and its gain per customer, out of fold."""
 
 _TREES, _RATE, _LEAVES, _LEAF = 100, 0.05, 8, 200
 
@@ -104,3 +107,29 @@ def library_effects(meta: Meta, exposures: Exposures, z: Floats, at: Floats, see
     out = np.zeros((len(at), len(exposures.offers) - 1))
     out[:, given[given > 0] - 1] = found
     return out
+
+
+def best_of(exposures: Exposures, fitted: UpliftFit, seed: int = 0) -> tuple[UpliftFit, Compared]:
+    """Return the fit that earns most out of fold, and what each earned.
+
+    A library learner replaces the pooled projection only where it earns more by a standard error of its own:
+    of many noisy candidates the best looks better than it is.
+
+    Parameters
+    ----------
+    exposures
+        The log.
+    fitted
+        The pooled projection's fit, with an identified effect.
+    seed
+        Of folds and trees.
+    """
+    best, found = fitted, list[tuple[str, Mean]]()
+    for meta in Meta:
+        other = fit_uplift(exposures, seed, library_learner(meta, seed))
+        if other.report.value is None or best.report.value is None:
+            continue
+        found.append((meta.value, other.report.value))
+        if other.report.value.value > best.report.value.value + other.report.value.error:
+            best = other
+    return best, tuple(found)

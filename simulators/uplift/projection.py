@@ -103,7 +103,7 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
     J, P = raw.mean.shape
     b = raw.mean.reshape(-1)
     scale = np.sqrt(np.diag(raw.covariance))
-    noisy = raw.covariance / np.outer(scale, scale) + _JITTER * np.eye(len(b))
+    noisy = _positive(raw.covariance / np.outer(scale, scale))
     blocks = _blocks(depth, group, scale)
     wide = np.diag(np.where(np.tile(group == 0, J), _FLAT, 0.0))
     z = b / scale
@@ -132,6 +132,13 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
     gain = cho_solve(cho_factor(noisy + T, lower=True), T).T
     covariance = (T - gain @ T) * np.outer(scale, scale)
     return Coefficients(((gain @ z) * scale).reshape(J, P), 0.5 * (covariance + covariance.T))
+
+
+def _positive(correlation: Floats) -> Floats:
+    """Return a correlation matrix with eigenvalues of at least the jitter: rounding leaves some below 0."""
+    values, vectors = np.linalg.eigh(correlation)
+    out: Floats = (vectors * np.maximum(values, _JITTER)) @ vectors.T
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
