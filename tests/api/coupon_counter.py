@@ -63,7 +63,7 @@ def model(worth: Floats, known: Identification = Identification.EXPERIMENT) -> U
             high=7.0 * one,
             centre=3.0 * one,
             scale=-one,
-            pairs=np.zeros((0, 2), dtype=np.int64),
+            products=np.zeros((0, 3), dtype=np.int64),
             offset=one[:0],
             level=np.zeros(2),
         ),

@@ -41,7 +41,7 @@ def test_hashes_of_many_labels_are_those_of_each() -> None:
     assert label_hashes("kind", []).shape == (0,)
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_what_is_no_share_is_refused(share: float) -> None:
     with pytest.raises(UsageError, match="not a share"):
         held_out(["a"], ["b"], share, 0)

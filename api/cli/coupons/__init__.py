@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate, fairness, shelf, simulate
+from api.cli.coupons import allocate, evaluate, fairness, fit, shelf, simulate
 
 __all__ = ["coupons"]
 
@@ -12,6 +12,8 @@ coupons = typer.Typer(
     help="Personal coupons: who is offered what, under budgets.", no_args_is_help=True, rich_markup_mode=None
 )
 
+coupons.command("fit")(fit.fit_coupons)
+coupons.command("evaluate")(evaluate.evaluate_coupons)
 coupons.command("shelf")(shelf.make_shelf)
 coupons.command("score")(shelf.score_offers)
 coupons.command("allocate")(allocate.allocate_coupons)
