@@ -178,7 +178,7 @@ def build_spells(source: Source, as_of: str, purpose: str | None = PERSONAL_OFFE
     )
     allowed = "customer_id IS NULL OR customer_id IN (SELECT customer_id FROM cart_owners)"
     define_cart_spells(engine, first, until, allowed)
-    found = engine.arrays('SELECT hours, bought, known, value FROM cart_spells ORDER BY "at", cart, ALL')
+    found = engine.arrays('SELECT * FROM cart_spells ORDER BY "at", cart, hours, bought, known, value')
     return CartSpells(
         hours=np.asarray(found["hours"], dtype=np.float64),
         bought=np.asarray(found["bought"], dtype=np.bool_),
