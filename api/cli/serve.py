@@ -7,6 +7,7 @@ import datetime as dt
 import gc
 import json
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from api.standing_texts import standing_shown
 from pricing.errors import FingerprintError, UsageError
 
 if TYPE_CHECKING:
+    from api.customer_key import CustomerKey
     from api.prices.service import Desk
     from api.storage.store import Store
     from policies.serve.past import Past
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from pricing.policy import Policy
     from pricing.standing import Standing
 
-__all__ = ["desk_of", "desk_over", "require_data", "serve_folder", "serve_run"]
+__all__ = ["customer_key_of", "desk_of", "desk_over", "require_data", "serve_folder", "serve_run"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _YOUNG = 50_000
@@ -54,6 +56,10 @@ def serve_run(
     ] = None,
     accept_failed: AcceptFailed = "",
     plan: HeldBy = None,
+    customer_key: Annotated[
+        Path | None,
+        typer.Option(help="Key of customers' pseudonyms; default: the one that import left beside the data."),
+    ] = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -71,7 +77,7 @@ def serve_run(
 
     def work(session: Session) -> Outcome:
         desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed), plan=plan)
-        return serve_folder(session, desk, host, port)
+        return serve_folder(session, desk, host, port, customer_key_of(run, customer_key))
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -168,11 +174,32 @@ def require_data(run: Path, fingerprint: str, data: Path | None) -> None:
         )
 
 
-def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
+def customer_key_of(run: Path, file: Path | None) -> CustomerKey:
+    """Return the key that customers are known by: a file, or the one beside the run's data if it is there.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read.
+    """
+    from api.customer_key import CustomerKey
+    from api.runs import data_name
+
+    beside = run.resolve().parent / f"{data_name(run)}.key"
+    if file is None and not beside.is_file():
+        return CustomerKey()
+    return CustomerKey.of(file or beside)
+
+
+def serve_folder(
+    session: Session, desk: Desk, host: str, port: int, key: CustomerKey | None = None
+) -> Outcome:
     """Listen until a signal ends it."""
     import uvicorn
 
     from api.app import create_app
+    from api.customer_key import CustomerKey
+    from api.redemptions.signatures import InboundSecrets
 
     if host not in _LOOPBACK:
         _require_keys(desk)
@@ -185,7 +212,8 @@ def serve_folder(session: Session, desk: Desk, host: str, port: int) -> Outcome:
         gc.set_threshold(_YOUNG)  # a bulk preview makes ten thousand rows, and lets them go at once
         return desk
 
-    app = create_app(decided, _LOOPBACK if host in _LOOPBACK else ())
+    secrets = InboundSecrets.of(os.environ)
+    app = create_app(decided, _LOOPBACK if host in _LOOPBACK else (), key or CustomerKey(), secrets)
     with contextlib.closing(desk.store), _listen(host, port) as listening:
         address, listened = listening.getsockname()[:2]
         where = f"http://[{address}]:{listened}" if ":" in address else f"http://{address}:{listened}"

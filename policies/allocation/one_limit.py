@@ -112,9 +112,7 @@ class _Search:
         """Return what each customer draws at each price, float64 [L, N]."""
         per_cost, per_offer = self.schedule.priced(np.array(prices)[:, None])
         found = self.oracle.best(cells, per_cost, per_offer, self.schedule.roof)
-        return np.stack(
-            [self.schedule.drawn(c, k)[0] for c, k in zip(found.cost, found.choice, strict=True)]
-        )
+        return np.stack([self.schedule.drawn(c, k)[0] for c, k in zip(found.cost, found.choice, strict=True)])
 
     def widen(self, cells: Cells, low: float, high: float) -> Bracket:
         """Move the ends apart until they hold the price between them."""

@@ -46,7 +46,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def test_every_answer_is_described(described: Any) -> None:
     operations = [found.ok() for found in described.get_all_operations()]
-    assert len(operations) == 15
+    assert len(operations) == 27
 
     @settings(
         max_examples=15,
