@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class _Line:
     """How one policy compares; money in minor units a customer over the horizon."""
 
     policy: str
@@ -268,7 +268,7 @@ def _policy(name: str, floor: ShopFloor, prior: Prior) -> OfferPolicy:
     return made[name]
 
 
-def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
+def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[_Line]:
     import numpy as np
 
     from policies.compare import ratio_interval
@@ -280,7 +280,7 @@ def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
     revenue = {name: sum(float(t.revenue.sum()) for t in tallies) for name, tallies in found.items()}
     runs = asked.seeds * asked.customers
     return [
-        Line(
+        _Line(
             policy=name,
             profit=float(totals[name].sum()) / runs,
             more=ratio_interval(totals[name] - base, base),
@@ -292,7 +292,7 @@ def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
     ]
 
 
-def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[Line]) -> dict[str, object]:
+def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[_Line]) -> dict[str, object]:
     fitted = {name: getattr(habits, name) for name in _FIELDS}
     return {
         "households": len(habits),
@@ -313,7 +313,7 @@ def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[Line]) -> dic
     }
 
 
-def _grid(lines: list[Line], habits: Habits, asked: Asked, texts: Texts) -> Table:
+def _grid(lines: list[_Line], habits: Habits, asked: Asked, texts: Texts) -> Table:
     word, money = partial(texts.text, "coupons_simulate"), Currency.of(habits.currency)
     counts = (asked.customers, asked.horizon, asked.seeds)
     title = word(
