@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate, shelf, simulate
+from api.cli.coupons import allocate, fairness, shelf, simulate
 
 __all__ = ["coupons"]
 
@@ -16,3 +16,4 @@ coupons.command("shelf")(shelf.make_shelf)
 coupons.command("score")(shelf.score_offers)
 coupons.command("allocate")(allocate.allocate_coupons)
 coupons.command("simulate")(simulate.simulate_coupons)
+coupons.command("fairness")(fairness.report_fairness)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from simulators.coupons.worlds import Prior
     from simulators.unfinished import Work
 
-__all__ = ["COUPON_SIMULATION_KIND", "Asked", "simulate_coupons", "simulate_offers"]
+__all__ = ["COUPON_SIMULATION_KIND", "Asked", "Line", "simulate_coupons", "simulate_offers"]
 
 COUPON_SIMULATION_KIND = "coupon-simulation"
 """Kind of the folder that is written."""
@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
     """How one policy compares; money in minor units a customer over the horizon."""
 
     policy: str
@@ -268,7 +268,7 @@ def _policy(name: str, floor: ShopFloor, prior: Prior) -> OfferPolicy:
     return made[name]
 
 
-def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[_Line]:
+def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
     import numpy as np
 
     from policies.compare import ratio_interval
@@ -280,7 +280,7 @@ def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[_Line]:
     revenue = {name: sum(float(t.revenue.sum()) for t in tallies) for name, tallies in found.items()}
     runs = asked.seeds * asked.customers
     return [
-        _Line(
+        Line(
             policy=name,
             profit=float(totals[name].sum()) / runs,
             more=ratio_interval(totals[name] - base, base),
@@ -292,7 +292,7 @@ def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[_Line]:
     ]
 
 
-def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[_Line]) -> dict[str, object]:
+def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[Line]) -> dict[str, object]:
     fitted = {name: getattr(habits, name) for name in _FIELDS}
     return {
         "households": len(habits),
@@ -313,7 +313,7 @@ def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[_Line]) -> di
     }
 
 
-def _grid(lines: list[_Line], habits: Habits, asked: Asked, texts: Texts) -> Table:
+def _grid(lines: list[Line], habits: Habits, asked: Asked, texts: Texts) -> Table:
     word, money = partial(texts.text, "coupons_simulate"), Currency.of(habits.currency)
     counts = (asked.customers, asked.horizon, asked.seeds)
     title = word(
