@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -119,8 +118,9 @@ def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
     )
     run: Ints = np.array([rehearsal.world], dtype=np.int64)
     fakers = _fakers(market.crowd.key[0], rehearsal)
-    state, waiting = market.crowd.open(), deque[Experience]()
-    rows: list[tuple[float, ...]] = []
+    state = market.crowd.open()
+    waiting: list[Experience] = []
+    rows: list[Floats] = []
     offers: list[Ints] = []
     decided: CouponDecisions | None = None
     for period in range(floor.horizon):
@@ -130,27 +130,21 @@ def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
             fingerprint=market.crowd.habits.fingerprint,
         )  # fmt: skip
         visit = market.step(state, decided.index, market.chance(streams, period))
-        waiting.append(_told(situation.features[0], decided.index[0], visit, fakers, floor))
-        waiting = deque(
-            replace(old, profit=old.profit + waiting[-1].profit) if i < len(waiting) - 1 else old
-            for i, old in enumerate(waiting)
-        )
+        told = _told(situation.features[0], decided.index[0], visit, fakers, floor)
+        waiting = [*(replace(old, profit=old.profit + told.profit) for old in waiting), told]
         if len(waiting) == rehearsal.window:
-            told = waiting.popleft()
-            policy = policy.learn(told) if isinstance(policy, Learner) else policy
-        spent = visit.value - visit.revenue
-        rows.append(
-            (visit.profit.sum(), visit.revenue.sum(), spent.sum(), visit.bought.sum(), visit.used.sum())
-        )
+            whole = waiting.pop(0)
+            policy = policy.learn(whole) if isinstance(policy, Learner) else policy
+        parts = (visit.profit, visit.revenue, visit.value - visit.revenue, visit.bought, visit.used)
+        rows.append(np.array([float(part.sum()) for part in parts]))
         offers.append(np.bincount(decided.index[0], minlength=len(floor.menu)))
         state = visit.state
-    table = np.array(rows)
-    counts = table[:, 3:].astype(np.int64)
-    profit, revenue, discount = np.ascontiguousarray(table[:, :3].T)
-    tally = Tally(
-        profit, revenue, discount, np.array(offers, dtype=np.int64), counts[:, 0].copy(), counts[:, 1].copy()
-    )
-    return OfferRun(policy.name, tally, policy, decided)
+    return OfferRun(policy.name, _tally(np.array(rows), np.array(offers, dtype=np.int64)), policy, decided)
+
+
+def _tally(rows: Floats, offers: Ints) -> Tally:
+    profit, revenue, discount, bought, used = np.ascontiguousarray(rows.T)
+    return Tally(profit, revenue, discount, offers, bought.astype(np.int64), used.astype(np.int64))
 
 
 def _fakers(key: Words, rehearsal: Rehearsal) -> Bools:

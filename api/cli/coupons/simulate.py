@@ -122,8 +122,7 @@ def simulate_offers(session: Session, data: Path, out: Path, asked: Asked) -> Ou
     from policies.bandits.offers_plot import offers_plot
     from simulators.unfinished import resumable
 
-    if asked.reference not in asked.policies:
-        raise UsageError(f"{asked.reference} is not among the policies.", todo="Name it in --policies too.")
+    _check(asked)
     with resumable(out, COUPON_SIMULATION_KIND) as work, session.progress("coupons simulate") as told:
         told("reading tables", 0.0)
         habits, prior = _fitted(data, asked), _prior(asked.run)
@@ -152,6 +151,25 @@ def simulate_offers(session: Session, data: Path, out: Path, asked: Asked) -> Ou
         said("written", place=escape(str(out))),
     ]
     return Outcome({**facts, "out": str(out)}, tuple(shown))
+
+
+_BY_NAME = ("none", "random", "incumbent", "linucb", "lin-ts", "logistic-ts", "foresight")
+_FIELDS = ("buying", "noise_sd", "visit_spread", "use_level", "use_spread")
+
+
+def _check(asked: Asked) -> None:
+    """Refuse what cannot be played before anything is read."""
+    from simulators.coupons.shop_floor import level_menu
+
+    level_menu(asked.levels)
+    known = (*_BY_NAME, *(f"level-{level}" for level in range(1, len(asked.levels) + 1)))
+    for name in asked.policies:
+        if name not in known:
+            raise UsageError(f"There is no coupon policy {name}.", todo=f"Choose among {', '.join(known)}.")
+    if asked.reference not in asked.policies:
+        raise UsageError(f"{asked.reference} is not among the policies.", todo="Name it in --policies too.")
+    if not 0.0 <= asked.faked <= 1.0:
+        raise UsageError(f"--faked {asked.faked} is no share from 0 to 1.")
 
 
 def _shares(levels: str) -> tuple[float, ...]:
@@ -247,8 +265,6 @@ def _policy(name: str, floor: ShopFloor, prior: Prior) -> OfferPolicy:
         "foresight": Foresight.of(shop, prior, floor.horizon, _WORLDS_SEED),
         **{f"level-{level}": ConstantLevel(level) for level in range(1, offers)},
     }  # fmt: skip
-    if name not in made:
-        raise UsageError(f"There is no coupon policy {name}.", todo=f"Choose among {', '.join(made)}.")
     return made[name]
 
 
@@ -277,10 +293,7 @@ def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
 
 
 def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[Line]) -> dict[str, object]:
-    fitted = {
-        name: getattr(habits, name)
-        for name in ("buying", "noise_sd", "visit_spread", "use_level", "use_spread")
-    }
+    fitted = {name: getattr(habits, name) for name in _FIELDS}
     return {
         "households": len(habits),
         "currency": habits.currency,
