@@ -31,17 +31,22 @@ def offers_table(shelf: CouponShelf) -> Any:
     model, menu = shelf.policy.model, shelf.book.coupons
     known = {name: k for k, name in enumerate(model.offers)}
     may = shelf.identified[1:] | shelf.settings.act_on_prior
-    chosen = [
-        coupon
-        for coupon, open_ in zip(menu, may.tolist(), strict=True)
-        if open_ and coupon.liability is not None and coupon.coupon_id in known
-    ]
+    known_effect = [c for c, open_ in zip(menu, may.tolist(), strict=True) if open_ and c.coupon_id in known]
+    chosen = [coupon for coupon in known_effect if coupon.liability is not None]
     agreed = np.flatnonzero(shelf.customers.consented)
-    if not chosen or not len(agreed):
+    if not len(agreed):
+        raise NotIdentified("No customer agreed to personal offers.", todo="Fill the consents table.")
+    if not known_effect:
         raise NotIdentified(
-            "No coupon can be offered ahead." if len(agreed) else "No customer agreed to personal offers.",
-            why="It needs a randomised comparison, and an amount or a max_discount." if len(agreed) else "",
-            todo="See `tarifa coupons fit` and docs/coupon-guardrails.md.",
+            "No randomised comparison has told what a coupon adds.",
+            why="Giving one could pay people who would have bought anyway.",
+            todo="See what `tarifa coupons fit` proposes; or set coupons.act_on_prior.",
+        )
+    if not chosen:
+        raise NotIdentified(
+            f"Nothing limits what coupon {known_effect[0].coupon_id} may cost, nor any other.",
+            why="A share of whatever is bought cannot be kept within a budget before anybody buys.",
+            todo="Give it a max_discount in the coupons table, or decide at checkout (serve --coupons).",
         )
     columns = [shelf.customers.column(name)[agreed] for name in model.basis.features]
     effects = model.predict(np.stack(columns, axis=1))

@@ -64,14 +64,16 @@ def make_shelf(
 
 def shelf_file(session: Session, source: Path, model: Path, out: Path, as_of: str, drawn: Drawn) -> Outcome:
     """Make a coupon shelf and write it."""
+    from api.cli.coupons.fit import day_of
     from pricing.uplift import UpliftModel
     from simulators.folders import write_file
 
+    day = day_of(as_of)
     with session.progress("coupons shelf") as told:
         told("reading the model", 0.05)
         fitted = UpliftModel.from_bytes(read_bytes(model))
         told("reading the tables", 0.1)
-        shelf, read = _shelf(source, fitted, as_of or fitted.as_of, drawn)
+        shelf, read = _shelf(source, fitted, day or fitted.as_of, drawn)
         told("writing", 0.9)
         write_file(out, shelf.to_bytes())
     book, texts = shelf.book, session.texts
