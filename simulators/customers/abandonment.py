@@ -24,6 +24,7 @@ from simulators.contract.tables import Source
 from simulators.customers.carts import define_cart_spells
 from simulators.customers.consent import agreed
 from simulators.customers.logistic import fit_logistic
+from simulators.customers.redemption import day_number
 
 __all__ = ["EDGES", "AbandonmentModel", "CartSpells", "build_spells", "fit_abandonment"]
 
@@ -167,8 +168,16 @@ def build_spells(source: Source, as_of: str, purpose: str | None = PERSONAL_OFFE
         ISO date, first day not read. Nothing older than the register lets `abandonment` read is read.
     purpose
         As in :func:`simulators.customers.features.build_customers`.
+
+    Raises
+    ------
+    TooManyBadRows
+        If a table has more bad rows than the shop file allows.
+    UsageError
+        If `as_of` is no date.
     """
     source.require_clean()
+    day_number(as_of)
     engine, until = source.engine, f"TIMESTAMP {literal(as_of)}"
     first = f"({until} - INTERVAL {CUSTOMER_FEATURES[place_of('abandonment')].retention} DAY)"
     answer = agreed(purpose, "k.customer_id", f"({until} - INTERVAL 1 MICROSECOND)")

@@ -46,9 +46,11 @@ def build_customers(source: Source, as_of: str, purpose: str | None = PERSONAL_O
         If a table has more bad rows than the shop file allows.
     DataError
         If no customer is known before that day.
+    UsageError
+        If `as_of` is no date.
     """
     source.require_clean()
-    engine, day = source.engine, f"DATE {literal(as_of)}"
+    engine, until, day = source.engine, day_number(as_of), f"DATE {literal(as_of)}"
     define_order_lines(source)
     _define_known(engine, day, purpose)
     if engine.count("SELECT count(*) FROM known_customers") == 0:
@@ -72,7 +74,7 @@ def build_customers(source: Source, as_of: str, purpose: str | None = PERSONAL_O
     values = np.stack([np.asarray(found[f.name], dtype=np.float64) for f in CUSTOMER_FEATURES], axis=1)
     consented = np.asarray(found["agreed"], dtype=np.bool_)
     names = tuple(map(str, found["customer_id"]))
-    return Customers(names, visible(values, consented), consented, day_number(as_of), source.fingerprint)
+    return Customers(names, visible(values, consented), consented, until, source.fingerprint)
 
 
 def _define_known(engine: Engine, day: str, purpose: str | None) -> None:

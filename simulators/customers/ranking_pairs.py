@@ -20,6 +20,7 @@ from simulators.contract.engine import Engine, literal
 from simulators.contract.order_lines import define_order_lines
 from simulators.contract.tables import Source
 from simulators.customers.consent import agreed
+from simulators.customers.redemption import day_number
 
 __all__ = ["HISTORY_DAYS", "PAIR_TABLES", "UNKNOWN", "Pairs", "bought_between", "build_pairs"]
 
@@ -97,8 +98,11 @@ def build_pairs(
         If a table has more bad rows than the shop file allows.
     DataError
         If nothing was sold in the year before that day.
+    UsageError
+        If `day` is no date.
     """
     source.require_clean()
+    day_number(day)
     _define_bought(source, day, purpose)
     engine = source.engine
     _define_told(engine, among, at_most)

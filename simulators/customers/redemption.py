@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
-from pricing.errors import NotIdentified
+from pricing.errors import NotIdentified, UsageError
 from pricing.redemption import OFFER_FEATURES, RedemptionModel
 from simulators.customers.history import past_excess
 from simulators.customers.logistic import Logit, fit_logistic
@@ -52,8 +52,11 @@ class Forecast:
 
 
 def day_number(day: str) -> int:
-    """Return an ISO date as days since 1970-01-01."""
-    return (dt.date.fromisoformat(day) - dt.date(1970, 1, 1)).days
+    """Return an ISO date as days since 1970-01-01; raises :class:`pricing.errors.UsageError` for no date."""
+    try:
+        return (dt.date.fromisoformat(day) - dt.date(1970, 1, 1)).days
+    except ValueError as error:
+        raise UsageError(f"{day!r} is no day.", todo="Write it like 2025-09-01.") from error
 
 
 def fit_redemption(offers: Offers, as_of: str) -> RedemptionModel:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pricing.customers import CUSTOMER_FEATURES, Customers, unknown
-from pricing.errors import DataError
+from pricing.errors import DataError, UsageError
 from simulators.contract.tables import open_source
 from simulators.customers.features import CUSTOMER_TABLES, build_customers
 from simulators.customers.redemption import day_number
@@ -149,3 +149,12 @@ def test_a_shop_without_customers_is_told(tmp_path: Path) -> None:
     folder = write_shop(tmp_path, orders=lines)
     with open_source(folder, today=TODAY) as source, pytest.raises(DataError, match="No customer is known"):
         build_customers(source, AS_OF)
+
+
+def test_a_word_is_no_day_and_a_shop_of_orders_alone_is_enough(tmp_path: Path) -> None:
+    with open_source(write_shop(tmp_path), today=TODAY) as source:
+        with pytest.raises(UsageError, match="'soon' is no day"):
+            build_customers(source, "soon")
+        found = build_customers(source, AS_OF)
+    assert (found.customer, found.consented.tolist()) == (("c1",), [False])
+    assert found.values.tobytes() == unknown().tobytes()
