@@ -95,7 +95,7 @@ class LedgerAgainstOracle(RuleBasedStateMachine):
     @rule(
         target=places,
         customer=st.sampled_from("abc"),
-        liability=st.integers(1, 250),
+        liability=st.integers(40, 250),
         seconds=st.integers(1, 50),
     )
     def reserve(self, customer: str, liability: int, seconds: int) -> object:
@@ -144,7 +144,7 @@ class LedgerAgainstOracle(RuleBasedStateMachine):
             assert place.expires_at <= self._now()
         place.state = "released"
 
-    @rule(name=places, amounts=st.lists(st.integers(0, 250), min_size=1, max_size=3))
+    @rule(name=places, amounts=st.lists(st.integers(0, 90), min_size=1, max_size=3))
     def redeem(self, name: str, amounts: list[int]) -> None:
         place = self.known[name]
         lines = [Line(str(i), amount, 3000) for i, amount in enumerate(amounts)]
@@ -156,7 +156,7 @@ class LedgerAgainstOracle(RuleBasedStateMachine):
         self.store.commits.submit(lambda work: redeem(work, name, "o", lines))
         place.state, place.amount = "redeemed", {line.line_id: line.amount for line in lines}
 
-    @rule(name=places, line=st.sampled_from("01"), money=st.integers(0, 250))
+    @rule(name=places, line=st.sampled_from("01"), money=st.integers(0, 90))
     def roll_back(self, name: str, line: str, money: int) -> None:
         place = self.known[name]
         if not place.amount or line not in place.amount:
