@@ -20,6 +20,8 @@ from api.approvals.routes import rounds
 from api.approvals.routes import router as approvals
 from api.approvals.service import Approvals
 from api.bodies import BodyLimit
+from api.coupons.routes import routers as offers
+from api.coupons.service import Coupons
 from api.customer_key import CustomerKey
 from api.desk.routes import router as pages
 from api.desk.service import Pages
@@ -33,6 +35,7 @@ from api.readiness import Readiness
 from api.redemptions.routes import routers as redemptions
 from api.redemptions.service import Redemptions
 from api.redemptions.signatures import InboundSecrets
+from policies.serve.coupon_shelf import CouponShelf
 from pricing.errors import TarifaError
 
 __all__ = ["LOGGED", "AccessLog", "approvals_of", "create_app", "pages_of"]
@@ -67,6 +70,7 @@ def create_app(
     hosts: Collection[str] = (),
     key: CustomerKey = CustomerKey(),  # noqa: B008 - it cannot be changed
     secrets: InboundSecrets = InboundSecrets(),  # noqa: B008 - the same
+    shelf: CouponShelf | None = None,
 ) -> FastAPI:
     """Compose the service.
 
@@ -81,13 +85,25 @@ def create_app(
         Of customers' pseudonyms; without one no request may name a customer.
     secrets
         What platforms sign their webhooks with; one without a secret is not listened to.
+    shelf
+        What offers are decided by; None where no coupons are served.
     """
 
     def addressed(request: Request) -> None:
         if hosts and request.url.hostname not in hosts:
             raise HTTPException(421, f"This service is not called {request.url.hostname}.")
 
-    readiness = Readiness(open_desk)
+    def coupons_of(desk: Desk) -> Coupons | None:
+        return None if shelf is None else Coupons(desk.store, key, shelf)
+
+    def opened() -> Desk:
+        desk = open_desk()
+        coupons = coupons_of(desk)
+        if coupons is not None:
+            coupons.put_up()
+        return desk
+
+    readiness = Readiness(opened)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
@@ -111,7 +127,8 @@ def create_app(
         return Redemptions(desk.store, key, secrets)
 
     app.state.redemptions = redemptions_of
-    for router in (prices, policies, rounds, approvals, price_history, *redemptions):
+    app.state.coupons = coupons_of
+    for router in (prices, policies, rounds, approvals, price_history, *redemptions, *offers):
         app.include_router(router)
     for router in (health, pages):
         app.include_router(router)

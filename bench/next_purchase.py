@@ -38,7 +38,7 @@ from simulators.importers.complete_journey import import_complete_journey
 _INNER, _OUTER, _DAYS, _TOP = "2017-11-06", "2017-12-04", 28, 10
 _HALF_LIVES = (14, 28, 56, 84, 120, 182)
 _WINDOWS = (7, 28, 91, 365)
-_ALS = tuple(product((32, 64, 128), (1.0, 10.0, 100.0), (1.0, 10.0), (56, 365)))
+_ALS = tuple(product((64, 128, 256), (0.1, 1.0), (0.1, 1.0), (28, 84)))
 _ALS_ROUNDS, _BOOTSTRAPS = 15, 10_000
 
 

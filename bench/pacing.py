@@ -29,7 +29,7 @@ CALL = 50
 
 @dataclass(frozen=True)
 class World:
-    """Who will come, in their order: what is predicted of them, the truth, and other customers who came before."""
+    """Who will come, in their order: what is predicted of them, the truth, and who came before."""
 
     predicted: Arrivals
     value: Floats
@@ -65,6 +65,7 @@ CASES = (
 
 
 def share(logit: Floats) -> Floats:
+    """Return probabilities of logits."""
     return np.asarray(1.0 / (1.0 + np.exp(-logit)))
 
 
@@ -113,8 +114,9 @@ def world(count: int, seed: int, case: Case) -> World:
 
 
 def rows(arrivals: Arrivals, here: slice | Ints) -> Arrivals:
-    parts = (arrivals.value, arrivals.cost, arrivals.redemption, arrivals.liability, arrivals.eligible)
-    return Arrivals(*(part[here] for part in parts))
+    """Return some of the arrivals."""
+    value, cost, redemption = arrivals.value[here], arrivals.cost[here], arrivals.redemption[here]
+    return Arrivals(value, cost, redemption, arrivals.liability[here], arrivals.eligible[here])
 
 
 @dataclass
@@ -126,15 +128,16 @@ class Plain:
     free: float
 
     def decide(self, arrivals: Arrivals) -> Ints:
+        """Choose at the price; nothing that could overspend."""
         left = arrivals.value - self.price * arrivals.cost
         left[:, 0] = 0.0
-        choice = left.argmax(axis=1)
+        choice = np.asarray(left.argmax(axis=1), dtype=np.int64)
         worst = np.cumsum(arrivals.liability[np.arange(len(choice)), choice])
         choice[worst > self.free] = 0
         return choice
 
     def learn(self, spent: Ints, ahead: float) -> None:
-        """Multiplicative dual descent on realised spend (Balseiro, Lu, Mirrokni, Operations Research 2023)."""
+        """Dual mirror descent on realised spend (Balseiro, Lu, Mirrokni, Operations Research 2023)."""
         target = max(self.free, 1.0) / max(ahead, 1.0)
         self.free -= float(spent.sum())
         over = np.clip(float(spent.sum()) / len(spent) / target - 1.0, -3.0, 3.0)
@@ -148,9 +151,11 @@ class Mailbox:
     waiting: Floats
 
     def post(self, when: Floats, reservation: Ints, spent: Ints) -> None:
+        """Send redemptions."""
         self.waiting = np.concatenate([self.waiting, np.column_stack([when, reservation, spent])])
 
     def deliver(self, pacer: Pacer, now: float) -> None:
+        """Hand over what has arrived, then release what is over."""
         due = self.waiting[:, 0] <= now
         arrived, self.waiting = self.waiting[due], self.waiting[~due]
         pacer.settle(arrived[:, 1].astype(np.int64), arrived[:, 2].astype(np.int64))
@@ -171,7 +176,11 @@ def stream(made: World, method: str, seed: int, valid: float) -> tuple[float, fl
     mail, value, total, next_plan = Mailbox(np.zeros((0, 3))), 0.0, 0.0, 16
     for start in range(0, count, CALL):
         here = slice(start, min(start + CALL, count))
-        at, arrivals, now = np.arange(here.start, here.stop), rows(made.predicted, here), made.time[here.stop - 1]
+        at, arrivals, now = (
+            np.arange(here.start, here.stop),
+            rows(made.predicted, here),
+            made.time[here.stop - 1],
+        )
         mail.deliver(pacer, now)
         own = method in ("re-solve", "Tarifa")
         offered = pacer.decide(arrivals, now, valid) if own else None
@@ -195,6 +204,7 @@ def stream(made: World, method: str, seed: int, valid: float) -> tuple[float, fl
 
 
 def line(name: str, found: Iterable[tuple[float, float]]) -> str:
+    """Return a row of the table: means over seeds, standard error, the most that any run spent."""
     value, spent = np.array(list(found)).T
     error = value.std(ddof=1) / np.sqrt(len(value)) if len(value) > 1 else float("nan")
     return (
@@ -216,7 +226,9 @@ def main(count: int, seeds: int) -> None:
                 value, spent = stream(made, method, seed, case.valid)
                 found.setdefault(method, []).append((value / best, spent / made.budget))
         print(f"\n{case.name}: {count} arrivals, {seeds} seeds, {time.perf_counter() - began:.0f} s")
-        print("| method | value, % of offline | budget spent, % | most spent in a run, % |\n|---|---|---|---|")
+        print(
+            "| method | value, % of offline | budget spent, % | most spent in a run, % |\n|---|---|---|---|"
+        )
         for method, runs in found.items():
             print(line(method, runs))
         sys.stdout.flush()

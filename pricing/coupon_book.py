@@ -5,7 +5,7 @@ Everything that a decision about a coupon reads of the shop, as bytes, so that s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -208,7 +208,7 @@ class CouponBook:
             ) from error
 
 
-def _plain(coupon: Coupon) -> dict[str, object]:
+def _plain(coupon: Coupon) -> Mapping[str, object]:
     row: dict[str, object] = {field.name: getattr(coupon, field.name) for field in fields(coupon)}
     listed = {name: sorted(getattr(coupon, name)) for name in ("products", "categories")}
     return {**row, **listed, "scope": coupon.scope.label}

@@ -7,6 +7,7 @@ No rule is ever relaxed: offer 0, no coupon, breaks none of them and is what is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,7 +17,7 @@ from pricing.arrays import Bits, Bools, Floats, Ints, Words
 from pricing.coupons import CouponMenu
 from pricing.errors import SettingsError, UsageError
 from pricing.guardrails import RuleClass
-from pricing.randomness import decision_keys, label_hash, uniforms
+from pricing.randomness import label_hashes, uniforms
 
 __all__ = ["CouponRule", "CouponSettings", "OfferSituation", "admit", "held_out"]
 
@@ -215,25 +216,40 @@ def admit(situation: OfferSituation, settings: CouponSettings) -> Bits:
     return bits
 
 
-def held_out(keys: Words, campaign: str, share: float, seed: int) -> Bools:
-    """Return who is drawn into the holdout of a campaign, bool [N]: the same ones whenever it is asked.
+_BLOCK = 8192
+"""Customers drawn at a time, so that what is computed on the way stays in the cache."""
+
+
+def held_out(customers: Sequence[str], campaigns: Sequence[str], share: float, seed: int) -> Bools:
+    """Draw who is held out, bool [N, C]; it follows from pseudonym, campaign and seed alone.
+
+    So a customer stays in or out whatever file, batch or order they come in, and whoever else does.
 
     Parameters
     ----------
-    keys
-        uint64 [N]; one a customer.
-    campaign
-        Name of the campaign; each draws its own holdout.
+    customers, campaigns
+        N pseudonyms and C names.
     share
-        Share of customers who get none of its coupons, 0-1.
+        Probability of being held out, 0-1.
     seed
-        The shop's.
+        Of the draw (:mod:`pricing.randomness`).
+
+    Raises
+    ------
+    UsageError
+        If the share is none.
     """
     if not 0.0 <= share <= 1.0:
-        raise SettingsError(f"A holdout of {share} is no share.", todo="Give a number from 0 to 1.")
-    day, run = np.array([label_hash(campaign) & 0xFFFFFFFF]), np.array([_HOLDOUT])
-    return np.asarray(uniforms(decision_keys(keys, day, run), seed)[0] < share, dtype=np.bool_)
-
-
-_HOLDOUT = 0x686F6C64
-"""Run number of draws into holdouts ("hold"), apart from those of decisions."""
+        raise UsageError(f"A holdout of {share} is not a share from 0 to 1.", todo="Give one like 0.1.")
+    if share == 0.0:
+        return np.zeros((len(customers), len(campaigns)), dtype=np.bool_)
+    whom, what = label_hashes("customer", customers), label_hashes("campaign", campaigns)
+    low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
+    found = np.empty((len(whom), len(what)), dtype=np.bool_)
+    for start in range(0, len(whom), _BLOCK):
+        here = whom[start : start + _BLOCK, None]
+        keys = np.empty((len(here), len(what), 4), dtype=np.uint64)
+        keys[..., 0], keys[..., 1] = here >> high, here & low
+        keys[..., 2], keys[..., 3] = what >> high, what & low
+        found[start : start + _BLOCK] = uniforms(keys, seed) < share
+    return found

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pricing.archive import pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import ArtifactError, UsageError
+from pricing.protected import refuse_protected
 
 __all__ = [
     "CUSTOMER_FEATURES", "PERSONAL_OFFERS", "CustomerFeature", "Customers", "place_of", "unknown", "visible",
@@ -244,8 +245,17 @@ def visible(values: Floats, consented: Bools) -> Floats:
 
 
 def place_of(name: str) -> int:
-    """Return the place on the F axis of a registered feature; raises :class:`UsageError`."""
+    """Return the place on the F axis of a registered feature.
+
+    Raises
+    ------
+    RefusedError
+        If the name is that of a protected attribute or a near proxy: see :mod:`pricing.protected`.
+    UsageError
+        If it is any other name that is not registered.
+    """
     if name not in _PLACES:
+        refuse_protected(name)
         raise UsageError(
             f"{name} is no registered feature of a customer.",
             why="Only what is registered with a purpose, a legal basis and a retention is read.",

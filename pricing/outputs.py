@@ -399,10 +399,10 @@ SNAPSHOTS = OutputTable(
 
 COUPON_ALLOCATIONS = OutputTable(
     "coupon_allocations",
-    "What one customer is offered. It holds in all zones and channels, for as long as the coupon itself says. "
-    "Expectations are fractions of a minor unit: rounded, a million customers would not add up. Shadow prices, "
-    "the certified gap and what is drawn on each limit stand in the file's metadata under `tarifa.summary`, as "
-    "JSON.",
+    "What one customer is offered. It holds in all zones and channels, for as long as the coupon itself "
+    "says. Expectations are fractions of a minor unit: rounded, a million customers would not add up. Shadow "
+    "prices, the certified gap and what is drawn on each limit stand in the file's metadata under "
+    "`tarifa.summary`, as JSON.",
     "tarifa coupons allocate",
     (
         _RUN_ID,
@@ -414,7 +414,9 @@ COUPON_ALLOCATIONS = OutputTable(
         ),
         _number("expected_cost", "minor units a customer", "What redemptions are expected to cost."),
         _number(
-            "propensity", _SHARE, "Probability of this offer, or of none, over the draw of the holdout; else 1."
+            "propensity",
+            _SHARE,
+            "Probability of this offer, or of none, over the draw of the holdout.",
         ),
     ),
     ("run_id", "customer_id"),

@@ -8,12 +8,13 @@ NumPy's own Philox keeps one counter a generator, which would cost 10 microsecon
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
 from pricing.arrays import Floats, Ints, Words
 
-__all__ = ["decision_keys", "label_hash", "normals", "philox", "uniforms"]
+__all__ = ["decision_keys", "label_hash", "label_hashes", "normals", "philox", "uniforms"]
 
 _MASK = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
@@ -55,6 +56,13 @@ def label_hash(*parts: str) -> int:
     """Return a 64-bit hash of text that is the same on every machine and in every process."""
     body = "\x1f".join(parts).encode()
     return int.from_bytes(hashlib.blake2b(body, digest_size=8).digest(), "big")
+
+
+def label_hashes(kind: str, labels: Iterable[str]) -> Words:
+    """Return ``label_hash(kind, label)`` of every label, uint64 [N], a little faster."""
+    before, blake = f"{kind}\x1f".encode(), hashlib.blake2b
+    digests = b"".join([blake(before + label.encode(), digest_size=8).digest() for label in labels])
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
 
 
 def decision_keys(series: Words, period: Ints, stream: Ints) -> Words:

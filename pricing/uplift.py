@@ -27,7 +27,7 @@ _CHUNK = 1 << 15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """What the effect may depend on: features, kept inside what was seen, and products of two of them.
+    """What the effect may depend on: features, kept inside what was seen, and products of them.
 
     Attributes
     ----------
@@ -37,8 +37,9 @@ class Basis:
         float64 [F]; a value outside is taken to the nearer end: no effect outside what was observed.
     centre, scale
         float64 [F]; what standardises a feature. NaN stands for the centre.
-    pairs
-        int64 [R, 2]; which standardised features are multiplied; a square names one twice.
+    products
+        int64 [R, 3]; which standardised features are multiplied: a square names one twice, and -1 stands for
+        none.
     offset
         float64 [R]; mean of each product over the customers of the fit, taken off it.
     level
@@ -52,13 +53,13 @@ class Basis:
     high: Floats
     centre: Floats
     scale: Floats
-    pairs: Ints
+    products: Ints
     offset: Floats
     level: Floats
 
     def __len__(self) -> int:
         """P: 1, the features, their products."""
-        return 1 + len(self.features) + len(self.pairs)
+        return 1 + len(self.features) + len(self.products)
 
     def design(self, values: Floats) -> Floats:
         """Return the regressors, float64 [N, P], of features [N, F]; raises as :meth:`standardised`."""
@@ -89,8 +90,12 @@ class Basis:
         out = np.empty((len(z), len(self)))
         out[:, 0] = 1.0
         out[:, 1 : 1 + z.shape[1]] = z
-        for r, (i, j) in enumerate(self.pairs.tolist()):
-            out[:, 1 + z.shape[1] + r] = z[:, i] * z[:, j] - self.offset[r]
+        for r, named in enumerate(self.products.tolist()):
+            column = out[:, 1 + z.shape[1] + r]
+            np.multiply(z[:, named[0]], z[:, named[1]], out=column)
+            if named[2] >= 0:
+                column *= z[:, named[2]]
+            column -= self.offset[r]
         return out
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
+from api.cli.coupons.shelf import open_coupons
 from api.cli.session import AcceptFailed, AsJson, Debug, HeldBy, Language, Outcome, Session, carry_out, named
 from api.standing_texts import standing_shown
 from pricing.errors import FingerprintError, UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from api.customer_key import CustomerKey
     from api.prices.service import Desk
     from api.storage.store import Store
+    from policies.serve.coupon_shelf import CouponShelf
     from policies.serve.past import Past
     from policies.serve.shelf import Shelf
     from pricing.policy import Policy
@@ -60,6 +62,9 @@ def serve_run(
         Path | None,
         typer.Option(help="Key of customers' pseudonyms; default: the one that import left beside the data."),
     ] = None,
+    coupons: Annotated[
+        Path | None, typer.Option(help="File of `tarifa coupons shelf`: offers are decided by it.")
+    ] = None,
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -77,7 +82,8 @@ def serve_run(
 
     def work(session: Session) -> Outcome:
         desk = desk_of(session, run, policy, store, data, accepted=named(accept_failed), plan=plan)
-        return serve_folder(session, desk, host, port, customer_key_of(run, customer_key))
+        shelf = None if coupons is None else open_coupons(coupons)
+        return serve_folder(session, desk, host, port, customer_key_of(run, customer_key), shelf)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -192,7 +198,12 @@ def customer_key_of(run: Path, file: Path | None) -> CustomerKey:
 
 
 def serve_folder(
-    session: Session, desk: Desk, host: str, port: int, key: CustomerKey | None = None
+    session: Session,
+    desk: Desk,
+    host: str,
+    port: int,
+    key: CustomerKey | None = None,
+    coupons: CouponShelf | None = None,
 ) -> Outcome:
     """Listen until a signal ends it."""
     import uvicorn
@@ -213,7 +224,7 @@ def serve_folder(
         return desk
 
     secrets = InboundSecrets.of(os.environ)
-    app = create_app(decided, _LOOPBACK if host in _LOOPBACK else (), key or CustomerKey(), secrets)
+    app = create_app(decided, _LOOPBACK if host in _LOOPBACK else (), key or CustomerKey(), secrets, coupons)
     with contextlib.closing(desk.store), _listen(host, port) as listening:
         address, listened = listening.getsockname()[:2]
         where = f"http://[{address}]:{listened}" if ":" in address else f"http://{address}:{listened}"

@@ -16,13 +16,14 @@ from api.problems import CONFLICT, PROBLEMS
 from api.readiness import Readiness
 from pricing.errors import TarifaError, UsageError
 
-__all__ = ["batches", "router"]
+__all__ = ["routers"]
 
 _ALL = PROBLEMS | CONFLICT
 _MOST_LINES = 10_000
 
 router = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL, route_class=JsonRoute)
 batches = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL)
+routers = (router, batches)
 
 Key = Annotated[
     str,
@@ -116,7 +117,7 @@ def _one(deciding: Coupons, line: bytes, key: str) -> str:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "/".join(map(str, first["loc"]))
-        problem = {"code": "invalid", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
+        problem = {"code": "validation", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
         return json.dumps({"problem": problem})
     except TarifaError as error:
         problem = {"code": error.code, "status": error.status, "detail": error.what}

@@ -67,9 +67,10 @@ class Allocation:
 def allocate(instance: Instance, engine: str = "") -> Allocation:
     """Choose one offer or none for every customer, feasible by construction.
 
-    Lagrangian relaxation of the multiple-choice knapsack: at given shadow prices every customer chooses alone,
-    and the sum of what they would gain bounds every allocation. See :mod:`policies.allocation.one_limit`,
-    :mod:`policies.allocation.several_limits` and :mod:`policies.allocation.feasible`.
+    Lagrangian relaxation of the multiple-choice knapsack: at given shadow prices every customer chooses
+    alone, and the sum of what they would gain bounds every allocation. See
+    :mod:`policies.allocation.one_limit`, :mod:`policies.allocation.several_limits` and
+    :mod:`policies.allocation.feasible`.
 
     Parameters
     ----------

@@ -49,9 +49,7 @@ class CompiledOracle:
         value, cost, eligible = (
             np.ascontiguousarray(part) for part in (cells.value, cells.cost, cells.eligible)
         )
-        _kernel()(
-            value, cost, eligible, per_cost, per_offer, roof, found.choice, found.reduced, found.cost
-        )
+        _kernel()(value, cost, eligible, per_cost, per_offer, roof, found.choice, found.reduced, found.cost)
         return found
 
 

@@ -16,7 +16,7 @@ _ROUNDS = 64
 
 @dataclass(frozen=True, slots=True)
 class _Moves:
-    """One change for each of M customers, best first: to which offer, and what more that draws, float64 [*, M]."""
+    """One change for each of M customers, best first: to which offer, and what that draws, float64 [*, M]."""
 
     rows: Ints
     offer: Choices
@@ -64,10 +64,11 @@ def repaired(cells: Cells, schedule: Schedule, given: Given, shadow: Floats) -> 
         over = schedule.totals(given.cost, given.choice) - schedule.most
         if not (over > 0.0).any():
             return given
-        r = int(np.argmax(over / np.maximum(schedule.most, 1.0)))
+        share: Floats = over / np.maximum(schedule.most, 1.0)
+        r = int(share.argmax())
         moves = _downward(cells, schedule, given, shadow, r)
-        freed = np.cumsum(-moves.draws[0])
-        needed = min(int(np.searchsorted(freed, over[r])) + 1, len(freed))
+        freed: Floats = np.cumsum(-moves.draws[0])
+        needed = min(int((freed < over[r]).sum()) + 1, len(freed))
         given = given.moved(cells, moves.rows[:needed], moves.offer[:needed])
 
 
@@ -77,7 +78,8 @@ def _downward(cells: Cells, schedule: Schedule, given: Given, shadow: Floats, r:
     rows = np.flatnonzero(schedule.budgets[r, given.choice] * given.cost + schedule.caps[r, given.choice])
     part, now, paid = cells.rows(rows), given.choice[rows], given.cost[rows]
     here = np.arange(len(rows))
-    covered = (on[:, :, None] >= on[:, None, :]).all(axis=0)
+    beside: Bools = on[:, :, None] >= on[:, None, :]
+    covered: Bools = np.logical_and.reduce(beside, axis=0)
     draw = schedule.budgets[r] * part.cost + schedule.caps[r]
     freed = draw[here, now][:, None] - draw
     loss = _regret(part, schedule, now, shadow)
@@ -140,7 +142,7 @@ def _upward(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats, l
 def _fitting(draws: Floats, left: Floats) -> Ints:
     """Return which of M moves, best first, fit one after the other into what is left, float64 [R]."""
     taken: list[Ints] = []
-    index = np.arange(draws.shape[1])
+    index: Ints = np.arange(draws.shape[1], dtype=np.int64)
     for _ in range(_ROUNDS):
         index = index[(draws[:, index] <= left[:, None]).all(axis=0)]
         if not len(index):

@@ -1,18 +1,16 @@
-"""Who gets nothing on purpose: holdouts drawn by a hash, and caps on how often a customer is asked."""
+"""Who gets nothing on purpose: what holdouts leave open, and caps on how often a customer is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from policies.allocation.instance import Cells, Choices, Schedule
 from pricing.arrays import Bools, Floats, Ints
-from pricing.errors import DataError, UsageError
-from pricing.randomness import label_hash, uniforms
+from pricing.errors import DataError
 
-__all__ = ["Holdout", "held_out", "within_frequency"]
+__all__ = ["Holdout", "within_frequency"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Holdout:
     campaign
         int64 [K]; campaign of each offer, 0 to C-1; -1 for no coupon.
     held
-        bool [N, C].
+        bool [N, C]; :func:`pricing.coupon_rules.held_out`.
     """
 
     share: float
@@ -56,50 +54,18 @@ class Holdout:
         float64 [N]. A customer takes the best offer of the campaigns that chance leaves open: its campaign
         must be open, those with something better held. Without a holdout all is certain.
         """
-        per_cost, per_offer = schedule.priced(shadow)
-        reduced = cells.value - per_cost * cells.cost - per_offer
-        reduced = np.where(cells.eligible & (cells.cost <= schedule.roof), reduced, -np.inf)
-        reduced[:, 0] = 0.0
-        taken = reduced[np.arange(len(choice)), choice]
         found = np.where(choice > 0, 1.0 - self.share, 1.0)
-        for c in range(self.held.shape[1]):
+        rows = np.flatnonzero(self.held.any(axis=1))  # nobody else was kept from anything
+        part, held, given = cells.rows(rows), self.held[rows], choice[rows]
+        per_cost, per_offer = schedule.priced(shadow)
+        reduced = part.value - per_cost * part.cost - per_offer
+        reduced = np.where(part.eligible & (part.cost <= schedule.roof), reduced, -np.inf)
+        reduced[:, 0] = 0.0
+        taken = reduced[np.arange(len(rows)), given]
+        for c in range(held.shape[1]):
             best = reduced[:, self.campaign == c].max(axis=1, initial=-np.inf)
-            found[self.held[:, c] & (best > taken)] *= self.share
+            found[rows[held[:, c] & (best > taken)]] *= self.share
         return found
-
-
-def held_out(customers: Sequence[str], campaigns: Sequence[str], share: float, seed: int) -> Bools:
-    """Draw who is held out, bool [N, C]; it follows from pseudonym, campaign and seed alone.
-
-    So a customer stays in or out whatever file, batch or order they come in, and whoever else does.
-
-    Parameters
-    ----------
-    customers, campaigns
-        N pseudonyms and C names.
-    share
-        Probability of being held out, from 0 to below 1.
-    seed
-        Of the draw (:mod:`pricing.randomness`).
-
-    Raises
-    ------
-    UsageError
-        If the share is none.
-    """
-    if not 0.0 <= share < 1.0:
-        raise UsageError(
-            f"A holdout of {share} is not a share from 0 to below 1.", todo="Give one like 0.1."
-        )
-    if share == 0.0:
-        return np.zeros((len(customers), len(campaigns)), dtype=np.bool_)
-    whom = np.array([label_hash("customer", name) for name in customers], dtype=np.uint64)
-    what = np.array([label_hash("campaign", name) for name in campaigns], dtype=np.uint64)
-    keys = np.empty((len(whom), len(what), 4), dtype=np.uint64)
-    low, high = np.uint64(0xFFFFFFFF), np.uint64(32)
-    keys[..., 0], keys[..., 1] = (whom >> high)[:, None], (whom & low)[:, None]
-    keys[..., 2], keys[..., 3] = what >> high, what & low
-    return np.asarray(uniforms(keys, seed) < share, dtype=np.bool_)
 
 
 def within_frequency(eligible: Bools, recent: Ints, most: int) -> Bools:
@@ -120,7 +86,7 @@ def within_frequency(eligible: Bools, recent: Ints, most: int) -> Bools:
         If a count is negative.
     """
     if (recent < 0).any():
-        raise DataError("A customer had fewer than no offers.", todo="Count the offers of each customer again.")
+        raise DataError("A customer had fewer than no offers.", todo="Count them again.")
     enough = recent >= most
     found = eligible & ~(enough if enough.ndim == 2 else enough[:, None])
     found[:, 0] = True

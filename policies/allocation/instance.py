@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError, UsageError
 
-__all__ = ["Cells", "Choices", "Instance", "Limit", "Schedule"]
+__all__ = ["LARGEST", "Cells", "Choices", "Instance", "Limit", "Schedule"]
 
 Choices = NDArray[np.int16]
 """int16 [N]: the offer of each customer, 0 for none."""
 
 _MOST_OFFERS = int(np.iinfo(np.int16).max)
-_LARGEST = 1e15
+LARGEST = 1e15
 """Minor units beyond which a cell is no money, and sums would lose whole units."""
 
 
@@ -115,10 +115,10 @@ class Instance:
             raise DataError(f"Eligibility is {self.eligible.dtype} {self.eligible.shape}, not bool {shape}.")
         for limit in self.limits:
             if limit.offers.shape != shape[1:] or limit.offers.dtype != np.bool_:
-                raise DataError(f"The limit {limit.name} is about {limit.offers.shape}, not bool {shape[1:]}.")
+                raise DataError(f"The limit {limit.name} is not about the {shape[1]} offers, bool [K].")
         if len({limit.name for limit in self.limits}) < len(self.limits):
             raise UsageError("Two limits have one name.", todo="Give each its own.")
-        _check_cells("expected incremental profit", self.value, -_LARGEST)
+        _check_cells("expected incremental profit", self.value, -LARGEST)
         _check_cells("expected cost", self.cost, 0.0)
         if self.value[:, 0].any() or self.cost[:, 0].any() or not self.eligible[:, 0].all():
             raise DataError(
@@ -144,9 +144,9 @@ def _check_cells(what: str, cells: Floats, least: float) -> None:
     """Refuse what is no money; a NaN makes both bounds NaN, so two reductions see everything."""
     if cells.dtype != np.float64:
         raise DataError(f"The {what} is held as {cells.dtype}, not float64.")
-    if not cells.size or (cells.min() >= least and cells.max() <= _LARGEST):
+    if not cells.size or (cells.min() >= least and cells.max() <= LARGEST):
         return
-    wrong = ~((cells >= least) & (cells <= _LARGEST))
+    wrong = ~((cells >= least) & (cells <= LARGEST))
     n, k = (int(place[0]) for place in np.nonzero(wrong))
     raise DataError(
         f"The {what} of customer {n}, offer {k} is {cells[n, k]}.",

@@ -22,7 +22,7 @@ _MARGIN = 4.0
 """Standard errors of what a sample draws between which the shadow price is looked for first."""
 
 _HIGHEST = 2.0**80
-_FEW, _NEAR = 32, 4096
+_NEAR = 4096
 _HALVINGS = 200
 
 
@@ -82,7 +82,7 @@ def one_price(cells: Cells, schedule: Schedule, oracle: Oracle) -> Bracket:
 
     Returns
     -------
-    A bracket as narrow as float64 goes, or with a handful of customers left in it.
+    A bracket as narrow as float64 goes, or with nobody left in it.
     """
     index = spread(len(cells), _SAMPLE)
     whole = _Search(schedule, oracle, float(schedule.most[0]))
@@ -112,9 +112,7 @@ class _Search:
         """Return what each customer draws at each price, float64 [L, N]."""
         per_cost, per_offer = self.schedule.priced(np.array(prices)[:, None])
         found = self.oracle.best(cells, per_cost, per_offer, self.schedule.roof)
-        return np.stack(
-            [self.schedule.drawn(c, k)[0] for c, k in zip(found.cost, found.choice, strict=True)]
-        )
+        return np.stack([self.schedule.drawn(c, k)[0] for c, k in zip(found.cost, found.choice, strict=True)])
 
     def widen(self, cells: Cells, low: float, high: float) -> Bracket:
         """Move the ends apart until they hold the price between them."""
@@ -130,11 +128,11 @@ class _Search:
                 return Bracket(low, high, every, below, above, 0.0, every).kept(below != above)
 
     def narrow(self, cells: Cells, found: Bracket) -> Bracket:
-        """Halve the bracket while it has more than a handful of customers and float64 has numbers in it."""
+        """Halve the bracket while it has customers in it, and float64 numbers."""
         part = cells.rows(found.rows)
         for _ in range(_HALVINGS):
             middle = 0.5 * (found.low + found.high)
-            if len(part) <= _FEW or not found.low < middle < found.high:
+            if not len(part) or not found.low < middle < found.high:
                 break
             now = self.draws(part, middle)[0]
             if found.settled + now.sum() > self.most:

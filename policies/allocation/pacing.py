@@ -43,8 +43,8 @@ class Pacing:
     trust
         Arrivals after which the clock counts as much as `expected`.
     profile
-        Shares of the arrivals that have come by evenly spaced times, from 0 at the start to 1 at the end, as in
-        the past; default: they come evenly.
+        Shares of the arrivals that have come by evenly spaced times, from 0 at the start to 1 at the end, as
+        in the past; default: they come evenly.
     """
 
     starts: float
@@ -63,7 +63,9 @@ class Pacing:
     def __post_init__(self) -> None:
         rising = all(a <= b for a, b in zip(self.profile, self.profile[1:], strict=False))
         if len(self.profile) < 2 or not rising or (self.profile[0], self.profile[-1]) != (0.0, 1.0):
-            raise UsageError("A profile of arrivals does not rise from 0 to 1.", todo="Give shares in their order.")
+            raise UsageError(
+                "A profile of arrivals does not rise from 0 to 1.", todo="Give shares in their order."
+            )
         if not self.starts < self.ends or self.memory < 1 or self.outcomes < 0 or self.expected < 0.0:
             raise UsageError(
                 f"A campaign from {self.starts} to {self.ends} with a memory of {self.memory} is none.",
@@ -149,7 +151,7 @@ class Pacer:
         return self._reserve(arrivals, cells, choice, now + valid)
 
     def foresee(self, arrivals: Arrivals) -> None:
-        """Remember customers like those to come, for example yesterday's; who is decided is remembered too."""
+        """Remember customers like those to come, for example yesterday's; :meth:`decide` does so itself."""
         self._lately.append(arrivals)
         if sum(map(len, self._lately)) > 2 * self.pacing.memory + len(arrivals):
             self._lately = [Arrivals.latest(self._lately, self.pacing.memory)]
@@ -200,7 +202,7 @@ class Pacer:
             self.shadow = several_prices(cells, schedule, _ORACLE)
 
     def ahead(self, now: float) -> float:
-        """Return how many are still to come: as many as came so far foretell, and what was foreseen before."""
+        """Return how many are still to come: what came so far foretells, and what was foreseen before."""
         done = max(self.pacing.done(now), 1e-9)
         trust = self.pacing.trust if self.pacing.expected else 0.0
         since = done + (trust / self.pacing.expected if trust else 0.0)

@@ -14,7 +14,7 @@ import pyarrow.compute
 import pyarrow.json
 import pyarrow.parquet
 
-from policies.allocation.instance import Choices
+from policies.allocation.instance import LARGEST, Choices
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError
 from pricing.outputs import COUPON_ALLOCATIONS
@@ -31,8 +31,10 @@ pq: Any = pyarrow.parquet
 SUMMARY = b"tarifa.summary"
 """Key under which the metadata of the table hold shadow prices, gap and what is drawn, as JSON."""
 
-_TEXTS, _NUMBERS = ("customer_id", "coupon_id"), ("expected_incremental_profit", "expected_cost", "max_liability")
-_OPTIONAL_TEXTS, _OPTIONAL_NUMBERS = ("campaign_id", "currency"), ("recent_offers",)
+_TEXTS, _NUMBERS = (
+    ("customer_id", "coupon_id"),
+    ("expected_incremental_profit", "expected_cost", "max_liability"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ class ScoredOffers:
 def read_offers(path: Path) -> ScoredOffers:
     """Read scored offers, one row a customer and coupon, from Parquet (or JSON Lines: .jsonl, .ndjson).
 
-    Columns: customer_id, coupon_id (empty: a customer for whom nothing is eligible), expected_incremental_profit,
-    expected_cost and max_liability in minor units, and optionally campaign_id, recent_offers and currency.
+    Columns: customer_id, coupon_id (empty: a customer for whom nothing is eligible),
+    expected_incremental_profit, expected_cost and max_liability in minor units, and optionally campaign_id,
+    recent_offers and currency.
 
     Raises
     ------
@@ -115,13 +118,19 @@ def scored_offers(table: Any, name: str = "offers") -> ScoredOffers:
         _refuse(name, "coupon_id", wrong, "is empty, but the row has a value or a cost")
     eligible = (seen > 0).reshape(shape)
     eligible[:, 0] = True
-    laid = [np.zeros(shape) for _ in _NUMBERS]
-    for cells, column in zip(laid, (value, cost, liability), strict=True):
-        cells.ravel()[place] = column
+    laid = np.zeros((len(_NUMBERS), *shape))
+    laid.reshape(len(_NUMBERS), -1)[:, place] = value, cost, liability
     return ScoredOffers(
-        customer.dictionary, names, _campaigns(table, name, k, names), *laid, eligible,
-        _recent(table, name, n, shape[0]), _currency(table, name),
-    )  # fmt: skip
+        customer=customer.dictionary,
+        coupon=names,
+        campaign=_campaigns(table, name, k, names),
+        value=laid[0],
+        cost=laid[1],
+        liability=laid[2],
+        eligible=eligible,
+        recent=_recent(table, name, n, shape[0]),
+        currency=_currency(table, name),
+    )
 
 
 def _refuse_columns(table: Any, name: str) -> None:
@@ -170,9 +179,9 @@ def _refuse_impossible(name: str, value: Floats, cost: Floats, liability: Floats
         _refuse(name, "expected_cost", cost < 0.0, "is negative")
     if (cost > liability).any():
         _refuse(name, "expected_cost", cost > liability, "is above max_liability, the most that it can cost")
-    most = 1e15
-    if (np.abs(value) > most).any() or (liability > most).any():
-        _refuse(name, "max_liability", (np.abs(value) > most) | (liability > most), "or the value is no money")
+    huge = (np.abs(value) > LARGEST) | (liability > LARGEST)
+    if huge.any():
+        _refuse(name, "max_liability", huge, "or the value is larger than any money")
 
 
 def _offers(coupon: Any) -> tuple[Ints, tuple[str, ...]]:
@@ -189,14 +198,14 @@ def _campaigns(table: Any, name: str, k: Ints, names: tuple[str, ...]) -> tuple[
     if "campaign_id" not in table.column_names:
         return ("",) * len(names)
     found = _encoded(table, "campaign_id", name)
-    words = [*(str(word) for word in found.dictionary.to_pylist()), ""]
+    words: list[str] = [*(str(word) for word in found.dictionary.to_pylist()), ""]
     code = found.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False).astype(np.int64)
     first = np.full(len(names), len(words) - 1, dtype=np.int64)
     first[k[::-1]] = code[::-1]
     mixed = (code != first[k]) & (k > 0)
     if mixed.any():
         _refuse(name, "campaign_id", mixed, "is another one than this coupon has above: allocate it apart")
-    return ("", *(words[code_] for code_ in first[1:]))
+    return ("", *(words[int(one)] for one in first[1:]))
 
 
 def _recent(table: Any, name: str, n: Ints, customers: int) -> Ints:

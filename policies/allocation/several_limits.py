@@ -26,6 +26,7 @@ optimize: Any = scipy.optimize
 
 _SAMPLE = 32_768
 _CORRECTIONS = 3
+_LOOKED = 1024
 _QUESTIONS = 400
 _ENOUGH = 1e-6
 """Distance of the best bound from the planes below it, as a share of it, that ends the search."""
@@ -115,9 +116,16 @@ class _Planes:
         return centre
 
     def _scale(self) -> Floats:
-        """Return prices of the right size, float64 [R]: value of what is taken freely, by what it draws."""
-        used = np.maximum(self.used[0], 1e-12)
-        return np.full(len(used), max(self.total[0], 1e-12)) / used
+        """Return a high price of each limit, float64 [R]: few offers are worth more for their draw."""
+        part = self.cells.rows(spread(len(self.cells), _LOOKED))
+        found = np.ones(len(self.schedule.most))
+        for r in range(len(found)):
+            draw = self.schedule.budgets[r] * part.cost + self.schedule.caps[r]
+            worth = part.value[part.eligible & (draw > 0.0) & (part.value > 0.0)]
+            if len(worth):
+                drawn = draw[part.eligible & (draw > 0.0) & (part.value > 0.0)]
+                found[r] = np.quantile(worth / drawn, 0.9)
+        return found
 
     def _bottom(self, most: Floats, centre: Floats, box: Floats) -> tuple[Floats, float]:
         """Return the lowest point of all planes in the box, and how low it is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import expit
@@ -15,7 +15,7 @@ from simulators.coupons.habits import Habits
 from simulators.coupons.shop_floor import ShopFloor
 from simulators.coupons.state import CONTEXT
 
-__all__ = ["Experience", "Learner", "Shop", "column"]
+__all__ = ["Experience", "Learner", "Named", "Shop", "column"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,23 @@ class Experience:
     used: Bools
     value: Floats
     profit: Floats
+
+
+class Named:
+    """What coupon policies share: a name, and the features that they read."""
+
+    NAME: ClassVar[str]
+    READS: ClassVar[tuple[str, ...]] = CONTEXT
+
+    @property
+    def name(self) -> str:
+        """Short name, as the command line takes it."""
+        return self.NAME
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the features that it reads."""
+        return self.READS
 
 
 @runtime_checkable

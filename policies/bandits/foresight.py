@@ -22,14 +22,13 @@ import numpy as np
 from scipy.special import expit
 
 from policies.bandits.belief import Belief, Evidence, fold
-from policies.bandits.experience import Experience, Shop, column
+from policies.bandits.experience import Experience, Named, Shop, column
 from policies.bandits.linear import DRAWS, shares
 from pricing.archive import digest, pack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_rules import OfferSituation
 from pricing.policy import Choice
 from simulators.coupons.habits import Habits, recency_class
-from simulators.coupons.state import CONTEXT
 from simulators.coupons.worlds import Prior, draw_truths
 
 __all__ = ["Foresight", "Later", "prior_belief"]
@@ -115,7 +114,7 @@ class Later:
 
 
 @dataclass(frozen=True)
-class Foresight:
+class Foresight(Named):
     """Uniform over D draws of the coefficients, each taking the offer that is worth most under it.
 
     Attributes
@@ -141,8 +140,7 @@ class Foresight:
     boldness: float = 0.5
     seed: int = 0
     batches: int = 0
-    reads: ClassVar[tuple[str, ...]] = CONTEXT
-    name: ClassVar[str] = "foresight"
+    NAME: ClassVar[str] = "foresight"
 
     @staticmethod
     def of(shop: Shop, prior: Prior, horizon: int, seed: int, *, boldness: float = 0.5) -> Foresight:

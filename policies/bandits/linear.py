@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from policies.bandits.belief import Belief
-from policies.bandits.experience import Experience, Shop
+from policies.bandits.experience import Experience, Named, Shop
 from pricing.archive import digest, pack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_rules import OfferSituation
@@ -28,7 +28,7 @@ _LARGEST = 8.0
 
 
 @dataclass(frozen=True)
-class _Linear:
+class _Linear(Named):
     """A ridge regression an offer, of profit beyond what the shop's history lets expect.
 
     Attributes
@@ -53,7 +53,6 @@ class _Linear:
     noise: tuple[float, float] = (1.0, 1.0)
     seed: int = 0
     batches: int = 0
-    reads: ClassVar[tuple[str, ...]] = CONTEXT
 
     @property
     def version(self) -> str:
@@ -100,7 +99,7 @@ class LinUCB(_Linear):
     """
 
     width: float = 1.0
-    name: ClassVar[str] = "linucb"
+    NAME: ClassVar[str] = "linucb"
 
     @staticmethod
     def of(shop: Shop, width: float = 1.0) -> LinUCB:
@@ -127,7 +126,7 @@ class LinUCB(_Linear):
 class LinearThompson(_Linear):
     """Uniform over D draws of the coefficients (Agrawal, Goyal, ICML 2013); propensities are exact shares."""
 
-    name: ClassVar[str] = "lin-ts"
+    NAME: ClassVar[str] = "lin-ts"
 
     @staticmethod
     def of(shop: Shop, seed: int) -> LinearThompson:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from policies.bandits.belief import Belief, Evidence, fold
-from policies.bandits.experience import Experience, Shop, column
+from policies.bandits.experience import Experience, Named, Shop, column
 from policies.bandits.linear import DRAWS, shares
 from pricing.archive import digest, pack
 from pricing.arrays import Bools, Floats, Ints
@@ -25,7 +25,7 @@ _INTERACTED = ("odds", "use", "given")
 
 
 @dataclass(frozen=True)
-class LogisticThompson:
+class LogisticThompson(Named):
     """Two logits with Laplace posteriors (Chapelle and Li, NIPS 2011), uniform over D joint draws.
 
     Log odds of buying are linear in the features, in being given an offer, in its log depth and in how these
@@ -49,8 +49,7 @@ class LogisticThompson:
     uses: Belief
     seed: int = 0
     batches: int = 0
-    reads: ClassVar[tuple[str, ...]] = CONTEXT
-    name: ClassVar[str] = "logistic-ts"
+    NAME: ClassVar[str] = "logistic-ts"
 
     @staticmethod
     def of(shop: Shop, seed: int) -> LogisticThompson:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
+from policies.bandits.experience import Named
 from pricing.archive import digest, pack
 from pricing.arrays import Bools, Floats
 from pricing.coupon_rules import OfferSituation
 from pricing.errors import ArtifactError
 from pricing.policy import Choice
-from simulators.coupons.state import CONTEXT
 
 __all__ = ["NetworkOffers"]
 
@@ -20,7 +19,7 @@ _CLIP = 4.0
 
 
 @dataclass(frozen=True)
-class NetworkOffers:
+class NetworkOffers(Named):
     """A multilayer perceptron over the features: chances of offers, or the offer that it values most.
 
     What it asks for and the guardrails refuse becomes no coupon, as in the environment; the chance of no
@@ -47,7 +46,6 @@ class NetworkOffers:
     biases: tuple[Floats, ...]
     rectified: bool
     greedy: bool
-    reads: ClassVar[tuple[str, ...]] = CONTEXT
 
     def __post_init__(self) -> None:
         if not self.weights or len(self.weights) != len(self.biases):

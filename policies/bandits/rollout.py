@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from policies.bandits.experience import Experience, Learner
+from pricing.archive import pack, unpack
 from pricing.arrays import Bools, Floats, Ints, Words
 from pricing.coupon_decision import CouponDecisions, OfferPolicy, decide_offers
-from pricing.errors import UsageError
+from pricing.errors import ArtifactError, UsageError
 from pricing.randomness import label_hash, uniforms
 from simulators.coupons.market import Visit
 from simulators.coupons.shop_floor import ShopFloor
 
-__all__ = ["OfferRun", "Rehearsal", "roll_out_offers"]
+__all__ = ["OfferRun", "Rehearsal", "Tally", "roll_out_offers"]
 
 _FAKE_VALUE = 3.0
+_KIND, _VERSION = "offer-tally", 1
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,50 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
-class OfferRun:
-    """What a policy brought in one world; arrays over T periods.
+class Tally:
+    """What a policy brought in one world, in figures; arrays over T periods.
 
     Attributes
     ----------
-    policy
-        Its name.
     profit, revenue, discount
         float64 [T]; minor units, all customers together.
     offers
         int64 [T, K]; customers given each offer.
     bought, used
         int64 [T].
+    """
+
+    profit: Floats
+    revenue: Floats
+    discount: Floats
+    offers: Ints
+    bought: Ints
+    used: Ints
+
+    def to_bytes(self) -> bytes:
+        """Serialise without pickle; the same tally gives the same bytes."""
+        return pack(_KIND, _VERSION, {field.name: getattr(self, field.name) for field in fields(self)}, {})
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Tally:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        arrays, _ = unpack(_KIND, _VERSION, content)
+        names = [field.name for field in fields(Tally)]
+        if set(arrays) != set(names):
+            raise ArtifactError("This archive holds no tally of offers.", todo="Start anew with --restart.")
+        return Tally(*(arrays[name] for name in names))
+
+
+@dataclass(frozen=True)
+class OfferRun:
+    """A policy's way through one world.
+
+    Attributes
+    ----------
+    policy
+        Its name.
+    tally
+        What it brought.
     learned
         The policy at the end.
     decisions
@@ -73,12 +105,7 @@ class OfferRun:
     """
 
     policy: str
-    profit: Floats
-    revenue: Floats
-    discount: Floats
-    offers: Ints
-    bought: Ints
-    used: Ints
+    tally: Tally
     learned: OfferPolicy
     decisions: CouponDecisions | None
 
@@ -91,8 +118,9 @@ def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
     )
     run: Ints = np.array([rehearsal.world], dtype=np.int64)
     fakers = _fakers(market.crowd.key[0], rehearsal)
-    state, waiting = market.crowd.open(), deque[Experience]()
-    rows: list[tuple[float, ...]] = []
+    state = market.crowd.open()
+    waiting: list[Experience] = []
+    rows: list[Floats] = []
     offers: list[Ints] = []
     decided: CouponDecisions | None = None
     for period in range(floor.horizon):
@@ -102,26 +130,21 @@ def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
             fingerprint=market.crowd.habits.fingerprint,
         )  # fmt: skip
         visit = market.step(state, decided.index, market.chance(streams, period))
-        waiting.append(_told(situation.features[0], decided.index[0], visit, fakers, floor))
-        waiting = deque(
-            replace(old, profit=old.profit + waiting[-1].profit) if i < len(waiting) - 1 else old
-            for i, old in enumerate(waiting)
-        )
+        told = _told(situation.features[0], decided.index[0], visit, fakers, floor)
+        waiting = [*(replace(old, profit=old.profit + told.profit) for old in waiting), told]
         if len(waiting) == rehearsal.window:
-            told = waiting.popleft()
-            policy = policy.learn(told) if isinstance(policy, Learner) else policy
-        spent = visit.value - visit.revenue
-        rows.append(
-            (visit.profit.sum(), visit.revenue.sum(), spent.sum(), visit.bought.sum(), visit.used.sum())
-        )
+            whole = waiting.pop(0)
+            policy = policy.learn(whole) if isinstance(policy, Learner) else policy
+        parts = (visit.profit, visit.revenue, visit.value - visit.revenue, visit.bought, visit.used)
+        rows.append(np.array([float(part.sum()) for part in parts]))
         offers.append(np.bincount(decided.index[0], minlength=len(floor.menu)))
         state = visit.state
-    table = np.array(rows)
-    counts = table[:, 3:].astype(np.int64)
-    return OfferRun(
-        policy.name, table[:, 0], table[:, 1], table[:, 2], np.array(offers, dtype=np.int64),
-        counts[:, 0], counts[:, 1], policy, decided,
-    )  # fmt: skip
+    return OfferRun(policy.name, _tally(np.array(rows), np.array(offers, dtype=np.int64)), policy, decided)
+
+
+def _tally(rows: Floats, offers: Ints) -> Tally:
+    profit, revenue, discount, bought, used = np.ascontiguousarray(rows.T)
+    return Tally(profit, revenue, discount, offers, bought.astype(np.int64), used.astype(np.int64))
 
 
 def _fakers(key: Words, rehearsal: Rehearsal) -> Bools:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from policies.bandits.experience import column
+from policies.bandits.experience import Named, column
 from pricing.arrays import Bools, Floats
 from pricing.coupon_decision import allowed_action
 from pricing.coupon_rules import OfferSituation
@@ -18,7 +18,7 @@ __all__ = ["ConstantLevel", "RandomLevel", "RecencyRule"]
 
 
 @dataclass(frozen=True)
-class ConstantLevel:
+class ConstantLevel(Named):
     """The same offer to everybody, none where it is not allowed; level 0 is no coupon at all.
 
     Attributes
@@ -28,7 +28,7 @@ class ConstantLevel:
     """
 
     level: int = 0
-    reads: ClassVar[tuple[str, ...]] = ()
+    READS: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:
@@ -48,12 +48,16 @@ class ConstantLevel:
 
 
 @dataclass(frozen=True)
-class RandomLevel:
+class RandomLevel(Named):
     """Every allowed offer, none included, with the same chance."""
 
-    name: ClassVar[str] = "random"
-    version: ClassVar[str] = "random"
-    reads: ClassVar[tuple[str, ...]] = ()
+    NAME: ClassVar[str] = "random"
+    READS: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def version(self) -> str:
+        """It follows from the name."""
+        return self.name
 
     def choose(self, situation: OfferSituation, allowed: Bools) -> Choice:  # noqa: ARG002 - the protocol's
         """Return equal probabilities."""
@@ -62,7 +66,7 @@ class RandomLevel:
 
 
 @dataclass(frozen=True)
-class RecencyRule:
+class RecencyRule(Named):
     """What many shops do by hand: the longer a customer has stayed away, the deeper the coupon.
 
     Attributes
@@ -72,8 +76,8 @@ class RecencyRule:
     """
 
     periods: tuple[int, ...]
-    reads: ClassVar[tuple[str, ...]] = ("recency",)
-    name: ClassVar[str] = "incumbent"
+    READS: ClassVar[tuple[str, ...]] = ("recency",)
+    NAME: ClassVar[str] = "incumbent"
 
     @property
     def version(self) -> str:

@@ -7,18 +7,20 @@ situation that :func:`pricing.coupon_decision.decide_offers` decides.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 
+from policies.serve.uplift_offers import UpliftOffers
+from pricing.archive import digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_book import CouponBook
-from pricing.coupon_decision import CouponDecisions, OfferPolicy, decide_offers
+from pricing.coupon_decision import CouponDecisions, decide_offers
 from pricing.coupon_rules import CouponSettings, OfferSituation, held_out
 from pricing.coupons import Carts, Reductions, reduce
 from pricing.customers import CUSTOMER_FEATURES, Customers, unknown, visible
-from pricing.errors import UsageError
-from pricing.randomness import label_hash
+from pricing.errors import ArtifactError, UsageError
 
 __all__ = ["Cart", "CartLine", "CouponShelf", "Decided", "Left"]
 
@@ -144,8 +146,6 @@ class CouponShelf:
         Those that are known; everybody else is an unknown visitor.
     policy
         What chooses.
-    identified
-        bool [K]; by offer of the menu, whether a randomised comparison told what it adds.
     settings
         The corridor.
     margin_floor, holdout_share
@@ -154,24 +154,28 @@ class CouponShelf:
         How long an offer keeps its money.
     seed
         Of draws and of holdouts.
-    fingerprint
-        Digest of the model that the policy stands on.
     """
 
     book: CouponBook
     customers: Customers
-    policy: OfferPolicy
-    identified: Bools
+    policy: UpliftOffers
     settings: CouponSettings
     margin_floor: float
     holdout_share: float
     reservation_seconds: int
     seed: int
-    fingerprint: str
 
-    def __post_init__(self) -> None:
-        if self.identified.shape != (len(self.book.menu),):
-            raise UsageError(f"identified must say so of {len(self.book.menu)} offers.")
+    @cached_property
+    def identified(self) -> Bools:
+        """Bool [K]; by offer of the menu, whether a randomised comparison told what it adds."""
+        model = self.policy.model
+        known = dict(zip(model.offers, model.may_act, strict=True))
+        return np.array([known.get(name, False) for name in self.book.menu.ids], dtype=np.bool_)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the shelf: of everything here that a decision follows from."""
+        return digest(self.to_bytes())
 
     def decide(
         self, cart: Cart, left: Left, *, customer: str, key: int, at: int, run: int, opted_out: bool
@@ -227,6 +231,37 @@ class CouponShelf:
         )
         return Decided(made, reductions, bool(lots.any()))
 
+    def to_bytes(self) -> bytes:
+        """Serialise without pickle; the same shelf gives the same bytes."""
+        parts = {name: getattr(self, name).to_bytes() for name in _PARTS}
+        arrays = {name: np.frombuffer(content, dtype=np.uint8) for name, content in parts.items()}
+        return pack(
+            _KIND,
+            _VERSION,
+            arrays,
+            {**{n: getattr(self, n) for n in _NUMBERS}, "settings": asdict(self.settings)},
+        )
+
+    @staticmethod
+    def from_bytes(content: bytes) -> CouponShelf:
+        """Read what :meth:`to_bytes` wrote; raises :class:`pricing.errors.ArtifactError`."""
+        arrays, meta = unpack(_KIND, _VERSION, content)
+        try:
+            book, customers, policy = (arrays[name].tobytes() for name in _PARTS)
+            return CouponShelf(
+                book=CouponBook.from_bytes(book),
+                customers=Customers.from_bytes(customers),
+                policy=UpliftOffers.from_bytes(policy),
+                settings=CouponSettings(**meta["settings"]),
+                **{name: meta[name] for name in _NUMBERS},
+            )
+        except (LookupError, TypeError) as error:
+            raise ArtifactError(
+                "This archive does not hold a coupon shelf.",
+                why=f"{type(error).__name__}: {error}.",
+                todo="Make it again with `tarifa coupons shelf`.",
+            ) from error
+
     def _seen(self, customer: str, *, opted_out: bool) -> tuple[Floats, bool]:
         """Return what may be seen of a customer, float64 [F], and whether they agreed."""
         row = self.customers.row(customer)
@@ -237,12 +272,10 @@ class CouponShelf:
 
     def _lots(self, customer: str) -> Bools:
         """Return the offers whose campaign holds the customer out, bool [K]."""
-        key = np.array([label_hash(customer)], dtype=np.uint64)
-        drawn = {
-            name: bool(held_out(key, name, self.holdout_share, self.seed)[0])
-            for name in {coupon.campaign_id for coupon in self.book.coupons}
-        }
-        return np.array([False, *(drawn[coupon.campaign_id] for coupon in self.book.coupons)])
+        campaigns = sorted({coupon.campaign_id for coupon in self.book.coupons})
+        drawn = held_out([customer], campaigns, self.holdout_share, self.seed)[0]
+        place = [campaigns.index(coupon.campaign_id) for coupon in self.book.coupons]
+        return np.concatenate([[False], drawn[place]]) if place else np.zeros(1, dtype=np.bool_)
 
     def _carts(self, cart: Cart) -> Carts:
         tax, included = self.book.tax(cart.zone)
@@ -260,5 +293,8 @@ class CouponShelf:
         )
 
 
+_KIND, _VERSION = "coupon-shelf", 1
+_PARTS = ("book", "customers", "policy")
+_NUMBERS = ("margin_floor", "holdout_share", "reservation_seconds", "seed")
 _NAMES = tuple(feature.name for feature in CUSTOMER_FEATURES)
 _PERSONAL = frozenset(feature.name for feature in CUSTOMER_FEATURES if feature.personal)

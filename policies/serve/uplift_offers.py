@@ -63,9 +63,13 @@ class UpliftOffers:
         drawn = model.draws(draws, np.random.default_rng(seed)) if draws else None
         return UpliftOffers(model, np.zeros(len(model.offers)), drawn)
 
-    @cached_property
+    @property
     def version(self) -> str:
         """Digest of everything that the choice depends on besides the situation."""
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
         return digest(self.to_bytes())
 
     @property
@@ -89,7 +93,8 @@ class UpliftOffers:
         if self.coefficients is None:
             worth = np.where(place >= 0, (self.model.profit(values) - price)[:, place], -np.inf)
             return Choice(index=_best(worth.reshape(allowed.shape), allowed))
-        X = self.model.basis.design(values)
+        z = self.model.basis.standardised(values)
+        X = self.model.basis.expand(z) * self.model.basis.scale_of(z)[:, None]
         components = np.empty((runs, count, len(self.coefficients)), dtype=np.int64)
         for draw, beta in enumerate(self.coefficients):
             worth = np.where(place >= 0, (X @ beta.T - price)[:, place], -np.inf)

@@ -17,10 +17,11 @@ from pricing.panel import Panel, Series
 from simulators.contract.apportioning import define_order_discounts
 from simulators.contract.carried import carried
 from simulators.contract.catalogue import cost_shares, return_rates
+from simulators.contract.engine import Engine
 from simulators.contract.panel import build_panel
 from simulators.contract.tables import Source
 
-__all__ = ["AMOUNTS", "Realised", "build_realised", "realised_of"]
+__all__ = ["AMOUNTS", "Realised", "build_realised", "define_funded", "realised_of"]
 
 AMOUNTS = ("sales", "refunds", "costs", "fees", "to_come")
 """Net sales after discounts that the shop funded; then, each taken off them: what was paid back, unit costs,
@@ -129,8 +130,7 @@ def realised_of(
     Where a cost is assumed, `assumed_cost` (float64 [N, T], minor units) is it; NaN and None: as there.
     """
     engine = source.engine
-    define_order_discounts(engine)
-    engine.run(_FUNDED)
+    define_funded(engine)
     last = engine.row("SELECT max(covered_to)::VARCHAR FROM periods")[0]
     parents = engine.rows("SELECT coalesce(min(parent_id), '') FROM members GROUP BY n ORDER BY n")
     stated = np.full(panel.units.shape, np.nan) if assumed_cost is None else assumed_cost
@@ -160,6 +160,16 @@ def realised_of(
     )  # fmt: skip
 
 
+def define_funded(engine: Engine) -> None:
+    """Create ``funded`` (_row, amount): what a line brings beside what was paid for it, in its price basis.
+
+    A maker's part of its discounts, less its part of the order's discounts that the shop funded. It needs
+    the view ``order_lines`` (:func:`simulators.contract.order_lines.define_order_lines`).
+    """
+    define_order_discounts(engine)
+    engine.run(_FUNDED)
+
+
 _FUNDED = """
 CREATE OR REPLACE TABLE funded AS
 WITH whole AS (
@@ -174,8 +184,6 @@ FROM order_lines AS o LEFT JOIN order_discounts AS d USING (_row) LEFT JOIN whol
     LEFT JOIN own USING (order_id, line_id)
 WHERE own.amount IS NOT NULL OR d.amount IS NOT NULL
 """
-"""What a line brings beside what was paid for it: a maker's part of its discounts, less its part of the
-order's discounts that the shop funded; in the line's price basis."""
 
 
 def _define_costs(source: Source, series: Series, frozen: dt.date, stated: Floats) -> Bools:

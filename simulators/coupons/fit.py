@@ -63,14 +63,11 @@ def fit_habits(purchases: Purchases, offers: Offers | None) -> Habits:
     log_mean, log_sd, noise = _baskets(value)
     names = tuple(purchases.customer[int(i)] for i in chosen)
     use = _use(names, bought, offers, purchases)
-    opened = cart & ~bought & (since > 0)
-    waiting = ~bought & (since > 0)
-    last = bought.shape[1] - 1 - np.argmax(bought[:, ::-1], axis=1)
     return Habits(
         level=float(logit.mean[0]),
         recency=logit.mean[1 : 1 + len(RECENCY)],
         cart=ages,
-        cart_opens=float(opened.sum() / max(int(waiting.sum()), 1)),
+        cart_opens=_share(cart[~bought & (since > 0)]),
         customer=names,
         visit=_padded(logit.groups, len(names), 0.0),
         visit_sd=np.sqrt(_padded(logit.group_variance, len(names), logit.group_sd**2)),
@@ -82,7 +79,7 @@ def fit_habits(purchases: Purchases, offers: Offers | None) -> Habits:
         use_sd=use.effect_sd,
         visit_spread=logit.group_sd,
         use_spread=use.spread,
-        since=(bought.shape[1] - last).astype(np.int64),
+        since=np.argmax(bought[:, ::-1], axis=1).astype(np.int64) + 1,
         rate=_rate(bought),
         offered=use.offered,
         used=use.used,
@@ -212,6 +209,10 @@ def _rate(bought: Bools) -> Floats:
     for t in range(bought.shape[1]):
         rate = MEMORY * rate + (1.0 - MEMORY) * bought[:, t]
     return rate
+
+
+def _share(flags: Bools) -> float:
+    return float(flags.mean()) if flags.size else 0.0
 
 
 def _padded(values: Floats, count: int, other: float) -> Floats:

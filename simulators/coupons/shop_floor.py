@@ -28,7 +28,7 @@ _PERSONAL = frozenset(CONTEXT) - {"steps_left"}
 
 def level_menu(levels: Sequence[float]) -> CouponMenu:
     """Return the menu of none and one coupon a level, each a share (0-1) off the whole order."""
-    parts = [round(level * PARTS) for level in levels]
+    parts = [round(level * PARTS) if np.isfinite(level) else -1 for level in levels]
     if parts != sorted(set(parts)) or not parts or parts[0] < 1 or parts[-1] >= PARTS:
         raise UsageError(
             f"The levels {list(levels)} are not ascending shares between 0 and 1.",

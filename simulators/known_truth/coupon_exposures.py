@@ -18,7 +18,7 @@ from simulators.uplift.exposures import Exposures
 
 __all__ = ["TRAITS", "exposures_of", "offer_names", "seen_traits"]
 
-TRAITS = ("rate", "basket", "habit", "noise_1", "noise_2")
+TRAITS = ("rate", "basket", "habit", "bargain", "noise_1", "noise_2")
 
 
 def offer_names() -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def offer_names() -> tuple[str, ...]:
 
 
 def seen_traits(shoppers: Shoppers, seed: int) -> Floats:
-    """Return what a shop with a long memory knows, float64 [N, 5]: the traits, and two that say nothing."""
+    """Return what a shop with a long memory knows, float64 [N, 6]: the traits, and two that say nothing."""
     noise = np.random.default_rng((seed, 75)).standard_normal((len(shoppers.rate), 2))
     return np.concatenate([shoppers.traits, noise], axis=1)
 

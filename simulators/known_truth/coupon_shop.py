@@ -33,6 +33,7 @@ _SHARES = ((0.10, 0.30, 0.25, 0.20, 0.15), (0.10, 0.15, 0.20, 0.25, 0.30))
 """Propensities of the offers among customers who order seldom, and often: known, and not equal."""
 
 _LEAST_KEPT = 0.1
+_MOST_LIFT, _HALF = 3.0, 2.0
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 
 
@@ -82,21 +83,24 @@ class Shoppers:
     basket
         Log mean value of an order, minor units.
     habit
-        How much a customer is used to coupons; standard normal.
+        How attentive a customer is to the shop's mail; standard normal. The attentive use coupons.
+    bargain
+        How much a customer looks for bargains; standard normal. Bargain hunters are moved by coupons.
     tastes
-        float64 [6]; of the whole shop: level of sensitivity, its slopes on rate, basket and habit, curvature in
-        depth, level of pull-forward.
+        float64 [7]; of the whole shop: level of sensitivity, its slopes on rate, basket, habit and bargain,
+        curvature in depth, level of pull-forward.
     """
 
     rate: Floats
     basket: Floats
     habit: Floats
+    bargain: Floats
     tastes: Floats
 
     @property
     def traits(self) -> Floats:
-        """float64 [N, 3]; rate, basket and habit, as a shop with a long memory could know them."""
-        return np.stack([self.rate, self.basket, self.habit], axis=1)
+        """float64 [N, 4]; rate, basket, habit and bargain, as a shop with a long memory could know them."""
+        return np.stack([self.rate, self.basket, self.habit, self.bargain], axis=1)
 
     def often(self) -> Ints:
         """int64 [N]; 1 for those who order often: the stratum within which offers are drawn."""
@@ -143,21 +147,24 @@ class CouponShop:
 def draw_shoppers(seed: int, count: int, stream: int = 0) -> Shoppers:
     """Draw customers of the shop with this seed; another `stream` gives other customers, same tastes."""
     shop, rng = np.random.default_rng((seed, 71)), np.random.default_rng((seed, 72, stream))
-    tastes = shop.normal([np.log(0.7), -0.35, 0.0, 0.5, 0.8, -1.2], [0.2, 0.1, 0.15, 0.1, 0.08, 0.2])
-    habit = rng.standard_normal(count)
-    rate = np.log(0.15) + 0.7 * rng.standard_normal(count) + 0.2 * habit
-    basket = np.log(4500.0) + 0.4 * rng.standard_normal(count) - 0.1 * habit
-    return Shoppers(rate, basket, habit, tastes)
+    tastes = shop.normal([np.log(1.5), -0.4, 0.0, -0.2, 0.6, 0.8, -1.2], [0.2, 0.1, 0.15, 0.1, 0.1, 0.08, 0.2])
+    rate = np.log(0.15) + 0.7 * rng.standard_normal(count)
+    habit = 0.5 * (rate - np.log(0.15)) / 0.7 + np.sqrt(0.75) * rng.standard_normal(count)
+    bargain = rng.standard_normal(count)
+    basket = np.log(4500.0) + 0.4 * rng.standard_normal(count) - 0.1 * bargain
+    return Shoppers(rate, basket, habit, bargain, tastes)
 
 
 def _lift(shoppers: Shoppers, k: Ints | int, keen: Floats) -> Floats:
-    """Return the log of the factor by which a noticed coupon raises the rate of orders."""
-    level, on_rate, on_basket, on_habit, bend, _ = shoppers.tastes
+    """Return the share by which a noticed coupon raises the rate of orders: it saturates."""
+    level, on_rate, on_basket, on_habit, on_bargain, bend, _ = shoppers.tastes
     z = (shoppers.rate - np.log(0.15)) / 0.8
     b = (shoppers.basket - np.log(4500.0)) / 0.5
-    sensitivity = level + on_rate * z + on_basket * b + on_habit * shoppers.habit - 0.3 * keen - 0.045
+    sensitivity = level + on_rate * z + on_basket * b + on_habit * shoppers.habit + on_bargain * shoppers.bargain
+    sensitivity = sensitivity - 0.3 * keen - 0.045
     depth = np.asarray(DEPTHS)[k] / 0.1
-    return np.minimum(np.exp(sensitivity) * depth**bend, 2.0)
+    pull = np.exp(sensitivity) * depth**bend
+    return _MOST_LIFT * pull / (pull + _HALF)
 
 
 def _noticed(shoppers: Shoppers, k: Ints | int) -> Floats:
@@ -171,8 +178,8 @@ def _expected(shoppers: Shoppers, k: Ints | int, keen: Floats) -> tuple[Floats, 
     z = (shoppers.rate - np.log(0.15)) / 0.8
     weekly = np.exp(shoppers.rate)
     without = weekly * (WINDOW_DAYS / 7.0) * np.exp(0.4 * keen - 0.08)
-    with_ = without * np.exp(_lift(shoppers, k, keen))
-    pulled = 1.0 / (1.0 + np.exp(-shoppers.tastes[5] - 0.5 * z))
+    with_ = without * (1.0 + _lift(shoppers, k, keen))
+    pulled = 1.0 / (1.0 + np.exp(-shoppers.tastes[6] - 0.5 * z))
     later = weekly * (AFTER_DAYS / 7.0)
     lost = np.minimum(pulled * (with_ - without), (1.0 - _LEAST_KEPT) * later)
     return without, with_, lost, _noticed(shoppers, k)
@@ -237,7 +244,8 @@ def draw_coupon_shop(spec: CouponSpec) -> CouponShop:
 
 
 def _taken(shoppers: Shoppers, place: Ints) -> Shoppers:
-    return Shoppers(shoppers.rate[place], shoppers.basket[place], shoppers.habit[place], shoppers.tastes)
+    traits = (shoppers.rate, shoppers.basket, shoppers.habit, shoppers.bargain)
+    return Shoppers(*(trait[place] for trait in traits), shoppers.tastes)
 
 
 def _assigned(

@@ -2,46 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pricing.arrays import Floats
 from pricing.uplift import Basis
 
-__all__ = ["basis_of"]
+__all__ = ["basis_of", "multiplied", "telling"]
 
 _TAILS = 0.005
-_MOST_MULTIPLIED = 6
-"""Features whose squares and products enter: with 6 of them 21, which 10,000 exposures still tell apart."""
+_MOST_MULTIPLIED, _MOST_CUBED = 6, 4
+"""Features whose squares and products of two, and of three, enter: 21 and 20 more coefficients, which shrink
+to nothing where the data do not tell them."""
+_SAME = 0.999
 _STEPS, _HIGHEST = 25, 8.0
 
 
-def basis_of(features: tuple[str, ...], X: Floats, spent: Floats, *, products: bool = True) -> Basis:
-    """Describe features [N, F] by what was seen of them.
+def telling(features: tuple[str, ...], X: Floats) -> tuple[str, ...]:
+    """Return the features [N, F] that differ between customers, and from every earlier one, in their order.
+
+    One that never differs, or repeats another, cannot say who is moved by a coupon.
+    """
+    kept: list[int] = []
+    z = np.nan_to_num(X - np.nanmean(np.where(np.isfinite(X).any(axis=0), X, 0.0), axis=0), nan=0.0)
+    length = np.sqrt(np.square(z).sum(axis=0))
+    for f in range(len(features)):
+        known = len(X) and length[f] > 1e-9 * np.sqrt(len(X)) * (1.0 + np.nanmax(np.abs(X[:, f])))
+        if known and all(abs(z[:, f] @ z[:, g]) < _SAME * length[f] * length[g] for g in kept):
+            kept.append(f)
+    return tuple(features[f] for f in kept)
+
+
+def basis_of(features: tuple[str, ...], X: Floats, spent: Floats) -> Basis:
+    """Describe features [N, F] by what was seen of them, without products; see :func:`multiplied`.
 
     Parameters
     ----------
     features, X
-        Names; float64 [N, F], NaN where nothing is known.
+        Names of F features that :func:`telling` kept; float64 [N, F], NaN where nothing is known.
     spent
-        float64 [N]; net sales after the exposure, whatever the offer: what effects are a share of. The
-        features that tell it best are multiplied with each other.
-    products
-        Whether squares and products enter at all.
+        float64 [N]; net sales after the exposure, whatever the offer: what effects are a share of.
     """
-    seen = np.isfinite(X).any(axis=0) if len(X) else np.zeros(len(features), dtype=np.bool_)
-    filled = np.where(seen, X, 0.0)
-    low, high = np.nanquantile(filled, [_TAILS, 1.0 - _TAILS], axis=0)
-    held = np.clip(filled, low, high)
+    low, high = np.nanquantile(X, [_TAILS, 1.0 - _TAILS], axis=0)
+    held = np.clip(X, low, high)
     centre, scale = np.nanmean(held, axis=0), np.nanstd(held, axis=0)
     scale = np.where(scale > 1e-12, scale, 1.0)
     z = np.nan_to_num((held - centre) / scale, nan=0.0)
     level = _spending(z, np.maximum(spent, 0.0))
-    pairs = np.zeros((0, 2), dtype=np.int64)
-    if products:
-        first = np.sort(np.argsort(-np.abs(level[1:]), kind="stable")[:_MOST_MULTIPLIED])
-        pairs = np.array([(i, j) for i in first for j in first if i <= j], dtype=np.int64).reshape(-1, 2)
-    offset = (z[:, pairs[:, 0]] * z[:, pairs[:, 1]]).mean(axis=0) if len(pairs) else np.zeros(0)
-    return Basis(features, low, high, centre, scale, pairs, offset, level)
+    return Basis(features, low, high, centre, scale, np.zeros((0, 3), dtype=np.int64), np.zeros(0), level)
+
+
+def multiplied(basis: Basis, X: Floats, weight: Floats, *, cubes: bool) -> Basis:
+    """Return the basis with squares and products of the features that matter most.
+
+    Parameters
+    ----------
+    basis, X
+        Without products; float64 [N, F].
+    weight
+        float64 [F]; how much each feature matters.
+    cubes
+        Whether products of three enter too.
+    """
+    first = np.argsort(-weight, kind="stable")
+    two = sorted(first[:_MOST_MULTIPLIED].tolist())
+    named = [(i, j, -1) for i in two for j in two if i <= j]
+    if cubes:
+        three = sorted(first[:_MOST_CUBED].tolist())
+        named += [(i, j, k) for i in three for j in three for k in three if i <= j <= k]
+    products = np.array(named, dtype=np.int64).reshape(-1, 3)
+    plain = replace(basis, products=products, offset=np.zeros(len(products)))
+    return replace(plain, offset=plain.design(X)[:, 1 + len(basis.features) :].mean(axis=0))
 
 
 def _spending(z: Floats, spent: Floats) -> Floats:

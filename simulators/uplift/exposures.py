@@ -94,6 +94,14 @@ class Exposures:
         names = ("X", *_FLAT, *_PHASED)
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
+    def reading(self, features: tuple[str, ...]) -> Exposures:
+        """Return the same with only these features, in this order."""
+        place = {name: f for f, name in enumerate(self.features)}
+        missing = [name for name in features if name not in place]
+        if missing:
+            raise UsageError(f"These exposures do not tell {missing[0]}.", why="The model reads it.")
+        return replace(self, features=features, X=self.X[:, [place[name] for name in features]])
+
 
 _FLAT = ("customer", "day", "offer", "propensity", "drawn", "redeemed", "discount")
 _PHASED = ("units", "revenue", "profit")

@@ -12,18 +12,26 @@ from pricing.errors import DataError
 from pricing.evidence import Identification
 from pricing.uplift import Basis, UpliftModel
 from simulators.uplift.assignment import AssignmentCheck, check_assignment, drawn_rows
-from simulators.uplift.basis import basis_of
+from simulators.uplift.basis import basis_of, multiplied, telling
 from simulators.uplift.exposures import PHASES, Exposures
 from simulators.uplift.holdout import Holdout, propose_holdout
 from simulators.uplift.projection import Coefficients, least_squares, pool
 from simulators.uplift.ranking import Curve, Decile, calibration, score_curve
-from simulators.uplift.redemption import Usage, fit_usage
+from simulators.uplift.redemption import fit_usage
 from simulators.uplift.scores import Mean, Scores, clustered_mean, folds_of, score_outcome
 
-__all__ = ["Learner", "OfferEffect", "UpliftFit", "UpliftReport", "fit_uplift", "pooled", "regressors"]
+__all__ = ["Learned", "Learner", "OfferEffect", "UpliftFit", "UpliftReport", "fit_model", "fit_uplift", "pooled", "regressors"]
 
-Learner = Callable[[Exposures, Scores, Basis, Usage], Coefficients]
-"""What turns scores of some customers into coefficients [K - 1, P] on the basis."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """What a learner made of some customers: a basis, and coefficients [K - 1, P] on it."""
+
+    basis: Basis
+    coefficients: Coefficients
+
+
+Learner = Callable[[Exposures, Scores, Basis], Learned]
+"""What turns exposures with their scores, and a basis without products, into effects."""
 
 _CEILING = 2.0
 
@@ -126,6 +134,35 @@ def fit_uplift(exposures: Exposures, seed: int = 0, learner: Learner | None = No
     DataError
         If there are no exposures, or no offer but no coupon.
     """
+    ready = _prepared(exposures, seed)
+    model = _model_of(ready, learner or pooled)
+    if ready.scores is None:
+        return UpliftFit(model, _silent(ready))
+    out = _out_of_fold(ready.mine, ready.scores, ready.basis, learner or pooled, ready.apart)
+    return UpliftFit(model, _report(exposures, ready.mine, ready.scores, ready.basis, ready.check, out, ready.apart))
+
+
+def fit_model(exposures: Exposures, seed: int = 0, learner: Learner | None = None) -> UpliftModel:
+    """Return the model of :func:`fit_uplift` alone: a sixth of the time, and no account of how good it is."""
+    return _model_of(_prepared(exposures, seed), learner or pooled)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ready:
+    """Exposures that count, what is known of their assignment, and scores: None where nothing is identified."""
+
+    mine: Exposures
+    basis: Basis
+    check: AssignmentCheck
+    scores: Scores | None
+
+    @property
+    def apart(self) -> Bools:
+        """bool [K]; which offers are identified."""
+        return np.array([kind is Identification.EXPERIMENT for kind in self.check.identified_by])
+
+
+def _prepared(exposures: Exposures, seed: int) -> _Ready:
     if not len(exposures) or len(exposures.offers) < 2 or not (exposures.offer > 0).any():
         raise DataError(
             "No exposure tells of a coupon that was given.",
@@ -134,19 +171,18 @@ def fit_uplift(exposures: Exposures, seed: int = 0, learner: Learner | None = No
         )
     check = check_assignment(exposures)
     mine = exposures.take(drawn_rows(exposures)) if check.usable else exposures
+    mine = mine.reading(telling(mine.features, mine.X))
     basis = basis_of(mine.features, mine.X, mine.revenue[:, 1:].sum(axis=1))
-    usage = fit_usage(mine, basis.design(mine.X))
-    if not check.usable:
-        return _not_identified(mine, basis, usage, check)
     fold = folds_of(mine.customer, seed)
-    scores = scores_of(mine, mine.total, basis, fold)
-    apart = np.array([kind is Identification.EXPERIMENT for kind in check.identified_by])
-    found = (learner or pooled)(mine, scores, basis, usage)
-    out = _out_of_fold(mine, scores, basis, usage, learner or pooled, apart)
-    return UpliftFit(
-        _model(mine, basis, usage, found, check.identified_by),
-        _report(exposures, mine, scores, basis, check, out, apart),
-    )
+    return _Ready(mine, basis, check, scores_of(mine, mine.total, basis, fold) if check.usable else None)
+
+
+def _model_of(ready: _Ready, learner: Learner) -> UpliftModel:
+    if ready.scores is None:
+        unknown = (Identification.NOT_IDENTIFIED,) * (len(ready.mine.offers) - 1)
+        found = Learned(ready.basis, _prior(ready.mine, ready.basis))
+        return _model(ready.mine, found, (Identification.EXPERIMENT, *unknown))
+    return _model(ready.mine, learner(ready.mine, ready.scores, ready.basis), ready.check.identified_by)
 
 
 def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints) -> Scores:
@@ -156,44 +192,57 @@ def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints) -
 
 
 def regressors(basis: Basis, values: Floats) -> Floats:
-    """Return a constant, and the basis in money: times the scale; float64 [N, 1 + P]."""
+    """Return what the outcome model reads: a constant, and in money the basis with squares; [N, Q].
+
+    The features that tell spending best are multiplied; which, does not follow from effects.
+    """
+    wide = multiplied(basis, values, np.abs(basis.level[1:]), cubes=False)
+    return np.concatenate([np.ones((len(values), 1)), _in_money(wide, values)], axis=1)
+
+
+def _in_money(basis: Basis, values: Floats) -> Floats:
     z = basis.standardised(values)
-    inner = basis.expand(z) * basis.scale_of(z)[:, None]
-    return np.concatenate([np.ones((len(z), 1)), inner], axis=1)
+    return basis.expand(z) * basis.scale_of(z)[:, None]
 
 
-def pooled(exposures: Exposures, scores: Scores, basis: Basis, usage: Usage) -> Coefficients:
+def pooled(exposures: Exposures, scores: Scores, basis: Basis) -> Learned:
     """Project scores on the basis and pool them partially over offers; see :mod:`simulators.uplift.projection`.
 
-    Rows weigh one over their scale: noise in money grows with what a customer spends.
+    Rows weigh one over their scale: noise in money grows with what a customer spends. A first projection on
+    the features alone says which of them are multiplied in the second.
     """
-    z = basis.standardised(exposures.X)
-    scale = basis.scale_of(z)
-    X = basis.expand(z) * scale[:, None]
+    first = _projected(exposures, scores, basis).mean[:, 1:]
+    wide = multiplied(basis, exposures.X, np.square(first).sum(axis=0), cubes=True)
+    return Learned(wide, _projected(exposures, scores, wide))
+
+
+def _projected(exposures: Exposures, scores: Scores, basis: Basis) -> Coefficients:
+    X = _in_money(basis, exposures.X)
+    scale = basis.scale_of(basis.standardised(exposures.X))
     raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
-    group = np.repeat([0, 1, 2], [1, len(basis.features), len(basis.pairs)])
-    return pool(raw, _depths(exposures, usage), group)
+    of_three = basis.products[:, 2] >= 0
+    group = np.concatenate([[0], np.ones(len(basis.features)), np.where(of_three, 3, 2)]).astype(np.int64)
+    return pool(raw, _depths(exposures), group)
 
 
-def _depths(exposures: Exposures, usage: Usage) -> Floats:
-    """Return how deep each offer is, float64 [K - 1]: mean discount where used, else the largest seen."""
+def _depths(exposures: Exposures) -> Floats:
+    """Return how deep each offer is, float64 [K - 1]: mean discount where used, 0 for one never used."""
     out = np.zeros(len(exposures.offers) - 1)
     for k in range(1, len(exposures.offers)):
         mine = (exposures.offer == k) & exposures.redeemed
-        out[k - 1] = float(exposures.discount[mine].mean()) if mine.any() else float(usage.most[k])
+        out[k - 1] = float(exposures.discount[mine].mean()) if mine.any() else 0.0
     return out
 
 
-def _model(
-    exposures: Exposures, basis: Basis, usage: Usage, found: Coefficients, kinds: tuple[Identification, ...]
-) -> UpliftModel:
-    K, P = len(exposures.offers), len(basis)
+def _model(exposures: Exposures, found: Learned, kinds: tuple[Identification, ...]) -> UpliftModel:
+    K, P = len(exposures.offers), len(found.basis)
     mean, covariance = np.zeros((K, P)), np.zeros((K, P, K, P))
-    mean[1:] = found.mean
-    covariance[1:, :, 1:, :] = found.covariance.reshape(K - 1, P, K - 1, P)
+    mean[1:] = found.coefficients.mean
+    covariance[1:, :, 1:, :] = found.coefficients.covariance.reshape(K - 1, P, K - 1, P)
+    usage = fit_usage(exposures, found.basis.design(exposures.X))
     return UpliftModel(
         offers=exposures.offers,
-        basis=basis,
+        basis=found.basis,
         mean=mean,
         covariance=covariance,
         redemption=usage.redemption,
@@ -217,15 +266,15 @@ class _Out:
 
 
 def _out_of_fold(
-    exposures: Exposures, scores: Scores, basis: Basis, usage: Usage, learner: Learner, apart: Bools
+    exposures: Exposures, scores: Scores, basis: Basis, learner: Learner, apart: Bools
 ) -> _Out:
     N, K = scores.value.shape
-    X = regressors(basis, exposures.X)[:, 1:]
     out, everybody = np.zeros((N, K)), np.zeros(N, dtype=np.int64)
     for f in range(int(scores.fold.max()) + 1):
         learn, told = scores.fold != f, scores.fold == f
         part = Scores(scores.value[learn], scores.expected[learn], scores.fold[learn])
-        out[told, 1:] = X[told] @ learner(exposures.take(learn), part, basis, usage).mean.T
+        found = learner(exposures.take(learn), part, basis)
+        out[told, 1:] = _in_money(found.basis, exposures.X[told]) @ found.coefficients.mean.T
         everybody[told] = int(np.argmax(np.where(apart, part.effect.mean(axis=0), -np.inf)))
     out[:, ~apart] = -np.inf
     return _Out(out, everybody)
@@ -290,23 +339,15 @@ def _means(scores: Scores, customer: Ints) -> list[Mean]:
     return [clustered_mean(scores.effect[:, k], customer) for k in range(scores.value.shape[1])]
 
 
-def _not_identified(exposures: Exposures, basis: Basis, usage: Usage, check: AssignmentCheck) -> UpliftFit:
-    kinds = (Identification.EXPERIMENT, *(Identification.NOT_IDENTIFIED for _ in exposures.offers[1:]))
-    report = UpliftReport(
-        check=check,
-        effects=(),
-        deciles=(),
-        curve=None,
-        value=None,
-        everybody=None,
-        holdout=propose_holdout(exposures, regressors(basis, exposures.X)),
-        exposures=len(exposures),
-        customers=len(np.unique(exposures.customer)),
-    )
-    return UpliftFit(_model(exposures, basis, usage, _prior(exposures, basis, usage), kinds), report)
+def _silent(ready: _Ready) -> UpliftReport:
+    """Return a report without a claim."""
+    mine = ready.mine
+    proposal = propose_holdout(mine, regressors(ready.basis, mine.X))
+    customers = len(np.unique(mine.customer))
+    return UpliftReport(ready.check, (), (), None, None, None, proposal, len(mine), customers)
 
 
-def _prior(exposures: Exposures, basis: Basis, usage: Usage) -> Coefficients:
+def _prior(exposures: Exposures, basis: Basis) -> Coefficients:
     """Return a prior as wide as redemptions allow, uniform between two ends.
 
     At one end whoever used the coupon would have bought anyway, so it cost the discount and brought nothing;
@@ -320,12 +361,9 @@ def _prior(exposures: Exposures, basis: Basis, usage: Usage) -> Coefficients:
     level = float(basis.scale_of(z).mean())
     for j in range(J):
         mine = exposures.offer == j + 1
-        if not mine.any():
-            low, high = -float(usage.most[j + 1]), float(usage.most[j + 1])
-        else:
-            low = -float(exposures.discount[mine].mean())
-            used = exposures.profit[mine, 1] * exposures.redeemed[mine]
-            high = max(_CEILING * float(used.mean()), -low)
+        low = -float(exposures.discount[mine].mean())
+        used = exposures.profit[mine, 1] * exposures.redeemed[mine]
+        high = max(_CEILING * float(used.mean()), -low)
         mean[j, 0] = 0.5 * (low + high) / level
         covariance[j * P, j * P] = ((high - low) / level) ** 2 / 12.0
     return Coefficients(mean, covariance)

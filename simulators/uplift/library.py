@@ -15,12 +15,14 @@ import numpy as np
 from pricing.arrays import Floats
 from pricing.uplift import Basis
 from simulators.uplift.exposures import Exposures
-from simulators.uplift.fit import Learner
+from simulators.uplift.fit import Learned, Learner, UpliftFit, fit_uplift, pooled
 from simulators.uplift.projection import Coefficients, least_squares
-from simulators.uplift.redemption import Usage
-from simulators.uplift.scores import Scores
+from simulators.uplift.scores import Mean, Scores
 
-__all__ = ["Meta", "library_learner"]
+__all__ = ["Compared", "Meta", "best_of", "library_effects", "library_learner"]
+
+Compared = tuple[tuple[str, Mean], ...]
+"""Name of a learner and its gain per customer, out of fold."""
 
 _TREES, _RATE, _LEAVES, _LEAF = 100, 0.05, 8, 200
 
@@ -43,22 +45,32 @@ def library_learner(meta: Meta, seed: int = 0) -> Learner:
     robust scores, since the library's own speaks of other coefficients.
     """
 
-    def learn(exposures: Exposures, scores: Scores, basis: Basis, usage: Usage) -> Coefficients:
-        del usage
-        z = basis.standardised(exposures.X)
-        scale = basis.scale_of(z)
-        X = basis.expand(z) * scale[:, None]
-        effect = _effects(meta, exposures, z, seed)
+    def learn(exposures: Exposures, scores: Scores, basis: Basis) -> Learned:
+        found = pooled(exposures, scores, basis).basis
+        z = found.standardised(exposures.X)
+        scale = found.scale_of(z)
+        X = found.expand(z) * scale[:, None]
         weighted = X / scale[:, None]
-        mean = np.linalg.solve(weighted.T @ X + 1e-9 * len(X) * np.eye(X.shape[1]), weighted.T @ effect).T
+        gram = weighted.T @ X + 1e-9 * len(X) * np.eye(X.shape[1])
+        mean = np.linalg.solve(gram, weighted.T @ library_effects(meta, exposures, z, z, seed)).T
         raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
-        return Coefficients(mean, raw.covariance)
+        return Learned(found, Coefficients(mean, raw.covariance))
 
     return learn
 
 
-def _effects(meta: Meta, exposures: Exposures, z: Floats, seed: int) -> Floats:
-    """Return the library's effects, float64 [N, K - 1]; an offer that nobody got has effect 0."""
+def library_effects(meta: Meta, exposures: Exposures, z: Floats, at: Floats, seed: int) -> Floats:
+    """Return the library's own effects of offers, float64 [M, K - 1]; of one that nobody got, 0.
+
+    Parameters
+    ----------
+    meta, seed
+        Which learner, and the seed of its trees.
+    exposures, z
+        What it learns from, and its features, standardised, float64 [N, F].
+    at
+        float64 [M, F]; features of those whom it is asked about.
+    """
     import econml.dr
     import econml.metalearners
     import lightgbm
@@ -91,7 +103,33 @@ def _effects(meta: Meta, exposures: Exposures, z: Floats, seed: int) -> Floats:
             X=z,
             **({"groups": exposures.customer} if meta is Meta.DR else {}),
         )
-        found = np.asarray(model.const_marginal_effect(z), dtype=np.float64).reshape(len(z), -1)
-    out = np.zeros((len(z), len(exposures.offers) - 1))
+        found = np.asarray(model.const_marginal_effect(at), dtype=np.float64).reshape(len(at), -1)
+    out = np.zeros((len(at), len(exposures.offers) - 1))
     out[:, given[given > 0] - 1] = found
     return out
+
+
+def best_of(exposures: Exposures, fitted: UpliftFit, seed: int = 0) -> tuple[UpliftFit, Compared]:
+    """Return the fit that earns most out of fold, and what each earned.
+
+    A library learner replaces the pooled projection only where it earns more by a standard error of its own:
+    of many noisy candidates the best looks better than it is.
+
+    Parameters
+    ----------
+    exposures
+        The log.
+    fitted
+        The pooled projection's fit, with an identified effect.
+    seed
+        Of folds and trees.
+    """
+    best, found = fitted, list[tuple[str, Mean]]()
+    for meta in Meta:
+        other = fit_uplift(exposures, seed, library_learner(meta, seed))
+        if other.report.value is None or best.report.value is None:
+            continue
+        found.append((meta.value, other.report.value))
+        if other.report.value.value > best.report.value.value + other.report.value.error:
+            best = other
+    return best, tuple(found)

@@ -21,6 +21,9 @@ __all__ = ["Coefficients", "least_squares", "pool"]
 _FLAT = 1e4
 """Prior variance of mean effects over their sampling variance: they are hardly shrunk at all."""
 
+_JITTER = 1e-6
+"""Share by which every regressor's sum of squares is raised, so that two that are nearly one stay apart."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coefficients:
@@ -54,7 +57,8 @@ def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> 
     """
     N, J = effect.shape
     P = X.shape[1]
-    bread = np.linalg.inv((X * weight[:, None]).T @ X + 1e-9 * N * np.eye(P))
+    gram = (X * weight[:, None]).T @ X
+    bread = np.linalg.inv(gram + _JITTER * np.diag(np.diag(gram)))
     mean = (bread @ (X * weight[:, None]).T @ effect).T
     left = (effect - X @ mean.T) * weight[:, None]
     _, place = np.unique(customer, return_inverse=True)
@@ -79,8 +83,8 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
     """Shrink coefficients towards a line in the depth of the offer.
 
     Coefficient p of offer j is ``a_p + b_p d_j + e_jp`` with independent normal a, b and e of mean 0; d is the
-    standardised depth. The variances are shared within a group of regressors and maximise the marginal
-    likelihood. Group 0, the mean effects, has a wide prior for all three.
+    standardised depth. Each of the three has one variance in every group of regressors, and these maximise
+    the marginal likelihood. Group 0, the mean effects, has a prior so wide that nothing is shrunk.
 
     Parameters
     ----------
@@ -97,29 +101,68 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
         Posterior mean and covariance.
     """
     J, P = raw.mean.shape
-    spread = float(depth.std())
-    d = (depth - depth.mean()) / spread if spread > 0.0 else np.zeros(J)
-    shapes = (np.ones((J, J)), np.outer(d, d), np.eye(J)) if J > 1 else (np.ones((J, J)),)
     b = raw.mean.reshape(-1)
-    noise = float(np.median(np.diag(raw.covariance)))
-    groups = int(group.max())
-    pieces = [np.kron(shape, np.diag((group == g) * 1.0)) for g in range(1, groups + 1) for shape in shapes]
-    wide = np.kron(np.eye(J), np.diag((group == 0) * 1.0)) * _FLAT * float(np.diag(raw.covariance).max())
+    scale = np.sqrt(np.diag(raw.covariance))
+    noisy = _positive(raw.covariance / np.outer(scale, scale))
+    blocks = _blocks(depth, group, scale)
+    wide = np.diag(np.where(np.tile(group == 0, J), _FLAT, 0.0))
+    z = b / scale
 
     def prior(logs: Floats) -> Floats:
         out = wide.copy()
-        for size, piece in zip(np.exp(logs), pieces, strict=True):
-            out += size * noise * piece
+        for size, block in zip(np.exp(logs), blocks, strict=True):
+            out[block.place] += size * block.value
         return out
 
-    def deviance(logs: Floats) -> float:
-        factor = cho_factor(raw.covariance + prior(logs), lower=True)
-        return float(2.0 * np.log(np.diag(factor[0])).sum() + b @ cho_solve(factor, b))
+    def deviance(logs: Floats) -> tuple[float, Floats]:
+        factor = cho_factor(noisy + prior(logs), lower=True)
+        inverse = cho_solve(factor, np.eye(len(z)))
+        a = inverse @ z
+        slope = [
+            size * float(((inverse - np.outer(a, a))[block.place] * block.value).sum())
+            for size, block in zip(np.exp(logs), blocks, strict=True)
+        ]
+        return float(2.0 * np.log(np.diag(factor[0])).sum() + z @ a), np.array(slope)
 
-    best = minimize(
-        deviance, np.zeros(len(pieces)), method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(pieces)
-    ) if pieces else None  # fmt: skip
-    T = prior(np.asarray(best.x if best is not None else np.zeros(0), dtype=np.float64))
-    gain = cho_solve(cho_factor(raw.covariance + T, lower=True), T).T
-    covariance = T - gain @ T
-    return Coefficients((gain @ b).reshape(J, P), 0.5 * (covariance + covariance.T))
+    logs = np.zeros(len(blocks))
+    if blocks:
+        found = minimize(deviance, logs, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(blocks))
+        logs = np.asarray(found.x, dtype=np.float64)
+    T = prior(logs)
+    gain = cho_solve(cho_factor(noisy + T, lower=True), T).T
+    covariance = (T - gain @ T) * np.outer(scale, scale)
+    return Coefficients(((gain @ z) * scale).reshape(J, P), 0.5 * (covariance + covariance.T))
+
+
+def _positive(correlation: Floats) -> Floats:
+    """Return a correlation matrix with eigenvalues of at least the jitter: rounding leaves some below 0."""
+    values, vectors = np.linalg.eigh(correlation)
+    out: Floats = (vectors * np.maximum(values, _JITTER)) @ vectors.T
+    return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Where a prior variance enters, and with which weights: `value` belongs to matrix[`place`]."""
+
+    place: tuple[Ints, Ints]
+    value: Floats
+
+
+def _blocks(depth: Floats, group: Ints, scale: Floats) -> list[_Block]:
+    """Return what each prior variance multiplies, in units of the usual sampling error in its group."""
+    J, P = len(depth), len(group)
+    spread = float(depth.std())
+    d = (depth - depth.mean()) / spread if spread > 0.0 else np.zeros(J)
+    shapes = [np.ones((J, J)), np.outer(d, d), np.eye(J)] if J > 1 else [np.ones((J, J))]
+    out: list[_Block] = []
+    for g in range(1, int(group.max()) + 1):
+        own = np.flatnonzero(group == g)
+        at = np.arange(J)[:, None] * P + own
+        unit = float(np.median(scale[at]))
+        for shape in shapes:
+            j, k = np.nonzero(shape)
+            rows, columns = at[j].ravel(), at[k].ravel()
+            value = np.repeat(shape[j, k], len(own)) * unit**2 / (scale[rows] * scale[columns])
+            out.append(_Block((rows, columns), value))
+    return out

@@ -12,7 +12,7 @@ from simulators.uplift.exposures import Exposures
 __all__ = ["Usage", "fit_usage"]
 
 _PENALTY = 4.0
-_STEPS = 30
+_STEPS, _CLOSE = 30, 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +41,13 @@ def fit_usage(exposures: Exposures, X: Floats) -> Usage:
     """
     K, P = len(exposures.offers), X.shape[1]
     given, used = exposures.offer > 0, exposures.redeemed
-    shared = _logit(X[given], used[given], np.zeros(P))
+    y = used.astype(np.float64)
+    shared = _logit(X[given], y[given], np.zeros(P))
     off = _ridge(X[used], exposures.discount[used], np.zeros(P))
     redemption, discount, most = np.zeros((K, P)), np.zeros((K, P)), np.zeros(K)
     for k in range(1, K):
         mine = exposures.offer == k
-        redemption[k] = _logit(X[mine], used[mine], shared)
+        redemption[k] = _logit(X[mine], y[mine], shared)
         discount[k] = _ridge(X[mine & used], exposures.discount[mine & used], off)
         most[k] = float(exposures.discount[mine & used].max(initial=0.0))
     return Usage(redemption, discount, most)
@@ -61,7 +62,10 @@ def _logit(X: Floats, y: Floats, towards: Floats) -> Floats:
         p = 0.5 * (1.0 + np.tanh(0.5 * (X @ out)))
         H = (X * (p * (1.0 - p))[:, None]).T @ X + np.diag(penalty)
         step = np.linalg.solve(H, X.T @ (y - p) - penalty * (out - towards))
-        out = out + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        longest = float(np.abs(step).max())
+        out = out + step * min(1.0, 2.0 / max(longest, 1e-12))
+        if longest < _CLOSE:
+            break
     return out
 
 

@@ -130,21 +130,30 @@ def crossfit_outcome(outcome: Floats, offer: Ints, X: Floats, offers: int, fold:
     fold
         int64 [N].
     """
+    folds = int(fold.max()) + 1 if len(fold) else 0
+    cell = fold * offers + offer
+    order = np.argsort(cell, kind="stable")
+    ends = np.searchsorted(cell[order], np.arange(folds * offers + 1))
+    P = X.shape[1]
+    gram, moment = np.zeros((folds, offers, P, P)), np.zeros((folds, offers, P))
+    for c in range(folds * offers):
+        rows = order[ends[c] : ends[c + 1]]
+        part = X[rows]
+        gram[c // offers, c % offers], moment[c // offers, c % offers] = part.T @ part, part.T @ outcome[rows]
     out = np.zeros((len(outcome), offers))
-    for f in range(int(fold.max()) + 1 if len(fold) else 0):
-        learn, told = fold != f, fold == f
-        shared = _ridge(X[learn], outcome[learn])
-        left = outcome[learn] - X[learn] @ shared
-        for k in range(offers):
-            mine = offer[learn] == k
-            out[told, k] = X[told] @ (shared + _ridge(X[learn][mine], left[mine]))
+    for f in range(folds):
+        G, m = gram.sum(axis=0) - gram[f], moment.sum(axis=0) - moment[f]
+        shared = _ridge(G.sum(axis=0), m.sum(axis=0))
+        own = [_ridge(G[k], m[k] - G[k] @ shared) for k in range(offers)]
+        told = fold == f
+        out[told] = X[told] @ (shared + np.array(own)).T
     return out
 
 
-def _ridge(X: Floats, y: Floats) -> Floats:
-    penalty = np.full(X.shape[1], _RIDGE)
-    penalty[0] = 1e-9
-    out: Floats = np.linalg.solve(X.T @ X + np.diag(penalty), X.T @ y)
+def _ridge(gram: Floats, moment: Floats) -> Floats:
+    penalty = np.full(len(moment), _RIDGE)
+    penalty[0] = 1e-3
+    out: Floats = np.linalg.solve(gram + np.diag(penalty), moment)
     return out
 
 

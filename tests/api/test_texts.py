@@ -18,6 +18,7 @@ from pricing.outcomes import Ending, LeftOut
 from pricing.recommendation import Reason
 from pricing.schema import TABLES
 from simulators.contract.order_lines import APART
+from simulators.customers.segments import Group, Trait
 from simulators.importers.platform_identity import Resolution
 from simulators.importers.platform_reconciliation import KINDS, MEASURES
 
@@ -43,6 +44,8 @@ CODES = {
     "ending": {word.value for word in Ending},
     "left_out": {word.value for word in LeftOut},
     "publish_why": {why.value for why in Refusal},
+    "segment": {group.value for group in Group},
+    "trait": {trait.value for trait in Trait},
     "unlock": {table.name for table in TABLES if not table.required},
 }
 

@@ -72,9 +72,7 @@ def test_what_the_guardrails_refuse_becomes_no_coupon(problem: CouponProblem) ->
         *_, info = batch.step(np.full(6, 2 if step else 3))
         offers.append(info["offer"])
         np.testing.assert_array_equal(offers[-1], np.where(allowed[:, 2], 2, 0) if step else np.zeros(6))
-    assert [int(o.max()) for o in offers] == [0, 2, 2, 0], (
-        "two in four weeks at most"
-    )
+    assert [int(o.max()) for o in offers] == [0, 2, 2, 0], "two in four weeks at most"
 
 
 def test_rewards_add_up_to_profit_over_that_of_a_basket(problem: CouponProblem) -> None:

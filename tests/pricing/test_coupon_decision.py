@@ -215,12 +215,13 @@ def test_an_action_that_is_not_allowed_is_no_coupon() -> None:
 
 
 def test_the_holdout_is_a_fixed_share_drawn_anew_for_each_campaign() -> None:
-    keys = np.arange(1, 20_001, dtype=np.uint64)
-    spring, autumn = held_out(keys, "spring", 0.1, 3), held_out(keys, "autumn", 0.1, 3)
-    assert abs(spring.mean() - 0.1) < 4 * np.sqrt(0.09 / len(keys))
-    assert abs((spring & autumn).mean() - 0.01) < 4 * np.sqrt(0.0099 / len(keys))
-    assert (held_out(keys[:10], "spring", 0.1, 3) == spring[:10]).all()
-    assert (held_out(keys, "spring", 0.2, 3) >= spring).all()
-    assert not held_out(keys, "spring", 0.0, 3).any()
-    with pytest.raises(SettingsError, match="no share"):
-        held_out(keys, "spring", float("nan"), 3)
+    names = [f"c{i}" for i in range(20_000)]
+    both = held_out(names, ["spring", "autumn"], 0.1, 3)
+    spring, autumn = both.T
+    assert abs(spring.mean() - 0.1) < 4 * np.sqrt(0.09 / len(names))
+    assert abs((spring & autumn).mean() - 0.01) < 4 * np.sqrt(0.0099 / len(names))
+    assert (held_out(names[:10], ["spring"], 0.1, 3)[:, 0] == spring[:10]).all()
+    assert (held_out(names, ["spring"], 0.2, 3)[:, 0] >= spring).all()
+    assert not held_out(names, ["spring"], 0.0, 3).any()
+    with pytest.raises(UsageError, match="not a share"):
+        held_out(names, ["spring"], float("nan"), 3)

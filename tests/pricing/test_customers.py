@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,8 @@ def test_what_describes_somebody_wrongly_is_refused(changed: dict[str, object], 
 def test_unregistered_features_have_no_place() -> None:
     with pytest.raises(UsageError, match="shoe_size is no registered feature"):
         two().column("shoe_size")
+    with pytest.raises(RefusedError, match="age may not be a feature of a customer"):
+        two().column("age")
 
 
 def test_bytes_come_back_the_same_and_foreign_ones_do_not() -> None:
@@ -122,3 +125,17 @@ def test_other_words_that_hold_the_same_letters_are_not(name: str) -> None:
 def test_every_ground_is_found_by_each_of_its_words() -> None:
     for entry in PROTECTED:
         assert all(protected_as(word) is not None for word in (*entry.words, *entry.stems)), entry
+
+
+def test_the_page_says_what_the_register_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "coupons.md").read_text(encoding="utf-8")
+    section = page.split("## What is known of a customer\n", 1)[1].split("\n## ", 1)[0]
+    rows = [
+        f"| `{f.name}` | {f.meaning} | {f.unit} | {f.unknown:.4g} | {f.retention} | {', '.join(f.sources)} "
+        f"| {f.legal_basis} |"
+        for f in CUSTOMER_FEATURES
+    ]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+    grounds = [line.removeprefix("- ") for line in section.splitlines() if line.startswith("- ")]
+    assert grounds == [entry.ground for entry in PROTECTED]
+    assert {feature.purpose for feature in CUSTOMER_FEATURES} == {"personal_offers"}

@@ -1,10 +1,10 @@
-"""``tarifa coupons``: personal coupons, from scores to allocations."""
+"""``tarifa coupons``: personal coupons, from what they add to who is offered what."""
 
 from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate
+from api.cli.coupons import allocate, evaluate, fairness, fit, shelf, simulate
 
 __all__ = ["coupons"]
 
@@ -12,4 +12,10 @@ coupons = typer.Typer(
     help="Personal coupons: who is offered what, under budgets.", no_args_is_help=True, rich_markup_mode=None
 )
 
+coupons.command("fit")(fit.fit_coupons)
+coupons.command("evaluate")(evaluate.evaluate_coupons)
+coupons.command("shelf")(shelf.make_shelf)
+coupons.command("score")(shelf.score_offers)
 coupons.command("allocate")(allocate.allocate_coupons)
+coupons.command("simulate")(simulate.simulate_coupons)
+coupons.command("fairness")(fairness.report_fairness)

@@ -61,7 +61,7 @@ def allocate_coupons(
         list[str] | None,
         typer.Option(
             metavar="[NAME=]AMOUNT",
-            help="Expected cost at most, in the currency; NAME is a campaign or a coupon. May be given again.",
+            help="Expected cost at most; NAME is a campaign or a coupon. May be given again.",
         ),
     ] = None,
     cap: Annotated[
@@ -69,7 +69,8 @@ def allocate_coupons(
         typer.Option(metavar="[NAME=]COUNT", help="Offers at most; NAME as above. May be given again."),
     ] = None,
     share: Annotated[
-        float | None, typer.Option(help="At most this share of the customers gets an offer.", min=0.0, max=1.0)
+        float | None,
+        typer.Option(help="At most this share of the customers gets an offer.", min=0.0, max=1.0),
     ] = None,
     frequency: Annotated[
         int | None,
@@ -82,20 +83,20 @@ def allocate_coupons(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="The draw of the holdout follows from it.", min=0)] = 0,
     currency: Annotated[str, typer.Option(help="ISO 4217 code; default: the offers' column currency.")] = "",
-    at_liability: Annotated[
-        bool, typer.Option("--at-liability", help="Budgets count the most that an offer can cost.")
-    ] = False,
     engine: Annotated[
         str, typer.Option(help="numba or numpy: the same answer; default: the fastest installed.")
     ] = "",
     *,
+    at_liability: Annotated[
+        bool, typer.Option("--at-liability", help="Budgets count the most that an offer can cost.")
+    ] = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
     """Choose one coupon or none for every customer: most incremental profit within every budget and cap.
 
-    Example: tarifa coupons allocate offers.parquet --out allocations.parquet --budget 5000 --budget spring=1200
+    Example: tarifa coupons allocate offers.parquet --out given.parquet --budget 5000 --budget spring=1200
     """
     wanted = Wanted(
         tuple(budget or ()), tuple(cap or ()), share, frequency, holdout, seed, currency, at_liability, engine
@@ -134,7 +135,9 @@ def allocate_file(session: Session, offers: Path, out: Path, wanted: Wanted) -> 
         run_id = _run_id(offers, wanted)
         table = allocations_table(read, found.choice, propensity, run_id, currency.code, document["summary"])
         write_file(out, table_bytes(table))
-    return Outcome({**document, "run_id": run_id, "currency": currency.code}, _shown(session, document, currency))
+    return Outcome(
+        {**document, "run_id": run_id, "currency": currency.code}, _shown(session, document, currency)
+    )
 
 
 def _currency(asked: str, said: str) -> Currency:
@@ -209,7 +212,8 @@ def _held(wanted: Wanted, read: ScoredOffers) -> tuple[Any, Holdout]:
     """Return what is eligible but for the holdout, bool [N, K], and the holdout."""
     import numpy as np
 
-    from policies.allocation.holdout import Holdout, held_out, within_frequency
+    from policies.allocation.holdout import Holdout, within_frequency
+    from pricing.coupon_rules import held_out
 
     eligible = read.eligible
     if wanted.frequency is not None:

@@ -1,0 +1,101 @@
+"""``tarifa coupons fit``."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+
+__all__ = ["Fitting", "fit_coupons", "fit_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What was asked for: days of the coupon and after it, first day not to be seen, panel, seed, a comparison."""
+
+    window: int | None = None
+    after: int | None = None
+    until: str = ""
+    panel: bool = False
+    seed: int = 0
+    compare: bool = False
+
+
+def fit_coupons(
+    data: Annotated[Path, typer.Argument(help="Data folder with coupon_exposures and redemptions.")],
+    out: Annotated[Path, typer.Option(help="Model file to write.")],
+    window: Annotated[
+        int | None,
+        typer.Option(help="Days in which a coupon works; default: as long as most are valid.", min=1, max=366),
+    ] = None,
+    after: Annotated[
+        int | None,
+        typer.Option(
+            help="Days after them that count too, for what was only bought earlier; default: twice as many.",
+            min=0,
+            max=366,
+        ),
+    ] = None,
+    until: Annotated[str, typer.Option(help="First day whose exposures are not seen; default: none.")] = "",
+    seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
+    *,
+    panel: Annotated[bool, typer.Option("--panel", help="All customers agreed to be read.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure meta-learners of EconML beside, and take a better one.")
+    ] = False,
+    as_json: AsJson = False,
+    language: Language = "en",
+    debug: Debug = False,
+) -> None:
+    """Find out what coupons add, offer by offer and customer by customer, and how sure that is.
+
+    Example: tarifa coupons fit data --out uplift.npz
+    """
+
+    def work(session: Session) -> Outcome:
+        return fit_file(session, data, out, Fitting(window, after, until, panel, seed, compare))
+
+    carry_out(work, as_json=as_json, language=language, debug=debug)
+
+
+def fit_file(session: Session, data: Path, out: Path, asked: Fitting) -> Outcome:
+    """Fit an uplift model from a data folder and write it."""
+    from api.uplift_told import fit_document, fit_told
+    from simulators.contract.tables import open_source
+    from simulators.folders import write_file
+    from simulators.uplift.exposure_tables import EXPOSURE_TABLES, Windows, build_exposures
+    from simulators.uplift.fit import fit_uplift
+
+    until = day_of(asked.until)
+    with session.progress("coupons fit") as told:
+        told("reading tables", 0.05)
+        with open_source(data, today=dt.datetime.now(dt.UTC), only=EXPOSURE_TABLES) as opened:
+            told("following customers", 0.2)
+            purpose = None if asked.panel else opened.shop.coupons.consent_purpose
+            read = build_exposures(opened, purpose, Windows(asked.window, asked.after), until=until)
+        told("comparing with no coupon", 0.5)
+        fitted, beside = fit_uplift(read.exposures, asked.seed), list[str]()
+        if asked.compare and fitted.report.value is not None:
+            from simulators.uplift.library import best_of
+
+            told("comparing learners", 0.7)
+            fitted, found = best_of(read.exposures, fitted, asked.seed)
+            beside = [f"{name} {value.value:.0f}" for name, value in found]
+        write_file(out, fitted.model.to_bytes())
+    document = {**fit_document(fitted, read, str(out)), "beside": beside}
+    return Outcome(document, fit_told(fitted, read, str(out), session.texts))
+
+
+def day_of(text: str) -> str:
+    """Return an ISO date as given, or nothing for nothing; raises :class:`UsageError` for anything else."""
+    from pricing.errors import UsageError
+
+    try:
+        return dt.date.fromisoformat(text).isoformat() if text else ""
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no day.", todo="Write it like 2026-02-02.") from error

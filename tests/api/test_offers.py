@@ -1,0 +1,266 @@
+"""Offers over HTTP: decided within every limit, recorded with their money, the same for the same key."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from anyio.from_thread import BlockingPortal
+
+from api.access import Role, make_key
+from api.app import create_app
+from api.storage import price_marks
+from api.storage.ledger import erase
+from api.storage.ledger_audit import require_balance, verify
+from api.storage.price_marks import Mark, Source
+from api.storage.store import Store
+from policies.serve.coupon_shelf import CouponShelf
+from pricing.coupon_rules import CouponRule, CouponSettings
+from pricing.evidence import Identification
+from tests.api.client import Client, problem
+from tests.api.coupon_counter import ANA, shelf
+from tests.api.ledger_app import KEY, Bare
+from tests.api.test_ledger import Clock
+
+Told = dict[str, Any]
+URL = "/v1/offers"
+
+
+def cart(customer: str = "ana", price: int = 3000, product: str = "A", **other: Any) -> Told:
+    line = {"line_id": "1", "product_id": product, "quantity": 1.0, "shelf_price": price}
+    who = {"customer_id": customer} if customer else {"anonymous_id": "session"}
+    return {**who, "zone": "es", "lines": [line], **other}
+
+
+class Counter:
+    def __init__(self, store: Store, portal: BlockingPortal, clock: Clock) -> None:
+        self.store, self.portal, self.clock, self.count = store, portal, clock, 0
+
+    def open(self, made: CouponShelf) -> Counter:
+        app = create_app(lambda: Bare(self.store), key=KEY, shelf=made)  # type: ignore[arg-type,return-value]  # the store is all
+        app.state.readiness.start()
+        app.state.readiness.wait(30)
+        self.client = Client(app, self.portal)
+        return self
+
+    def ask(self, body: Told, key: str | None = None, **headers: str) -> httpx.Response:
+        self.count += 1
+        return self.client.post(body, URL, **{"Idempotency-Key": key or f"k{self.count}", **headers})
+
+    def told(self, body: Told, key: str | None = None, **headers: str) -> Told:
+        response = self.ask(body, key, **headers)
+        assert response.status_code == 200, response.text
+        found: Told = response.json()
+        return found
+
+    def left(self) -> tuple[int, int]:
+        found = self.client.get("/v1/campaigns/spring").json()
+        return found["held"], found["spent"]
+
+
+@pytest.fixture
+def counter(tmp_path: Path, portal: BlockingPortal) -> Iterator[Counter]:
+    clock = Clock()
+    store = Store(f"sqlite:///{tmp_path / 'd.sqlite3'}", clock)
+    yield Counter(store, portal, clock)
+    with store.database.reading() as connection:
+        verify(connection)
+        require_balance(connection)
+    store.close()
+
+
+def test_from_a_cart_to_a_redemption(counter: Counter) -> None:
+    counter.open(shelf())
+    made = counter.told(cart())
+    assert (made["coupon_id"], made["discount"], made["reason"]) == ("five", 500, "worth_it")
+    assert made["lines"] == [{"line_id": "1", "discount": 500}]
+    assert made["personalised"]
+    assert counter.left() == (500, 0)
+    lines = [{"line_id": "1", "amount": 500}]
+    body = {"reservation_id": made["reservation_id"], "order_id": "o", "lines": lines}
+    done = counter.client.post(body, "/v1/redemptions", **{"Idempotency-Key": "r"})
+    assert done.status_code == 200, done.text
+    assert counter.left() == (0, 500)
+
+
+def test_who_did_not_agree_is_an_unknown_visitor(counter: Counter) -> None:
+    """Recency 1 makes Ana worth 100; whoever is not seen has 6.6, and costs."""
+    counter.open(shelf())
+    refused, stranger, session = (counter.told(cart(name)) for name in ("ben", "nobody", ""))
+    optout, signal = counter.told(cart("ana", opted_out=True)), counter.told(cart("ana"), **{"Sec-GPC": "1"})
+    for made in (refused, stranger, session, optout, signal):
+        assert (made["coupon_id"], made["reason"], made["personalised"]) == (None, "not_worth_it", False)
+    menus = [
+        counter.client.get(f"{URL}/{made['decision_id']}").json()["menu"]
+        for made in (refused, session, signal)
+    ]
+    assert menus[0] == menus[1] == menus[2]
+    assert counter.left() == (0, 0)
+
+
+def test_the_same_key_gives_the_same_answer_and_keeps_its_money_once(counter: Counter) -> None:
+    counter.open(shelf())
+    first = counter.ask(cart(), "one")
+    again = counter.ask(cart(), "one")
+    assert again.json() == first.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert counter.left() == (500, 0)
+    problem(counter.ask(cart(price=4000), "one"), 422, "usage")
+
+
+@pytest.mark.parametrize(
+    ("made", "body", "rule"),
+    [
+        (shelf(settings=CouponSettings(kill_switch=True)), cart(), CouponRule.COUPON_KILL_SWITCH),
+        (shelf(valid_to=1_767_225_601), cart(), CouponRule.NOT_IN_FORCE),
+        (shelf(), cart(product="book"), CouponRule.NOTHING_TO_REDUCE),
+        (shelf(min_spend=0), cart(price=1249), CouponRule.BELOW_COST),
+        (shelf(), cart(product="B"), CouponRule.COST_UNKNOWN),
+        (shelf(budget=499), cart(), CouponRule.BUDGET),
+        (shelf(known=Identification.NOT_IDENTIFIED), cart(), CouponRule.NOT_IDENTIFIED),
+        (shelf(holdout=1.0), cart(), CouponRule.HOLDOUT),
+        (shelf(settings=CouponSettings(frequency_cap=0)), cart(), CouponRule.FREQUENCY_CAP),
+        (shelf(), cart(coupon_applied=True), CouponRule.STACKING),
+        (shelf(), cart(price=1999), CouponRule.MIN_SPEND),
+    ],
+    ids=lambda value: value.label if isinstance(value, CouponRule) else "",
+)
+def test_every_rule_is_kept_and_named(
+    counter: Counter, made: CouponShelf, body: Told, rule: CouponRule
+) -> None:
+    counter.open(made)
+    told = counter.told(body)
+    assert (told["coupon_id"], told["reservation_id"], told["reason"]) == (None, None, rule.label)
+    assert counter.left() == (0, 0)
+    entry = counter.client.get(f"{URL}/{told['decision_id']}").json()["menu"][1]
+    assert not entry["allowed"]
+    assert rule.label in entry["rejected_by"]
+
+
+@pytest.mark.parametrize(
+    ("made", "rule"),
+    [
+        (shelf(limit_total=1), CouponRule.LIMIT_TOTAL),
+        (shelf(limit_per_customer=1), CouponRule.LIMIT_PER_CUSTOMER),
+        (shelf(budget=900), CouponRule.BUDGET),
+        (shelf(settings=CouponSettings(frequency_cap=1)), CouponRule.FREQUENCY_CAP),
+    ],
+    ids=lambda value: value.label if isinstance(value, CouponRule) else "",
+)
+def test_what_was_given_counts_until_it_lapses(counter: Counter, made: CouponShelf, rule: CouponRule) -> None:
+    counter.open(made)
+    assert counter.told(cart())["coupon_id"] == "five"
+    assert counter.told(cart())["reason"] == rule.label
+    counter.clock.now += dt.timedelta(seconds=601)
+    later = counter.told(cart())["coupon_id"]
+    assert later == (None if rule is CouponRule.FREQUENCY_CAP else "five")
+
+
+def test_a_price_that_is_no_longer_asked_is_a_conflict(counter: Counter) -> None:
+    counter.open(shelf())
+    now = price_marks.instant(counter.clock.now)
+    mark = Mark("A", "es", "A", now - 1, 3000, 3000, "EUR", "gross", "Europe/Madrid", Source.IMPORTED, "d")
+    with counter.store.database.writing() as transaction:
+        price_marks.record(transaction.connection, transaction.at, [mark])
+    assert counter.told(cart())["prices_checked"]
+    body = problem(counter.ask(cart(price=2900)), 409, "conflict")
+    assert "lines/0" in body["detail"]
+    assert not counter.told(cart(product="B", price=3000))["prices_checked"]
+
+
+def test_shelf_prices_without_tax_are_reduced_on_what_is_paid(counter: Counter) -> None:
+    counter.open(shelf(np.array([[0.0, 0.0], [-1.0, 0.0], [9.0, 0.0]])))
+    body = {**cart(price=2000), "zone": "us"}
+    assert counter.told(body)["discount"] == 200
+    problem(counter.ask({**cart(), "zone": "fr"}), 422, "usage")
+
+
+def test_erasing_somebody_leaves_the_record_whole(counter: Counter) -> None:
+    counter.open(shelf())
+    made = counter.told(cart())
+    url = f"{URL}/{made['decision_id']}"
+    assert counter.client.get(url).json()["known"] is not None
+    assert ANA not in json.dumps(counter.client.get(url).json())
+    counter.store.commits.submit(lambda work: erase(work, [ANA]))
+    after = counter.client.get(url).json()
+    assert after["known"] is None
+    assert after["coupon_id"] == "five"
+    problem(counter.client.get(f"{URL}/{'0' * 32}"), 404, "unknown_coupon")
+
+
+def test_thompson_says_with_what_chance(counter: Counter) -> None:
+    counter.open(shelf(draws=20))
+    told = counter.client.get(f"{URL}/{counter.told(cart())['decision_id']}").json()
+    assert sum(entry["probability"] for entry in told["menu"]) == pytest.approx(1.0)
+    assert told["propensity"] == max(entry["probability"] for entry in told["menu"])
+
+
+def test_a_batch_answers_line_by_line_and_may_be_sent_again(counter: Counter) -> None:
+    counter.open(shelf())
+    lines = [json.dumps(cart()), "{", json.dumps({**cart(), "zone": "fr"}), json.dumps(cart("ben"))]
+    answers = []
+    for _ in range(2):
+        response = counter.client.call(
+            "POST", f"{URL}/batch", content="\n".join(lines), headers={"Idempotency-Key": "b"}
+        )
+        assert response.status_code == 200, response.text
+        answers.append([json.loads(line) for line in response.text.splitlines()])
+    assert answers[0] == answers[1]
+    first, broken, nowhere, refused = answers[0]
+    assert (first["coupon_id"], refused["coupon_id"]) == ("five", None)
+    assert (broken["problem"]["code"], nowhere["problem"]["code"]) == ("validation", "usage")
+    assert counter.left() == (500, 0)
+    empty = counter.client.call("POST", f"{URL}/batch", content="", headers={"Idempotency-Key": "c"})
+    problem(empty, 422, "usage")
+
+
+def test_carts_that_are_none_are_refused(counter: Counter) -> None:
+    counter.open(shelf())
+    line = cart()["lines"][0]
+    for wrong in (
+        {**cart(), "lines": []}, {**cart(), "anonymous_id": "x"}, {**cart(), "price": 1},
+        {**cart(), "lines": [{**line, "quantity": 0}]}, {**cart(), "lines": [{**line, "shelf_price": -1}]},
+        {**cart(), "lines": [{**line, "shelf_price": 1.5}]}, {**cart(), "customer_id": " "},
+    ):  # fmt: skip
+        problem(counter.ask(wrong), 422, "validation")
+    for wrong in ({**cart(), "lines": [line, line]}, {**cart(), "lines": [{**line, "discount": 3001}]}):
+        problem(counter.ask(wrong), 422, "usage")
+
+
+def test_only_who_may_redeem_may_ask(counter: Counter) -> None:
+    counter.open(shelf())
+    counted = {
+        role: counter.client.keyed(make_key(counter.store.database, role.value, role)) for role in Role
+    }
+    codes = {
+        role: client.post(cart(), URL, **{"Idempotency-Key": role.value}).status_code
+        for role, client in counted.items()
+    }
+    assert codes == {Role.VIEWER: 403, Role.ANALYST: 403, Role.MANAGER: 200, Role.BACKEND: 200}
+    problem(counter.ask(cart()), 401, "access")
+
+
+def test_without_a_shelf_there_are_no_offers(counter: Counter, portal: BlockingPortal) -> None:
+    app = create_app(lambda: Bare(counter.store), key=KEY)  # type: ignore[arg-type,return-value]  # as above
+    app.state.readiness.start()
+    app.state.readiness.wait(30)
+    counter.client = Client(app, portal)
+    assert "coupon shelf" in problem(counter.ask(cart()), 422, "usage")["why"]
+
+
+def test_putting_the_same_book_up_again_records_nothing(counter: Counter) -> None:
+    made = shelf()
+    counter.open(made)
+    with counter.store.database.reading() as connection:
+        before = verify(connection)
+    counter.open(CouponShelf.from_bytes(made.to_bytes()))
+    with counter.store.database.reading() as connection:
+        assert verify(connection) == before
+    counter.open(shelf(budget=77))
+    assert counter.client.get("/v1/campaigns/spring").json()["budget"] == 77
