@@ -133,7 +133,7 @@ def _effects(fitted: UpliftFit, texts: Texts) -> RenderableType:
         cost, total, least, most, during, after = (
             money_of(texts, fitted.model.currency, amount) for amount in amounts
         )
-        label = texts.text("identified_by", effect.identified_by.label)
+        label = texts.text("coupon_evidence", effect.identified_by.label)
         used = texts.percent(effect.redeemed, 1)
         rows.append([escape(effect.offer), used, cost, total, f"{least} … {most}", during, after, label])
     header = [texts.text(_SECTION, name) for name in names]

@@ -1,4 +1,4 @@
-"""What coupons add, on shops whose truth is known: share of the oracle's value, coverage, and what is flagged.
+"""What coupons add, on shops whose truth is known: share of the oracle, coverage, what is flagged.
 
     python -m bench.uplift [--worlds 20] [--customers 100000] [--campaigns 6] [--coverage 100] [--first 1000]
 
@@ -88,7 +88,8 @@ class Crowd:
         rows = np.arange(_OTHERS)
 
         def at(price: float) -> Ints:
-            return np.argmax(profit - price * cost, axis=1)
+            best: Ints = np.argmax(profit - price * cost, axis=1).astype(np.int64)
+            return best
 
         if self.cost[rows, at(0.0)].sum() <= self.budget:
             return at(0.0)
@@ -107,7 +108,10 @@ def main() -> int:
     judged = [row for seed in seeds for row in _values(seed, options)]
     small = range(options.first, options.first + options.coverage)
     held = [row for seed in small for row in _coverage(seed)]
-    flagged = {kind: [_flagged(seed, kind, options) for seed in seeds] for kind in (Assignment.TARGETED, Assignment.CLAIMED)}
+    flagged = {
+        kind: [_flagged(seed, kind, options) for seed in seeds]
+        for kind in (Assignment.TARGETED, Assignment.CLAIMED)
+    }
     lottery = [not _flagged(seed, Assignment.RANDOMISED, options) for seed in seeds]
     missed = _print(judged, held, flagged, lottery, options)
     if options.json:
@@ -187,7 +191,7 @@ _BESIDE: dict[str, Callable[[Crowd, Effects], Ints]] = {
 
 
 def _coverage(seed: int) -> list[Held]:
-    """Return whether the intervals of mean effects, and of a policy's gain on other customers, held the truth."""
+    """Return whether intervals of mean effects, and of a policy's gain on others, held the truth."""
     log = exposures_of(draw_coupon_shop(CouponSpec(seed, customers=4_000)))
     crowd = Crowd.of(seed)
     fold = folds_of(log.customer, seed, 2)
@@ -202,7 +206,9 @@ def _coverage(seed: int) -> list[Held]:
     return [*rows, Held(seed, "policy", *_inside(gain, aim))]
 
 
-def _policy(log: Exposures, fitted: UpliftFit, crowd: Crowd, seed: int) -> tuple[Callable[[float], tuple[float, float]], float]:
+def _policy(
+    log: Exposures, fitted: UpliftFit, crowd: Crowd, seed: int
+) -> tuple[Callable[[float], tuple[float, float]], float]:
     model = fitted.model
     scores = scores_of(log, log.total, model.basis, folds_of(log.customer, seed))
     offer = np.argmax(model.profit(log.X), axis=1)
@@ -236,22 +242,30 @@ def _print(
     print(f"\n{options.worlds} worlds, {rows:,} exposures each; true gain as % of the oracle's")
     print(f"{'method':40}{'mean':>8}{'s.e.':>7}{'least':>8}{'seconds':>9}")
     for method in dict.fromkeys(row.method for row in judged):
-        mine = [row for row in judged if row.method == method]
-        shares = 100.0 * np.array([row.share for row in mine])
+        rows_of = [row for row in judged if row.method == method]
+        shares = 100.0 * np.array([row.share for row in rows_of])
         error = float(shares.std(ddof=1)) / np.sqrt(len(shares)) if len(shares) > 1 else float("nan")
-        seconds = np.mean([row.seconds for row in mine])
+        seconds = np.mean([row.seconds for row in rows_of])
         print(f"{method:40}{shares.mean():8.1f}{error:7.1f}{shares.min():8.1f}{seconds:9.1f}")
     missed = bool(np.mean([row.share for row in judged if row.method == "tarifa"]) < 0.95)
     print(f"\n{options.coverage} worlds of 8,000 exposures; share of intervals that hold the truth")
     effects = [row for row in held if row.what != "policy"]
-    for name, mine in (("mean effect by offer", effects), ("gain of a policy", [r for r in held if r.what == "policy"])):
-        low, high = (clustered_mean(np.array([getattr(row, end) for row in mine], dtype=np.float64),
-                                    np.array([row.world for row in mine])) for end in ("low", "high"))  # fmt: skip
-        print(f"{name:40}90 %: {low.value:.1%} +- {low.error:.1%}   95 %: {high.value:.1%} +- {high.error:.1%}")
+    for name, mine in (
+        ("mean effect by offer", effects),
+        ("gain of a policy", [r for r in held if r.what == "policy"]),
+    ):
+        world = np.array([row.world for row in mine])
+        low, high = (
+            clustered_mean(np.array([getattr(row, end) for row in mine], dtype=np.float64), world)
+            for end in ("low", "high")
+        )
+        print(
+            f"{name:40}90 %: {low.value:.1%} +- {low.error:.1%}   95 %: {high.value:.1%} +- {high.error:.1%}"
+        )
         missed |= not 0.92 <= high.value <= 0.98
     for kind, found in flagged.items():
-        print(f"{kind.value} exposures: {sum(found)} of {len(found)} worlds flagged, none presented as identified"
-              if all(found) else f"{kind.value}: NOT FLAGGED in {len(found) - sum(found)}")  # fmt: skip
+        words = "none presented as identified" if all(found) else "SOME PRESENTED AS IDENTIFIED"
+        print(f"{kind.value} exposures: {sum(found)} of {len(found)} worlds flagged, {words}")
         missed |= not all(found)
     print(f"randomised exposures taken for what they are in {sum(lottery)} of {len(lottery)} worlds")
     return missed

@@ -92,7 +92,8 @@ def best_offers(model: UpliftModel, values: Floats, offers: tuple[str, ...]) -> 
     for k, name in enumerate(offers[1:], 1):
         if name in place and act[place[name]]:
             out[:, k] = profit[:, place[name]]
-    return np.argmax(out, axis=1).astype(np.int64)
+    best: Ints = np.argmax(out, axis=1).astype(np.int64)
+    return best
 
 
 def judge(model: UpliftModel, exposures: Exposures, seed: int = 0) -> Judgement:
@@ -144,6 +145,8 @@ def _log(exposures: Exposures, seed: int) -> Log:
 def _judged(log: Log, policy: Floats, nobody: Floats, name: str, offer: str = "") -> JudgedPolicy:
     gives = float(1.0 - policy[:, 0].mean())
     try:
-        return JudgedPolicy(name, offer, gives, evaluate_policy(log, policy), gain_over(log, policy, nobody), "")
+        return JudgedPolicy(
+            name, offer, gives, evaluate_policy(log, policy), gain_over(log, policy, nobody), ""
+        )
     except RefusedError as error:
         return JudgedPolicy(name, offer, gives, None, None, f"{error.what} {error.why}")

@@ -43,7 +43,7 @@ def exposures_of(shop: CouponShop) -> Exposures:
     for p in range(3):
         count, value, off = (total[cuts[p + 1]] - total[cuts[p]] for total in sums)
         units[:, p], revenue[:, p], profit[:, p] = count, value - off, MARGIN * value - off
-    discount = np.bincount(shop.used[shop.used >= 0], shop.discount[shop.used >= 0], M)
+    discount = np.bincount(shop.used[shop.used >= 0], shop.discount[shop.used >= 0], M).astype(np.float64)
     return Exposures(
         customer=shop.customer,
         day=np.floor(start).astype(np.int64) + 19_000,

@@ -104,7 +104,7 @@ class Shoppers:
 
     def often(self) -> Ints:
         """int64 [N]; 1 for those who order often: the stratum within which offers are drawn."""
-        return (self.rate > np.log(0.15)).astype(np.int64)
+        return np.asarray(self.rate > np.log(0.15), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +141,15 @@ class CouponShop:
 
     def exposed_on(self) -> Floats:
         """float64 [M]; when each exposure was, days after the first day of history."""
-        return HISTORY_DAYS + 42.0 * self.campaign
+        return np.asarray(HISTORY_DAYS + 42.0 * self.campaign, dtype=np.float64)
 
 
 def draw_shoppers(seed: int, count: int, stream: int = 0) -> Shoppers:
     """Draw customers of the shop with this seed; another `stream` gives other customers, same tastes."""
     shop, rng = np.random.default_rng((seed, 71)), np.random.default_rng((seed, 72, stream))
-    tastes = shop.normal([np.log(1.5), -0.4, 0.0, -0.2, 0.6, 0.8, -1.2], [0.2, 0.1, 0.15, 0.1, 0.1, 0.08, 0.2])
+    tastes = shop.normal(
+        [np.log(1.5), -0.4, 0.0, -0.2, 0.6, 0.8, -1.2], [0.2, 0.1, 0.15, 0.1, 0.1, 0.08, 0.2]
+    )
     rate = np.log(0.15) + 0.7 * rng.standard_normal(count)
     habit = 0.5 * (rate - np.log(0.15)) / 0.7 + np.sqrt(0.75) * rng.standard_normal(count)
     bargain = rng.standard_normal(count)
@@ -160,11 +162,13 @@ def _lift(shoppers: Shoppers, k: Ints | int, keen: Floats) -> Floats:
     level, on_rate, on_basket, on_habit, on_bargain, bend, _ = shoppers.tastes
     z = (shoppers.rate - np.log(0.15)) / 0.8
     b = (shoppers.basket - np.log(4500.0)) / 0.5
-    sensitivity = level + on_rate * z + on_basket * b + on_habit * shoppers.habit + on_bargain * shoppers.bargain
+    sensitivity = (
+        level + on_rate * z + on_basket * b + on_habit * shoppers.habit + on_bargain * shoppers.bargain
+    )
     sensitivity = sensitivity - 0.3 * keen - 0.045
     depth = np.asarray(DEPTHS)[k] / 0.1
     pull = np.exp(sensitivity) * depth**bend
-    return _MOST_LIFT * pull / (pull + _HALF)
+    return np.asarray(_MOST_LIFT * pull / (pull + _HALF), dtype=np.float64)
 
 
 def _noticed(shoppers: Shoppers, k: Ints | int) -> Floats:
@@ -221,13 +225,14 @@ def draw_coupon_shop(spec: CouponSpec) -> CouponShop:
     offer, propensity = _assigned(spec, each, keen, np.random.default_rng((spec.seed, 74)))
     without, with_, lost, noticed = _expected(each, offer, keen)
     notices = rng.random(M) < noticed
-    start = HISTORY_DAYS + 42.0 * campaign
+    start: Floats = (HISTORY_DAYS + 42.0 * campaign).astype(np.float64)
     weekly = np.exp(shoppers.rate)
     parts = [
         _orders(rng, np.arange(N), weekly * HISTORY_DAYS / 7.0, np.zeros(N), HISTORY_DAYS),
         _orders(rng, customer, np.where(notices, with_, without), start, WINDOW_DAYS),
         _orders(
-            rng, customer, weekly[customer] * AFTER_DAYS / 7.0 - notices * lost, start + WINDOW_DAYS, AFTER_DAYS
+            rng, customer, weekly[customer] * AFTER_DAYS / 7.0 - notices * lost, start + WINDOW_DAYS,
+            AFTER_DAYS
         ),
     ]  # fmt: skip
     exposure = np.concatenate([np.full(len(parts[0][0]), -1), parts[1][0], np.full(len(parts[2][0]), -1)])
@@ -244,8 +249,8 @@ def draw_coupon_shop(spec: CouponSpec) -> CouponShop:
 
 
 def _taken(shoppers: Shoppers, place: Ints) -> Shoppers:
-    traits = (shoppers.rate, shoppers.basket, shoppers.habit, shoppers.bargain)
-    return Shoppers(*(trait[place] for trait in traits), shoppers.tastes)
+    rate, basket, habit, bargain = shoppers.traits[place].T
+    return Shoppers(rate, basket, habit, bargain, shoppers.tastes)
 
 
 def _assigned(

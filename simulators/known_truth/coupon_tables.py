@@ -71,7 +71,8 @@ Columns = Mapping[str, Any]
 
 
 def _moment(days: Floats | Ints) -> NDArray[np.datetime64]:
-    return FIRST_DAY.astype("datetime64[ms]") + np.rint(np.asarray(days) * 86_400_000).astype("timedelta64[ms]")
+    since = np.rint(np.asarray(days) * 86_400_000).astype("timedelta64[ms]")
+    return np.asarray(FIRST_DAY.astype("datetime64[ms]") + since)
 
 
 def _orders(shop: CouponShop, names: NDArray[np.str_]) -> Columns:

@@ -200,7 +200,7 @@ def _joint(exposures: Exposures, known: Floats) -> tuple[float, float, int]:
             for z in known.T
         ],
         axis=1,
-    )
+    ).astype(np.float64)
     return _wald(sums)
 
 

@@ -19,19 +19,17 @@ from simulators.customers.features import CUSTOMER_TABLES, build_customers
 from simulators.uplift.exposures import PHASES, Exposures
 from simulators.uplift.line_profits import define_line_profits
 
-__all__ = ["BY_RULE", "EXPOSURE_TABLES", "EXPERIMENT", "Left", "Read", "Windows", "build_exposures"]
+__all__ = ["BY_RULE", "EXPERIMENT", "EXPOSURE_TABLES", "Left", "Read", "Windows", "build_exposures"]
 
-EXPOSURE_TABLES = tuple(
-    dict.fromkeys((*CUSTOMER_TABLES, "costs", "campaigns", "coupon_products"))
-)
+EXPOSURE_TABLES = tuple(dict.fromkeys((*CUSTOMER_TABLES, "costs", "campaigns", "coupon_products")))
 """What :func:`build_exposures` reads: `only` of :func:`simulators.contract.tables.open_source`."""
 
 BY_RULE = ("rule", "targeting", "manual")
 """Values of `assigned_by` that say that nothing was drawn, whatever stands under `propensity`."""
 
 EXPERIMENT = "experiment"
-"""Value of `assigned_by` that says that customers of a campaign were drawn with equal chance, so that a missing
-`propensity` is the share of the campaign's customers who got the same."""
+"""Value of `assigned_by` that says that customers of a campaign were drawn with equal chance, so that a
+missing `propensity` is the share of the campaign's customers who got the same."""
 
 _LONGEST, _MOST_DAYS = 56, 40
 
@@ -130,12 +128,12 @@ def build_exposures(
     if count == 0:
         raise DataError(
             "No exposure to a coupon can be read.",
-            why=f"{left.no_consent} without consent to {purpose}, {left.not_over} whose {window + after} days "
-            f"are not over in the data, {left.too_early} before the data begin.",
+            why=f"{left.no_consent} without consent to {purpose}, {left.not_over} whose {window + after} "
+            f"days are not over in the data, {left.too_early} before the data begin.",
             todo="Add coupon_exposures, or take shorter windows (--window, --after); see docs/coupons.md.",
         )
     found = engine.arrays(_MEASURED.format(window=window, after=after))
-    return _read(source, found, left, assumed, (window, after), purpose)
+    return _read(source, found, left, _Terms(window, after, purpose, assumed))
 
 
 def _define_exposed(engine: Engine, purpose: str | None, since: str, until: str) -> int:
@@ -191,7 +189,7 @@ def _lengths(engine: Engine, windows: Windows) -> tuple[int, int]:
     """Return days of the window and of the time after it."""
     usual = engine.row(
         "SELECT mode(greatest(date_diff('day', \"at\"::DATE, ends::DATE), 1) ORDER BY ends) FROM exposed "
-        "WHERE ends > \"at\""
+        'WHERE ends > "at"'
     )[0]
     window = windows.window or min(int(usual or 14), _LONGEST)
     return window, 2 * window if windows.after is None else windows.after
@@ -207,14 +205,15 @@ def _define_kept(engine: Engine, no_consent: int, window: int, after: int) -> Le
     early = f'"at" - INTERVAL {window} DAY < {begin}'
     engine.run(
         f"""
-        CREATE OR REPLACE TABLE kept AS SELECT row_number() OVER (ORDER BY "at", customer_id, campaign) - 1 AS n,
+        CREATE OR REPLACE TABLE kept AS SELECT row_number() OVER (ORDER BY "at", customer_id, campaign) - 1
+        AS n,
             customer_id, "at", campaign, offer, coupon, held, chance, propensity, by_rule
         FROM exposed WHERE {over} AND NOT ({early})
         """
     )
     overlapping = engine.count(
-        'SELECT count(*) FROM (SELECT "at", lead("at") OVER (PARTITION BY customer_id ORDER BY "at", n) AS next '
-        f'FROM kept) WHERE next < "at" + INTERVAL {window + after} DAY'
+        'SELECT count(*) FROM (SELECT "at", lead("at") OVER (PARTITION BY customer_id ORDER BY "at", n) '
+        f'AS next FROM kept) WHERE next < "at" + INTERVAL {window + after} DAY'
     )
     return Left(
         no_consent,
@@ -250,7 +249,8 @@ shop_paid AS (
     FROM discounts WHERE kind = 'coupon' GROUP BY order_id
 ), cost AS (
     SELECT n, count(*) AS used,
-        sum(round(coalesce(s.amount, stated, 0) * coalesce(gross, 1) / (1 + coalesce(rate, 0)) * 10000)::HUGEINT)
+        sum(round(coalesce(s.amount, stated, 0) * coalesce(gross, 1) / (1 + coalesce(rate, 0)) *
+        10000)::HUGEINT)
             / 10000.0 AS discount
     FROM used LEFT JOIN shop_paid AS s USING (order_id) LEFT JOIN rates USING (order_id) GROUP BY n
 )
@@ -266,18 +266,21 @@ FROM kept AS k LEFT JOIN wide USING (n) LEFT JOIN cost USING (n) ORDER BY k.n
         for p in range(len(PHASES))
     ),
 )
-"""A coupon that was used: its discount is what the shop paid on that order for coupons by the discounts table,
-else what the redemption says; net of the order's tax."""
+"""A coupon that was used: its discount is what the shop paid on that order for coupons by the discounts
+table, else what the redemption says; net of the order's tax."""
 
 
-def _read(
-    source: Source,
-    found: dict[str, Any],
-    left: Left,
-    assumed: bool,
-    lengths: tuple[int, int],
-    purpose: str | None,
-) -> Read:
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """Lengths of window and aftermath, purpose of the consents, whether costs are assumed."""
+
+    window: int
+    after: int
+    purpose: str | None
+    assumed: bool
+
+
+def _read(source: Source, found: dict[str, Any], left: Left, terms: _Terms) -> Read:
     day = np.asarray(found["day"], dtype=np.int64)
     words, offer = np.unique(found["offer"].astype(str), return_inverse=True)
     offers = tuple(words.tolist())
@@ -285,14 +288,18 @@ def _read(
         offers, offer = ("", *offers), offer + 1
     names, customer = np.unique(found["customer_id"].astype(str), return_inverse=True)
     chance = np.asarray(found["chance"], dtype=np.float64)
-    drawn = np.isfinite(chance) & (chance > 0.0) & (chance < 1.0) & ~np.asarray(found["by_rule"], dtype=np.bool_)
+    drawn = (
+        np.isfinite(chance) & (chance > 0.0) & (chance < 1.0) & ~np.asarray(found["by_rule"], dtype=np.bool_)
+    )
 
     def phased(name: str) -> Floats:
-        columns = [np.nan_to_num(np.asarray(found[f"{name}_{p}"], dtype=np.float64)) for p in range(len(PHASES))]
+        columns = [
+            np.nan_to_num(np.asarray(found[f"{name}_{p}"], dtype=np.float64)) for p in range(len(PHASES))
+        ]
         return np.stack(columns, axis=1)
 
     def described(on: str) -> Customers:
-        return build_customers(source, on, purpose)
+        return build_customers(source, on, terms.purpose)
 
     exposures = Exposures(
         customer=customer.astype(np.int64),
@@ -308,20 +315,20 @@ def _read(
         units=phased("units"),
         revenue=phased("revenue"),
         profit=phased("profit"),
-        window_days=lengths[0],
-        before_days=lengths[0],
-        after_days=lengths[1],
+        window_days=terms.window,
+        before_days=terms.window,
+        after_days=terms.after,
         currency=source.shop.currency,
         fingerprint=source.fingerprint,
         as_of=str(np.datetime64(int(day.max()) + 1, "D")),
     )
-    return Read(exposures, tuple(names.tolist()), left, assumed, int(np.asarray(found["taken"]).sum()))
+    return Read(exposures, tuple(names.tolist()), left, terms.assumed, int(np.asarray(found["taken"]).sum()))
 
 
 def _described(names: list[str], day: Ints, describe: Callable[[str], Customers]) -> Floats:
     """Describe each customer as known before the day of the exposure, or before its week began.
 
-    The week, where exposures fall on more than 40 days: a shop that gives coupons every day would have all its
+    The week, where exposures fall on more than 40 days: a shop that gives coupons every day would have its
     tables read a hundred times for little.
     """
     as_of = day if len(np.unique(day)) <= _MOST_DAYS else day - (day + 3) % 7

@@ -1,4 +1,4 @@
-"""Exposures as arrays: who was given which offer, with what chance, and what came before, during and after."""
+"""Exposures as arrays: who got which offer, with what chance, and what came before, during and after."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pricing.errors import UsageError
 __all__ = ["PHASES", "Exposures"]
 
 PHASES = ("before", "during", "after")
-"""Of the coupon's window; the total effect is that on `during` plus that on `after`, and `before` has none."""
+"""Of the coupon's window; the total effect is that on `during` and `after` together; `before` has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

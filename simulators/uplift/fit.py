@@ -20,7 +20,18 @@ from simulators.uplift.ranking import Curve, Decile, calibration, score_curve
 from simulators.uplift.redemption import fit_usage
 from simulators.uplift.scores import Mean, Scores, clustered_mean, folds_of, score_outcome
 
-__all__ = ["Learned", "Learner", "OfferEffect", "UpliftFit", "UpliftReport", "fit_model", "fit_uplift", "pooled", "regressors"]
+__all__ = [
+    "Learned",
+    "Learner",
+    "OfferEffect",
+    "UpliftFit",
+    "UpliftReport",
+    "fit_model",
+    "fit_uplift",
+    "pooled",
+    "regressors",
+]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
@@ -91,7 +102,7 @@ class UpliftReport:
     holdout
         A proposal for the next campaign, None where the data say no cost.
     exposures, customers
-        How many were read.
+        How many counted.
     """
 
     check: AssignmentCheck
@@ -113,7 +124,9 @@ class UpliftFit:
     report: UpliftReport
 
 
-def fit_uplift(exposures: Exposures, seed: int = 0, learner: Learner | None = None) -> UpliftFit:
+def fit_uplift(
+    exposures: Exposures, seed: int = 0, learner: Learner | None = None, half_width: float | None = None
+) -> UpliftFit:
     """Fit what coupons add.
 
     Where offers were drawn by lot: doubly robust scores, cross-fitted by customer, then `learner` (default
@@ -128,6 +141,9 @@ def fit_uplift(exposures: Exposures, seed: int = 0, learner: Learner | None = No
         Of the folds.
     learner
         How scores become coefficients.
+    half_width
+        Of the interval that a proposed holdout is to reach, minor units a customer; see
+        :func:`simulators.uplift.holdout.propose_holdout`.
 
     Raises
     ------
@@ -137,9 +153,9 @@ def fit_uplift(exposures: Exposures, seed: int = 0, learner: Learner | None = No
     ready = _prepared(exposures, seed)
     model = _model_of(ready, learner or pooled)
     if ready.scores is None:
-        return UpliftFit(model, _silent(ready))
+        return UpliftFit(model, _silent(ready, half_width))
     out = _out_of_fold(ready.mine, ready.scores, ready.basis, learner or pooled, ready.apart)
-    return UpliftFit(model, _report(exposures, ready.mine, ready.scores, ready.basis, ready.check, out, ready.apart))
+    return UpliftFit(model, _report(ready, ready.scores, out, half_width))
 
 
 def fit_model(exposures: Exposures, seed: int = 0, learner: Learner | None = None) -> UpliftModel:
@@ -149,7 +165,7 @@ def fit_model(exposures: Exposures, seed: int = 0, learner: Learner | None = Non
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ready:
-    """Exposures that count, what is known of their assignment, and scores: None where nothing is identified."""
+    """Exposures that count, their assignment, and scores: None where nothing is identified."""
 
     mine: Exposures
     basis: Basis
@@ -158,7 +174,7 @@ class _Ready:
 
     @property
     def apart(self) -> Bools:
-        """bool [K]; which offers are identified."""
+        """Bool [K]; which offers are identified."""
         return np.array([kind is Identification.EXPERIMENT for kind in self.check.identified_by])
 
 
@@ -206,7 +222,7 @@ def _in_money(basis: Basis, values: Floats) -> Floats:
 
 
 def pooled(exposures: Exposures, scores: Scores, basis: Basis) -> Learned:
-    """Project scores on the basis and pool them partially over offers; see :mod:`simulators.uplift.projection`.
+    """Project scores on the basis and pool them over offers; see :mod:`simulators.uplift.projection`.
 
     Rows weigh one over their scale: noise in money grows with what a customer spends. A first projection on
     the features alone says which of them are multiplied in the second.
@@ -265,9 +281,7 @@ class _Out:
     everybody: Ints
 
 
-def _out_of_fold(
-    exposures: Exposures, scores: Scores, basis: Basis, learner: Learner, apart: Bools
-) -> _Out:
+def _out_of_fold(exposures: Exposures, scores: Scores, basis: Basis, learner: Learner, apart: Bools) -> _Out:
     N, K = scores.value.shape
     out, everybody = np.zeros((N, K)), np.zeros(N, dtype=np.int64)
     for f in range(int(scores.fold.max()) + 1):
@@ -280,29 +294,21 @@ def _out_of_fold(
     return _Out(out, everybody)
 
 
-def _report(
-    every: Exposures,
-    mine: Exposures,
-    scores: Scores,
-    basis: Basis,
-    check: AssignmentCheck,
-    out: _Out,
-    apart: Bools,
-) -> UpliftReport:
-    rows = np.arange(len(mine))
+def _report(ready: _Ready, scores: Scores, out: _Out, half_width: float | None) -> UpliftReport:
+    mine, rows = ready.mine, np.arange(len(ready.mine))
     best = 1 + np.argmax(out.predicted[:, 1:], axis=1)
     predicted, found = out.predicted[rows, best], scores.effect[rows, best]
     kept = np.where(predicted > 0.0, found, 0.0)
     return UpliftReport(
-        check=check,
-        effects=_effects(mine, scores, basis, check, apart),
+        check=ready.check,
+        effects=_effects(mine, scores, ready.basis, ready.check, ready.apart),
         deciles=calibration(predicted, found, mine.customer),
         curve=score_curve(predicted, found),
         value=clustered_mean(kept, mine.customer),
         everybody=clustered_mean(scores.effect[rows, out.everybody], mine.customer),
-        holdout=propose_holdout(mine, regressors(basis, mine.X)),
-        exposures=len(every),
-        customers=len(np.unique(every.customer)),
+        holdout=propose_holdout(mine, regressors(ready.basis, mine.X), half_width),
+        exposures=len(mine),
+        customers=len(np.unique(mine.customer)),
     )
 
 
@@ -339,10 +345,10 @@ def _means(scores: Scores, customer: Ints) -> list[Mean]:
     return [clustered_mean(scores.effect[:, k], customer) for k in range(scores.value.shape[1])]
 
 
-def _silent(ready: _Ready) -> UpliftReport:
+def _silent(ready: _Ready, half_width: float | None) -> UpliftReport:
     """Return a report without a claim."""
     mine = ready.mine
-    proposal = propose_holdout(mine, regressors(ready.basis, mine.X))
+    proposal = propose_holdout(mine, regressors(ready.basis, mine.X), half_width)
     customers = len(np.unique(mine.customer))
     return UpliftReport(ready.check, (), (), None, None, None, proposal, len(mine), customers)
 

@@ -1,4 +1,4 @@
-"""The holdout that would identify the effect: how many customers without a coupon, from the data's own noise."""
+"""The holdout that would identify the effect: how many customers without a coupon, by the data's noise."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ class Holdout:
         Sd of net profit in window and aftermath that features do not explain, minor units a customer.
     half_width
         Half the width of the 95 % interval of the mean effect that was asked for, minor units a customer: by
-        default half of what a coupon costs on average, since then zero and costs that are earned back twice are
-        told apart.
+        default half of what a coupon costs on average.
     share
         Share of customers to hold out in each campaign.
     campaigns

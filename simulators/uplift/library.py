@@ -54,7 +54,7 @@ def library_learner(meta: Meta, seed: int = 0) -> Learner:
         gram = weighted.T @ X + 1e-9 * len(X) * np.eye(X.shape[1])
         mean = np.linalg.solve(gram, weighted.T @ library_effects(meta, exposures, z, z, seed)).T
         raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
-        return Learned(found, Coefficients(mean, raw.covariance))
+        return Learned(found, Coefficients(np.asarray(mean, dtype=np.float64), raw.covariance))
 
     return learn
 
@@ -71,14 +71,14 @@ def library_effects(meta: Meta, exposures: Exposures, z: Floats, at: Floats, see
     at
         float64 [M, F]; features of those whom it is asked about.
     """
-    import econml.dr
-    import econml.metalearners
-    import lightgbm
-    import sklearn.linear_model
+    from importlib import import_module
 
-    library: Any = econml
+    import lightgbm
+
+    robust: Any = import_module("econml.dr")
+    metalearners: Any = import_module("econml.metalearners")
     lgb: Any = lightgbm
-    sk: Any = sklearn.linear_model
+    sk: Any = import_module("sklearn.linear_model")
     given = np.unique(exposures.offer)
     trees: Any = lgb.LGBMRegressor(
         n_estimators=_TREES, learning_rate=_RATE, num_leaves=_LEAVES, min_child_samples=_LEAF,
@@ -87,11 +87,11 @@ def library_effects(meta: Meta, exposures: Exposures, z: Floats, at: Floats, see
     chance: Any = sk.LogisticRegression(max_iter=200)
     model: Any
     if meta is Meta.T:
-        model = library.metalearners.TLearner(models=trees)
+        model = metalearners.TLearner(models=trees)
     elif meta is Meta.X:
-        model = library.metalearners.XLearner(models=trees, propensity_model=chance)
+        model = metalearners.XLearner(models=trees, propensity_model=chance)
     else:
-        model = library.dr.LinearDRLearner(
+        model = robust.LinearDRLearner(
             model_regression=trees, model_propensity=chance, cv=2, random_state=seed
         )
     with warnings.catch_warnings():

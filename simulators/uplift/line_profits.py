@@ -52,7 +52,8 @@ def define_line_profits(source: Source) -> bool:
                 coalesce(refund, 0) * gross / (1 + rate) AS refund,
                 (paid + coalesce(f.amount, 0)) * gross AS taken, rate,
                 {_assumption(source)} * coalesce(regular_price, offered_price) * gross / (1 + rate) AS assumed
-            FROM order_lines AS o JOIN products AS p USING (product_id) LEFT JOIN funded AS f ON f._row = o._row
+            FROM order_lines AS o JOIN products AS p USING (product_id) LEFT JOIN funded AS f ON f._row =
+            o._row
                 LEFT JOIN back USING (order_id, line_id)
             WHERE apart IS NULL AND o.customer_id IS NOT NULL
         )
@@ -60,8 +61,8 @@ def define_line_profits(source: Source) -> bool:
             taken / (1 + rate) - refund AS revenue,
             taken / (1 + rate) - refund
                 - coalesce(d.unit_cost, e.unit_cost, assumed) * (quantity - back + lost)
-                - ({float(fees.share)!r} * taken + {float(fees.per_unit)!r} * quantity) * (1 - back / quantity)
-                AS profit
+                - ({float(fees.share)!r} * taken + {float(fees.per_unit)!r} * quantity) * (1 - back /
+                quantity) AS profit
         FROM lines AS l LEFT JOIN earliest AS e USING (product_id)
             ASOF LEFT JOIN dated AS d ON l.product_id = d.product_id AND l.day >= d.since
         """

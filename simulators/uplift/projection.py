@@ -9,14 +9,18 @@ whose variances maximise the marginal likelihood: empirical Bayes in the manner 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+import scipy.linalg
+import scipy.optimize
 
 from pricing.arrays import Floats, Ints
 
 __all__ = ["Coefficients", "least_squares", "pool"]
+
+_linalg: Any = scipy.linalg
+_optimize: Any = scipy.optimize
 
 _FLAT = 1e4
 """Prior variance of mean effects over their sampling variance: they are hardly shrunk at all."""
@@ -59,7 +63,7 @@ def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> 
     P = X.shape[1]
     gram = (X * weight[:, None]).T @ X
     bread = np.linalg.inv(gram + _JITTER * np.diag(np.diag(gram)))
-    mean = (bread @ (X * weight[:, None]).T @ effect).T
+    mean: Floats = (bread @ (X * weight[:, None]).T @ effect).T
     left = (effect - X @ mean.T) * weight[:, None]
     _, place = np.unique(customer, return_inverse=True)
     order = np.argsort(place, kind="stable")
@@ -82,9 +86,9 @@ def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> 
 def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
     """Shrink coefficients towards a line in the depth of the offer.
 
-    Coefficient p of offer j is ``a_p + b_p d_j + e_jp`` with independent normal a, b and e of mean 0; d is the
-    standardised depth. Each of the three has one variance in every group of regressors, and these maximise
-    the marginal likelihood. Group 0, the mean effects, has a prior so wide that nothing is shrunk.
+    Coefficient p of offer j is ``a_p + b_p d_j + e_jp`` with independent normal a, b and e of mean 0; d is
+    the standardised depth. Each of the three has one variance in every group of regressors, and these
+    maximise the marginal likelihood. Group 0, the mean effects, has a prior so wide that nothing is shrunk.
 
     Parameters
     ----------
@@ -115,8 +119,8 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
         return out
 
     def deviance(logs: Floats) -> tuple[float, Floats]:
-        factor = cho_factor(noisy + prior(logs), lower=True)
-        inverse = cho_solve(factor, np.eye(len(z)))
+        factor: Any = _linalg.cho_factor(noisy + prior(logs), lower=True)
+        inverse: Floats = _linalg.cho_solve(factor, np.eye(len(z)))
         a = inverse @ z
         slope = [
             size * float(((inverse - np.outer(a, a))[block.place] * block.value).sum())
@@ -126,10 +130,12 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
 
     logs = np.zeros(len(blocks))
     if blocks:
-        found = minimize(deviance, logs, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(blocks))
+        found = _optimize.minimize(
+            deviance, logs, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(blocks)
+        )
         logs = np.asarray(found.x, dtype=np.float64)
     T = prior(logs)
-    gain = cho_solve(cho_factor(noisy + T, lower=True), T).T
+    gain: Floats = _linalg.cho_solve(_linalg.cho_factor(noisy + T, lower=True), T).T
     covariance = (T - gain @ T) * np.outer(scale, scale)
     return Coefficients(((gain @ z) * scale).reshape(J, P), 0.5 * (covariance + covariance.T))
 

@@ -1,10 +1,10 @@
-"""Does the ranking find those whom a coupon moves? Uplift curves, AUUC and Qini for unequal chances and money.
+"""Does the ranking find those whom a coupon moves? Uplift curves, AUUC, Qini; unequal chances, money.
 
 A curve says what giving the coupon to the share q of customers ranked first would add, per customer of the
 whole. Customers of either group are weighted by one over the chance with which they got what they got, and
 each group's weights are made to add up, so that groups of different sizes, chances that differ between
-customers and outcomes in money are all right. With one constant chance it is the curve of Gutierrez and Gerardy
-(2017), and scaled by the treated share that of Radcliffe (2007).
+customers and outcomes in money are all right. With one constant chance it is the curve of Gutierrez and
+Gerardy (2017), and scaled by the treated share that of Radcliffe (2007).
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class Decile:
 def uplift_curve(predicted: Floats, outcome: Floats, treated: Bools, propensity: Floats) -> Curve:
     """Return the self-normalised inverse-propensity uplift curve.
 
-    ``q (sum_t y / e / sum_t 1 / e - sum_c y / e / sum_c 1 / e)``, sums over the share q ranked first. Where only
-    one group is in it yet, the other's mean counts as 0, as in the libraries; a share with nobody of one group
-    says little anyway.
+    ``q (sum_t y / e / sum_t 1 / e - sum_c y / e / sum_c 1 / e)``, sums over the share q ranked first. Where
+    only one group is in it yet, the other's mean counts as 0, as in the libraries; a share with nobody of
+    one group says little anyway.
 
     Parameters
     ----------

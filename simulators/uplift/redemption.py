@@ -42,8 +42,8 @@ def fit_usage(exposures: Exposures, X: Floats) -> Usage:
     K, P = len(exposures.offers), X.shape[1]
     given, used = exposures.offer > 0, exposures.redeemed
     y = used.astype(np.float64)
-    shared = _logit(X[given], y[given], np.zeros(P))
-    off = _ridge(X[used], exposures.discount[used], np.zeros(P))
+    shared = _logit(X[given], y[given], np.zeros((P,)))
+    off = _ridge(X[used], exposures.discount[used], np.zeros((P,)))
     redemption, discount, most = np.zeros((K, P)), np.zeros((K, P)), np.zeros(K)
     for k in range(1, K):
         mine = exposures.offer == k
@@ -55,13 +55,13 @@ def fit_usage(exposures: Exposures, X: Floats) -> Usage:
 
 def _logit(X: Floats, y: Floats, towards: Floats) -> Floats:
     """Newton steps of a logit with a normal prior around `towards`; the constant is nearly free."""
-    out = towards.copy()
+    out: Floats = towards.copy()
     penalty = np.full(len(out), _PENALTY)
     penalty[0] = 0.1
     for _ in range(_STEPS):
         p = 0.5 * (1.0 + np.tanh(0.5 * (X @ out)))
         H = (X * (p * (1.0 - p))[:, None]).T @ X + np.diag(penalty)
-        step = np.linalg.solve(H, X.T @ (y - p) - penalty * (out - towards))
+        step: Floats = np.linalg.solve(H, X.T @ (y - p) - penalty * (out - towards))
         longest = float(np.abs(step).max())
         out = out + step * min(1.0, 2.0 / max(longest, 1e-12))
         if longest < _CLOSE:
@@ -72,5 +72,6 @@ def _logit(X: Floats, y: Floats, towards: Floats) -> Floats:
 def _ridge(X: Floats, y: Floats, towards: Floats) -> Floats:
     penalty = np.full(X.shape[1], _PENALTY)
     penalty[0] = 0.1
-    out: Floats = towards + np.linalg.solve(X.T @ X + np.diag(penalty), X.T @ (y - X @ towards))
-    return out
+    return np.asarray(
+        towards + np.linalg.solve(X.T @ X + np.diag(penalty), X.T @ (y - X @ towards)), dtype=np.float64
+    )

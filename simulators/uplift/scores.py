@@ -28,8 +28,8 @@ __all__ = [
 FOLDS = 5
 
 _RIDGE = 10.0
-"""Prior rows of the outcome model: a coefficient of a standardised regressor shrinks as if it had been seen 0 in
-that many exposures."""
+"""Prior rows of the outcome model: a coefficient of a standardised regressor shrinks as if it had been seen
+0 in that many exposures."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +153,7 @@ def crossfit_outcome(outcome: Floats, offer: Ints, X: Floats, offers: int, fold:
 def _ridge(gram: Floats, moment: Floats) -> Floats:
     penalty = np.full(len(moment), _RIDGE)
     penalty[0] = 1e-3
-    out: Floats = np.linalg.solve(gram + np.diag(penalty), moment)
-    return out
+    return np.asarray(np.linalg.solve(gram + np.diag(penalty), moment), dtype=np.float64)
 
 
 def score_outcome(
@@ -168,14 +167,14 @@ def score_outcome(
 def clustered_mean(values: Floats, customer: Ints) -> Mean:
     """Return the mean of values [N] and its standard error, sums by customer being independent.
 
-    With G customers the error is ``sqrt(G / (G - 1) sum_g (sum_i (v_i - mean))^2) / N``, what a regression on a
-    constant with clustered errors gives.
+    With G customers the error is ``sqrt(G / (G - 1) sum_g (sum_i (v_i - mean))^2) / N``, what a regression
+    on a constant with clustered errors gives.
     """
     if not len(values):
         return Mean(float("nan"), float("nan"), 0)
     mean = float(values.mean())
     _, place = np.unique(customer, return_inverse=True)
-    sums = np.bincount(place, values - mean)
+    sums = np.bincount(place, values - mean).astype(np.float64)
     G = len(sums)
     small = G / (G - 1.0) if G > 1 else float("nan")
     return Mean(mean, float(np.sqrt(small * np.square(sums).sum())) / len(values), G)

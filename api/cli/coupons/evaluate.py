@@ -17,7 +17,7 @@ from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 
 if TYPE_CHECKING:
     from api.texts import Texts
-    from policies.evaluation.coupon_log import Judgement, JudgedPolicy
+    from policies.evaluation.coupon_log import JudgedPolicy, Judgement
 
 __all__ = ["evaluate_coupons", "evaluate_file"]
 
@@ -28,7 +28,10 @@ def evaluate_coupons(
     model: Annotated[Path, typer.Argument(help="Model of `tarifa coupons fit`.")],
     data: Annotated[Path, typer.Argument(help="Data folder with later exposures.")],
     since: Annotated[
-        str, typer.Option(help="First day of the exposures to judge on; default: the first that the model has not seen.")
+        str,
+        typer.Option(
+            help="First day of the exposures to judge on; default: the first that the model has not seen."
+        ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
     *,
@@ -48,7 +51,9 @@ def evaluate_coupons(
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def evaluate_file(session: Session, model: Path, data: Path, since: str, *, seed: int, panel: bool) -> Outcome:
+def evaluate_file(
+    session: Session, model: Path, data: Path, since: str, *, seed: int, panel: bool
+) -> Outcome:
     """Evaluate a model on the exposures of a data folder."""
     from policies.evaluation.coupon_log import judge
     from pricing.uplift import UpliftModel
@@ -84,9 +89,9 @@ def _document(found: Judgement) -> dict[str, object]:
                 "offer": entry.offer,
                 "gives": entry.gives,
                 "refused": entry.refused,
-                "dr": mean_document(entry.value and entry.value.dr),
-                "ipw": mean_document(entry.value and entry.value.ipw),
-                "snipw": mean_document(entry.value and entry.value.snipw),
+                "dr": mean_document(entry.value.dr if entry.value else None),
+                "ipw": mean_document(entry.value.ipw if entry.value else None),
+                "snipw": mean_document(entry.value.snipw if entry.value else None),
                 "effective": entry.value and entry.value.effective,
                 "effective_share": entry.value and entry.value.share,
                 "gain": mean_document(entry.gain),
@@ -106,7 +111,9 @@ def _told(found: Judgement, since: str, texts: Texts) -> tuple[RenderableType, .
         shown.append(escape(word(_SECTION, "unknown", offers=", ".join(found.missing))))
     names = ("policy", "gives", "value", "gain", "interval", "counts")
     rows = [_row(entry, found.currency, texts) for entry in found.policies]
-    shown.append(grid(word(_SECTION, "title"), [word(_SECTION, name) for name in names], rows, right=(1, 2, 3, 4, 5)))
+    shown.append(
+        grid(word(_SECTION, "title"), [word(_SECTION, name) for name in names], rows, right=(1, 2, 3, 4, 5))
+    )
     ours = found.policies[0]
     if ours.gives == 0.0:
         shown.append(word(_SECTION, "silent"))

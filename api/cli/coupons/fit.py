@@ -11,12 +11,12 @@ import typer
 
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
 
-__all__ = ["Fitting", "fit_coupons", "fit_file"]
+__all__ = ["Fitting", "day_of", "fit_coupons", "fit_file"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What was asked for: days of the coupon and after it, first day not to be seen, panel, seed, a comparison."""
+    """What was asked for: the options of the command."""
 
     window: int | None = None
     after: int | None = None
@@ -24,6 +24,7 @@ class Fitting:
     panel: bool = False
     seed: int = 0
     compare: bool = False
+    half_width: str = ""
 
 
 def fit_coupons(
@@ -31,7 +32,9 @@ def fit_coupons(
     out: Annotated[Path, typer.Option(help="Model file to write.")],
     window: Annotated[
         int | None,
-        typer.Option(help="Days in which a coupon works; default: as long as most are valid.", min=1, max=366),
+        typer.Option(
+            help="Days in which a coupon works; default: as long as most are valid.", min=1, max=366
+        ),
     ] = None,
     after: Annotated[
         int | None,
@@ -42,6 +45,13 @@ def fit_coupons(
         ),
     ] = None,
     until: Annotated[str, typer.Option(help="First day whose exposures are not seen; default: none.")] = "",
+    half_width: Annotated[
+        str,
+        typer.Option(
+            help="How well a proposed holdout is to tell the mean effect: half the interval, in the shop's "
+            "currency; default: half of what a coupon costs."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
     *,
     panel: Annotated[bool, typer.Option("--panel", help="All customers agreed to be read.")] = False,
@@ -58,7 +68,7 @@ def fit_coupons(
     """
 
     def work(session: Session) -> Outcome:
-        return fit_file(session, data, out, Fitting(window, after, until, panel, seed, compare))
+        return fit_file(session, data, out, Fitting(window, after, until, panel, seed, compare, half_width))
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
@@ -77,9 +87,10 @@ def fit_file(session: Session, data: Path, out: Path, asked: Fitting) -> Outcome
         with open_source(data, today=dt.datetime.now(dt.UTC), only=EXPOSURE_TABLES) as opened:
             told("following customers", 0.2)
             purpose = None if asked.panel else opened.shop.coupons.consent_purpose
+            wide = _width(asked.half_width, opened.shop.currency)
             read = build_exposures(opened, purpose, Windows(asked.window, asked.after), until=until)
         told("comparing with no coupon", 0.5)
-        fitted, beside = fit_uplift(read.exposures, asked.seed), list[str]()
+        fitted, beside = fit_uplift(read.exposures, asked.seed, half_width=wide), list[str]()
         if asked.compare and fitted.report.value is not None:
             from simulators.uplift.library import best_of
 
@@ -89,6 +100,18 @@ def fit_file(session: Session, data: Path, out: Path, asked: Fitting) -> Outcome
         write_file(out, fitted.model.to_bytes())
     document = {**fit_document(fitted, read, str(out)), "beside": beside}
     return Outcome(document, fit_told(fitted, read, str(out), session.texts))
+
+
+def _width(text: str, currency: str) -> float | None:
+    from pricing.errors import UsageError
+    from pricing.money import Currency
+
+    if not text:
+        return None
+    width = Currency.of(currency).parse(text)
+    if width <= 0:
+        raise UsageError(f"--half-width {text} is not above 0.", todo="Give an amount a customer.")
+    return float(width)
 
 
 def day_of(text: str) -> str:
