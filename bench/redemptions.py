@@ -42,10 +42,12 @@ class Measured:
     took: Sequence[float]
 
     def at(self, share: float) -> float:
+        """Return a quantile of the times."""
         return sorted(self.took)[min(int(len(self.took) * share), len(self.took) - 1)]
 
 
 def now() -> dt.datetime:
+    """Return the time."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -67,6 +69,7 @@ def prepared(folder: Path) -> Path:
 
 
 def name(client: int, i: int) -> str:
+    """Return the name of a reservation."""
     return f"{client * 10**6 + i:032x}"
 
 
@@ -75,8 +78,8 @@ def effect(client: int, i: int) -> Callable[[Work], object]:
     which = name(client, i)
 
     def used(work: Work) -> object:
-        line = Line("1", 70)
-        done = once(work, which, "f" * 64, lambda inner: {"a": redeem(inner, which, f"order {which}", [line]).amount})
+        lines = [Line("1", 70)]
+        done = once(work, which, "f" * 64, lambda w: {"a": redeem(w, which, f"order {which}", lines).amount})
         return done.answer["a"]
 
     return used
@@ -142,6 +145,7 @@ def fsync_latency(folder: Path) -> tuple[float, float]:
 
 
 def main(seconds: float) -> None:
+    """Measure both designs in turn and print them."""
     found: dict[bool, list[Measured]] = {False: [], True: []}
     syncs: list[tuple[float, float]] = []
     for _ in range(ROUNDS):
@@ -149,8 +153,9 @@ def main(seconds: float) -> None:
             with tempfile.TemporaryDirectory(dir=os.environ.get("TARIFA_BENCH_DIR")) as folder:
                 syncs.append(fsync_latency(Path(folder)))
                 found[grouped].append(measure(prepared(Path(folder)), seconds, grouped=grouped))
-    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {CLIENTS} clients")
-    print(f"fsync of 4 KB: median {statistics.median(s[0] for s in syncs):.2f} ms, p99 {max(s[1] for s in syncs):.1f} ms")
+    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores")
+    median, worst = statistics.median(s[0] for s in syncs), max(s[1] for s in syncs)
+    print(f"{CLIENTS} clients; fsync of 4 KB: median {median:.2f} ms, p99 at worst {worst:.1f} ms")
     print(f"{'design':28} {'redemptions/s':>14} {'p50 ms':>8} {'p99 ms':>9}   (median of {ROUNDS} rounds)")
     rows: list[tuple[float, float]] = []
     for grouped, title in ((False, "busy handler, a commit each"), (True, "one writer, group commit")):
