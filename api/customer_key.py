@@ -5,12 +5,11 @@ The same customer has the same pseudonym here and in imported data, if both use 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pricing.errors import UsageError
+from pricing.pseudonyms import pseudonym
 
 __all__ = ["CustomerKey"]
 
@@ -53,8 +52,7 @@ class CustomerKey:
         UsageError
             If there is no key, or nobody is named.
         """
-        plain = identity.strip()
-        return self._hidden(plain.lower() if "@" in plain else plain)
+        return self._hidden(identity)
 
     def anonymous(self, session: str) -> str:
         """Return the pseudonym of somebody who is known by a session or a cart alone; never a customer's."""
@@ -67,6 +65,6 @@ class CustomerKey:
                 why="Who a customer is must not reach the disk.",
                 todo=_HOW,
             )
-        if not plain:
+        if not plain.strip():
             raise UsageError("customer: nobody is named.")
-        return hmac.new(self.secret, plain.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+        return pseudonym(self.secret, plain)

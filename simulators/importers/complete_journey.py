@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pricing.errors import UsageError
+from pricing.pseudonyms import pseudonyms
 from pricing.schema import CONTRACT_VERSION
 from simulators.contract.engine import Engine, file_literal, literal, open_engine
 from simulators.contract.shop_file import SHOP_FILE, CostAssumption, ShopFile, Zone, render_shop_file
 from simulators.folders import claim
-from simulators.importers.pseudonyms import pseudonyms, read_key
+from simulators.importers.pseudonyms import read_key
 
 __all__ = ["ImportedTable", "complete_journey_shop", "import_complete_journey"]
 

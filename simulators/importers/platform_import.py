@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pricing.errors import ArtifactError, DataError, UsageError
+from pricing.pseudonyms import pseudonym
 from simulators.contract.engine import Engine, file_literal, open_engine
 from simulators.contract.files import find_files, open_table_file
 from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
@@ -23,7 +24,7 @@ from simulators.importers.platform_merge import WRITTEN, join, put_listings
 from simulators.importers.platform_orders import Left, Taken, take_orders
 from simulators.importers.platform_reconciliation import Reconciliation, reconcile_platform
 from simulators.importers.price_endings import price_endings
-from simulators.importers.pseudonyms import pseudonym, read_key
+from simulators.importers.pseudonyms import read_key
 from simulators.importers.spreadsheets import write_table
 
 __all__ = ["IDENTITY", "RECONCILIATION", "Imported", "Request", "import_platform"]

@@ -1,17 +1,14 @@
-"""Keyed pseudonyms: who a customer is cannot be told from the data folder, only with the key beside it."""
+"""The key of a shop's pseudonyms: who a customer is can be told with it only, so it lies beside the data."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 from pricing.errors import UsageError
 from simulators.folders import write_file
 
-__all__ = ["pseudonym", "pseudonyms", "read_key"]
+__all__ = ["read_key"]
 
 _BYTES = 32
 
@@ -51,19 +48,3 @@ def read_key(path: Path, data: Path) -> bytes:
             todo="Give the file that held the key.",
         )
     return key
-
-
-def pseudonym(key: bytes, identity: str) -> str:
-    """Return the pseudonym of one identity: 128 bits of HMAC-SHA256 (RFC 2104) in hexadecimal.
-
-    Blanks around it do not count, and of an e-mail address capitals do not either: whoever types
-    *Ana@Example.com* into one order and *ana@example.com* into the next is one customer. Other identities
-    keep their capitals.
-    """
-    plain = identity.strip()
-    return hmac.new(key, (plain.lower() if "@" in plain else plain).encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def pseudonyms(key: bytes, identities: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Return (identity, pseudonym) for each identity, in the order given."""
-    return tuple((identity, pseudonym(key, identity)) for identity in identities)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pricing.columns import Column
 from pricing.errors import DataError
+from pricing.pseudonyms import pseudonyms
 from pricing.schema import CONTRACT_VERSION, table
 from simulators.contract.cells import as_text
 from simulators.contract.engine import Engine, file_literal, literal, open_engine, quoted
@@ -21,7 +22,7 @@ from simulators.contract.shop_file import SHOP_FILE, ShopFile, render_shop_file
 from simulators.contract.tables import columns_of, places_of, require_columns, require_tables
 from simulators.folders import claim
 from simulators.importers.complete_journey import ImportedTable
-from simulators.importers.pseudonyms import pseudonyms, read_key
+from simulators.importers.pseudonyms import read_key
 
 __all__ = ["import_spreadsheets", "write_table"]
 

@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from simulators.importers.pseudonyms import pseudonym, read_key
+from pricing.pseudonyms import pseudonym
+from simulators.importers.pseudonyms import read_key
 from tests.simulators.formats import FORMATS, lines, write_table
 from tests.simulators.shops import GOOD_LINE, ORDERS_HEADER, PRODUCTS, SHOP, orders, write_shop
 

@@ -17,7 +17,7 @@ from api.storage.ledger import Campaign, erase, put_campaign
 from api.storage.ledger_audit import require_balance, verify
 from api.storage.store import Store
 from pricing.errors import UsageError
-from simulators.importers.pseudonyms import pseudonym
+from pricing.pseudonyms import pseudonym
 from tests.api.client import Client, problem
 from tests.api.ledger_app import CAMPAIGN, KEY, campaign, ledger_app, wanted
 from tests.api.test_ledger import Clock

@@ -38,7 +38,9 @@ def test_what_was_given_is_worth_what_it_earned() -> None:
 def test_a_policy_of_which_the_log_holds_a_thirtieth_is_refused() -> None:
     rng = np.random.default_rng(4)
     offer = (rng.random(20_000) < 0.034).astype(np.int64)
-    log = Log(np.ones(20_000), offer, np.where(offer == 1, 0.034, 0.966), np.zeros((20_000, 2)), np.arange(20_000))
+    log = Log(
+        np.ones(20_000), offer, np.where(offer == 1, 0.034, 0.966), np.zeros((20_000, 2)), np.arange(20_000)
+    )
     with pytest.raises(RefusedError, match=r"3\.\d%"):
         evaluate_policy(log, chosen(np.ones(20_000, dtype=np.int64), 2))
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pyarrow.parquet as pq
 
+from pricing.pseudonyms import pseudonym
 from simulators.contract.shop_file import ShopFile, Zone
 from simulators.importers.platform import Platform, custom_name
 from simulators.importers.platform_identity import custom_key
 from simulators.importers.platform_import import Imported, Request, import_platform
 from simulators.importers.platforms import platform_named, recognise
-from simulators.importers.pseudonyms import pseudonym
 
 EXPORTS = Path(__file__).parent / "exports"
 LISTED = dt.datetime(2025, 4, 10, 12, tzinfo=dt.UTC)

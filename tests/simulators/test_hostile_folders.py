@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pricing.errors import ArtifactError, BusyError, TarifaError, UsageError
+from pricing.pseudonyms import pseudonym, pseudonyms
 from simulators.folders import MARKER, claim, lock, read_folder, write_file, write_folder
-from simulators.importers.pseudonyms import pseudonym, pseudonyms, read_key
+from simulators.importers.pseudonyms import read_key
 
 _NAMES = st.sampled_from(["a", "b.bin", "deep/c", "deep/er/d", "ñ", "sp ace", "shop.toml"])
 _FILES = st.dictionaries(_NAMES, st.binary(max_size=40), min_size=1, max_size=5)

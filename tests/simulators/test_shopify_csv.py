@@ -17,9 +17,9 @@ import duckdb
 import pytest
 
 from pricing.errors import DataError
+from pricing.pseudonyms import pseudonym
 from simulators.contract.checking import check
 from simulators.contract.tables import open_source
-from simulators.importers.pseudonyms import pseudonym
 from tests.simulators.platform_folders import EXPORTS, SHOP, TODAY, bring, custom, explained, rows
 
 CSV = EXPORTS / "shopify_csv"

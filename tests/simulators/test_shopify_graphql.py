@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simulators.importers.pseudonyms import pseudonym
+from pricing.pseudonyms import pseudonym
 from tests.simulators.platform_folders import EXPORTS, bring, rows
 
 LINE = ("line_id", "ordered_at", "status", "customer_id", "channel", "product_id", "quantity", "paid")

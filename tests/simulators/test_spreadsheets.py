@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from pricing.errors import DataError, UsageError
+from pricing.pseudonyms import pseudonym
 from simulators.contract.shop_file import ShopFile, parse_shop_file
 from simulators.contract.tables import open_source
-from simulators.importers.pseudonyms import pseudonym, read_key
+from simulators.importers.pseudonyms import read_key
 from simulators.importers.spreadsheets import import_spreadsheets
 from simulators.importers.suggestions import suggest_columns
 from tests.simulators.shops import PRODUCTS, SHOP, TODAY

@@ -14,7 +14,13 @@ from pricing.errors import DataError, MissingCost, UsageError
 from pricing.evidence import Identification
 from simulators.contract.tables import open_source
 from simulators.known_truth.coupon_exposures import exposures_of
-from simulators.known_truth.coupon_shop import Assignment, CouponSpec, draw_coupon_shop, true_cost, true_effect
+from simulators.known_truth.coupon_shop import (
+    Assignment,
+    CouponSpec,
+    draw_coupon_shop,
+    true_cost,
+    true_effect,
+)
 from simulators.known_truth.coupon_tables import write_coupon_shop
 from simulators.uplift.assignment import Doubt, check_assignment
 from simulators.uplift.exposure_tables import EXPOSURE_TABLES, Read, Windows, build_exposures
@@ -55,7 +61,9 @@ def test_costs_are_those_of_everybody_who_redeems() -> None:
 
 @pytest.mark.parametrize("assignment", [Assignment.TARGETED, Assignment.CLAIMED])
 @pytest.mark.parametrize("seed", [3, 4])
-def test_coupons_aimed_at_likely_buyers_are_never_called_identified(assignment: Assignment, seed: int) -> None:
+def test_coupons_aimed_at_likely_buyers_are_never_called_identified(
+    assignment: Assignment, seed: int
+) -> None:
     found = fit_uplift(exposures(assignment, seed))
     doubt = Doubt.NO_PROPENSITY if assignment is Assignment.TARGETED else Doubt.NOT_AS_DECLARED
     assert found.report.check.doubts == (doubt,)
@@ -178,7 +186,9 @@ def test_a_small_shop_by_hand(tmp_path: Path) -> None:
 
 
 def test_contradictions_and_missing_costs_are_refused(tmp_path: Path) -> None:
-    both = TABLES["coupon_exposures"].replace("cleo,ten,2026-02-01,policy,0.8,false", "ana,other,2026-02-01,policy,0.8,true")
+    both = TABLES["coupon_exposures"].replace(
+        "cleo,ten,2026-02-01,policy,0.8,false", "ana,other,2026-02-01,policy,0.8,true"
+    )
     campaign = both.replace("coupon_id,at", "coupon_id,campaign_id,at").replace(",2026", ",spring,2026")
     with pytest.raises(DataError, match="held out of campaign spring and given"):
         _read(_write(tmp_path / "a", coupon_exposures=campaign))

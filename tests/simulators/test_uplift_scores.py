@@ -139,4 +139,7 @@ def test_qini_is_the_area_above_the_straight_line() -> None:
 
 def test_deciles_hold_equal_predictions_together() -> None:
     parts = calibration(np.repeat([1.0, 2.0], 50), np.repeat([0.5, 2.5], 50), np.arange(100))
-    assert [(part.count, part.predicted, part.found.value) for part in parts] == [(50, 1.0, 0.5), (50, 2.0, 2.5)]
+    assert [(part.count, part.predicted, part.found.value) for part in parts] == [
+        (50, 1.0, 0.5),
+        (50, 2.0, 2.5),
+    ]

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from pricing.errors import DataError, SettingsError, UsageError
+from pricing.pseudonyms import pseudonym
 from simulators.contract.engine import open_engine
 from simulators.contract.tables import open_source
 from simulators.contract.woocommerce_section import WooCommerce
 from simulators.importers.platform_import import Imported
 from simulators.importers.platforms import recognise
-from simulators.importers.pseudonyms import pseudonym
 from tests.simulators.platform_folders import EXPORTS, SHOP, TODAY, bring, content, explained, rows
 
 JSON, CSV, DEFAULTS = (EXPORTS / f"woocommerce_{name}" for name in ("json", "csv", "csv_defaults"))
