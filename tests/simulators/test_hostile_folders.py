@@ -204,8 +204,13 @@ def test_keys_are_random_and_their_place_is_checked(tmp_path: Path) -> None:
         read_key(tmp_path, data)
 
 
+def _plain(identity: str) -> str:
+    """Return what counts of an identity: neither blanks around it nor capitals of an e-mail address."""
+    return identity.strip().lower() if "@" in identity else identity.strip()
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.binary(min_size=32, max_size=64), st.lists(st.text(max_size=20), unique=True, max_size=20))
+@given(st.binary(min_size=32, max_size=64), st.lists(st.text(max_size=20), unique_by=_plain, max_size=20))
 def test_pseudonyms_tell_customers_apart_and_nothing_else(key: bytes, customers: list[str]) -> None:
     pairs = pseudonyms(key, customers)
     assert [own for own, _ in pairs] == customers
