@@ -174,7 +174,8 @@ def _encoded(table: Any, column: str, name: str) -> Any:
 
 def _numbers(table: Any, column: str, name: str) -> Floats:
     values = table.column(column)
-    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if not any(is_(values.type) for is_ in plain):
         raise DataError(
             f"{name}: {column} holds {values.type}, not numbers.", todo="Write minor units as numbers."
         )

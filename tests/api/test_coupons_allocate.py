@@ -227,6 +227,14 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: tuple[s
     assert not out.exists()
 
 
+def test_the_offers_are_never_written_over(tmp_path: Path) -> None:
+    source = _write(tmp_path, _rows())
+    before = source.read_bytes()
+    result = _call(source, "--out", tmp_path / "." / source.name, "--budget", "1", "--currency", "EUR")
+    assert result.exit_code == 2
+    assert source.read_bytes() == before
+
+
 def test_a_currency_must_be_said_somewhere(tmp_path: Path) -> None:
     result = _call(_write(tmp_path, _rows()), "--out", tmp_path / "out", "--budget", "1")
     assert "Nothing says which currency" in " ".join(result.output.split())
