@@ -156,12 +156,12 @@ def price_contour(made: Instance) -> Row | None:
     columns: dict[str, Any] = {
         "quote_id": np.repeat(np.arange(n), offers).astype(str),
         "scenario_index": np.tile(np.arange(offers, dtype=np.int32), n),
-        "scenario_value": np.tile(np.arange(offers, dtype=np.float64), n),
-        "value": np.where(closed, -1e6, made.value).ravel(),
+        "scenario_value": np.tile(np.arange(offers, dtype=np.float32), n),
+        "value": np.where(closed, -1e6, made.value).astype(np.float32).ravel(),
     }
     schedule = Schedule.of(made.limits, offers)
     for r, limit in enumerate(made.limits):
-        columns[limit.name] = (schedule.budgets[r] * made.cost).ravel()
+        columns[limit.name] = (schedule.budgets[r] * made.cost).astype(np.float32).ravel()
     frame = pl.DataFrame(columns)
     constraints = {limit.name: {"max": limit.most} for limit in made.limits}
     began = clock()

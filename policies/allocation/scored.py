@@ -37,6 +37,10 @@ _TEXTS, _NUMBERS = (
 )
 
 
+_MOST_CELLS = 200_000_000
+"""Customers times coupons that are weighed at once: about 5 GB."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredOffers:
     """N customers and K offers, the first none, as scored elsewhere.
@@ -109,6 +113,12 @@ def scored_offers(table: Any, name: str = "offers") -> ScoredOffers:
     n = customer.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     k, names = _offers(coupon)
     shape = (len(customer.dictionary), len(names))
+    if shape[0] * shape[1] > _MOST_CELLS:
+        raise DataError(
+            f"{name} has {shape[0]} customers and {shape[1] - 1} coupons: more than can be weighed at once.",
+            why="A coupon_id names an offer that many customers may get, not each customer's own code.",
+            todo="Give coupon_id the offer, or allocate campaigns apart.",
+        )
     place = n * shape[1] + k
     seen = np.bincount(place, minlength=shape[0] * shape[1])
     if (seen > 1).any():
@@ -164,7 +174,8 @@ def _encoded(table: Any, column: str, name: str) -> Any:
 
 def _numbers(table: Any, column: str, name: str) -> Floats:
     values = table.column(column)
-    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+    plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if not any(is_(values.type) for is_ in plain):
         raise DataError(
             f"{name}: {column} holds {values.type}, not numbers.", todo="Write minor units as numbers."
         )

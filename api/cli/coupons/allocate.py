@@ -116,6 +116,8 @@ def allocate_file(session: Session, offers: Path, out: Path, wanted: Wanted) -> 
     from simulators.folders import write_file
     from simulators.output_schema import table_bytes
 
+    if out.resolve() == offers.resolve():
+        raise UsageError("--out is the file of the offers.", todo="Write the allocations elsewhere.")
     with session.progress("coupons allocate") as told:
         told("reading offers", 0.05)
         read = read_offers(offers)
