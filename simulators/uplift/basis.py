@@ -91,8 +91,8 @@ def _spending(z: Floats, spent: Floats) -> Floats:
     penalty[0] = 0.0
     for _ in range(_STEPS):
         mean = np.exp(np.minimum(X @ out, _HIGHEST))
-        step: Floats = np.linalg.solve(
+        step = np.linalg.solve(
             (X * mean[:, None]).T @ X + np.diag(penalty + 1e-9), X.T @ (y - mean) - penalty * out
         )
-        out = out + step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
+        out += step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
     return np.asarray(out - np.append(np.log(np.exp(X @ out).mean()), np.zeros(z.shape[1])))

@@ -61,7 +61,7 @@ def _logit(X: Floats, y: Floats, towards: Floats) -> Floats:
     for _ in range(_STEPS):
         p = 0.5 * (1.0 + np.tanh(0.5 * (X @ out)))
         H = (X * (p * (1.0 - p))[:, None]).T @ X + np.diag(penalty)
-        step: Floats = np.linalg.solve(H, X.T @ (y - p) - penalty * (out - towards))
+        step = np.asarray(np.linalg.solve(H, X.T @ (y - p) - penalty * (out - towards)), dtype=np.float64)
         longest = float(np.abs(step).max())
         out = out + step * min(1.0, 2.0 / max(longest, 1e-12))
         if longest < _CLOSE:
@@ -72,6 +72,5 @@ def _logit(X: Floats, y: Floats, towards: Floats) -> Floats:
 def _ridge(X: Floats, y: Floats, towards: Floats) -> Floats:
     penalty = np.full(X.shape[1], _PENALTY)
     penalty[0] = 0.1
-    return np.asarray(
-        towards + np.linalg.solve(X.T @ X + np.diag(penalty), X.T @ (y - X @ towards)), dtype=np.float64
-    )
+    step = np.linalg.solve(X.T @ X + np.diag(penalty), X.T @ (y - X @ towards))
+    return np.asarray(towards + step, dtype=np.float64)

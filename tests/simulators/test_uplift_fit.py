@@ -168,7 +168,8 @@ def _write(folder: Path, **changed: str) -> Path:
     folder.mkdir()
     (folder / "shop.toml").write_text(SHOP)
     for name, text in (TABLES | changed).items():
-        (folder / f"{name}.csv").write_text(text)
+        if text:
+            (folder / f"{name}.csv").write_text(text)
     return folder
 
 
@@ -193,7 +194,7 @@ def test_contradictions_and_missing_costs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="held out of campaign spring and given"):
         _read(_write(tmp_path / "a", coupon_exposures=campaign))
     with pytest.raises(MissingCost):
-        _read(_write(tmp_path / "b", costs="product_id,valid_from,unit_cost\n"))
+        _read(_write(tmp_path / "b", costs=""))
     with pytest.raises(DataError, match="1 without consent"):
         _read(_write(tmp_path / "c"), Windows(200, 200))
 
