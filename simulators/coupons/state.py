@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints, Words
+from pricing.errors import UsageError
 
 __all__ = ["CONTEXT", "MEMORY", "Seen", "State", "remembered"]
 
@@ -105,8 +106,14 @@ class State:
     seen: Seen
 
     def recent(self, periods: int) -> Ints:
-        """Return offers made in the last `periods` (64 at most), int64 [B, N]."""
-        mask = np.uint64(2 ** min(max(periods, 0), 64) - 1)
+        """Return offers made in the last `periods`, int64 [B, N]; 64 are remembered, more are refused."""
+        if not 0 <= periods <= 64:
+            raise UsageError(
+                f"A frequency cap over {periods} periods cannot be simulated.",
+                why="The last 64 periods are remembered.",
+                todo="Count the cap over fewer days.",
+            )
+        mask = np.uint64(2**periods - 1)
         count: Ints = np.bitwise_count(self.offers & mask).astype(np.int64)
         return count
 

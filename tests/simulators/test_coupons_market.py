@@ -187,7 +187,9 @@ def test_what_the_shop_sees_fades_and_adds_up() -> None:
     np.testing.assert_allclose(after.offered, before.offered + 1.0)
     assert found.state.recent(1).item() == 1
     later = floor.step(found.state, 0 * ONE, chance(0.4, 0.3, 0.5, 0.9)).state
-    assert (later.recent(1).item(), later.recent(2).item()) == (0, 1)
+    assert (later.recent(1).item(), later.recent(2).item(), later.recent(64).item()) == (0, 1, 1)
+    with pytest.raises(UsageError, match="over 65 periods"):
+        later.recent(65)
 
 
 def test_the_floor_hands_the_kernel_what_it_decides_from() -> None:
