@@ -131,7 +131,7 @@ def _upward(cells: Cells, schedule: Schedule, choice: Choices, shadow: Floats, l
         draw = schedule.budgets[r] * cells.cost + schedule.caps[r]
         steps[r] = draw - draw[at, choice][:, None]
         open_ &= steps[r] <= room
-    priced = np.maximum(gain + loss, 1e-300)
+    priced = np.maximum(gain + loss, 1e-12)
     score = np.where(open_, loss / priced, np.inf)
     offer = score.argmin(axis=1)
     best = score[at, offer]
