@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select
@@ -129,12 +129,19 @@ def find(connection: Connection, decision_id: str) -> Offered:
 
 
 def put_up(work: Work, wanted: Campaign, coupons: Sequence[CouponLimits]) -> None:
-    """Make a campaign and its coupons what a coupon book says; nothing is recorded where they are so."""
+    """Make a campaign and its coupons what a coupon book says; nothing is recorded where they are so.
+
+    A code that everybody types is not in the book: it stays as it was set.
+    """
     before = campaign(work.connection, wanted.campaign_id)
     known = [coupon_limits(work.connection, coupon.coupon_id) for coupon in coupons]
+    named = [
+        coupon if found is None else replace(coupon, code=found.code)
+        for coupon, found in zip(coupons, known, strict=True)
+    ]
     same = before is not None and before.budget == wanted.budget
-    if not same or [_terms(one) for one in known] != [_terms(one) for one in coupons]:
-        put_campaign(work, wanted, coupons)
+    if not same or [_terms(one) for one in known] != [_terms(one) for one in named]:
+        put_campaign(work, wanted, named)
 
 
 def _terms(coupon: CouponLimits | None) -> tuple[object, ...] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from anyio.from_thread import BlockingPortal
 from api.access import Role, make_key
 from api.app import create_app
 from api.storage import price_marks
-from api.storage.ledger import erase
-from api.storage.ledger_audit import require_balance, verify
+from api.storage.ledger import Campaign, coupon_limits, erase, put_campaign
+from api.storage.ledger_audit import Work, require_balance, verify
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
 from policies.serve.coupon_shelf import CouponShelf
@@ -262,5 +263,13 @@ def test_putting_the_same_book_up_again_records_nothing(counter: Counter) -> Non
     counter.open(CouponShelf.from_bytes(made.to_bytes()))
     with counter.store.database.reading() as connection:
         assert verify(connection) == before
+
+    def name(work: Work) -> None:
+        five = coupon_limits(work.connection, "five")
+        assert five is not None
+        put_campaign(work, Campaign("spring", "EUR", 10_000), [replace(five, code="SPRING5")])
+
+    counter.store.commits.submit(name)
     counter.open(shelf(budget=77))
-    assert counter.client.get("/v1/campaigns/spring").json()["budget"] == 77
+    told = counter.client.get("/v1/campaigns/spring").json()
+    assert (told["budget"], {coupon["code"] for coupon in told["coupons"]}) == (77, {"SPRING5", None})
