@@ -68,3 +68,16 @@ def test_the_first_look_runs_from_top_to_bottom(run_folder: Path, monkeypatch: p
     assert not [out for out in found if out.get("name") == "stderr"], "a warning is an answer left out"
     assert "12 prices to set" in found[0].text
     assert "recommended_price" in found[-1].data["text/html"]
+
+
+def test_do_coupons_pay_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    book = _read(ROOT / "notebooks" / "do_coupons_pay.ipynb")
+    NotebookClient(book, timeout=240, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    found: list[Any] = [out for cell in book.cells if cell.cell_type == "code" for out in cell.outputs]
+    pictures = [out.data["image/png"] for out in found if "image/png" in out.get("data", {})]
+    assert len(pictures) == 4
+    assert not [out for out in found if out.get("name") == "stderr"], "a warning is an answer left out"
+    assert "10% were held out" in found[0].text
+    assert "no_propensity" in found[-1].text
+    assert "may a coupon be given on this? False" in found[-1].text

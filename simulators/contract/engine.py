@@ -155,7 +155,8 @@ def open_engine(
         try:
             connection.execute("SET TimeZone = 'UTC'")
             # DuckDB draws its own bar on standard output once a query takes seconds, into what --json prints.
-            connection.execute("SET enable_progress_bar = false")
+            with suppress(duckdb.InvalidInputException):  # a notebook without the widgets that draw one
+                connection.execute("SET enable_progress_bar = false")
             yield Engine(connection, folder)
         finally:
             connection.close()

@@ -17,7 +17,14 @@ from pricing.schema import CONTRACT_VERSION
 from simulators.contract.shop_file import SHOP_FILE, CostAssumption, ShopFile, Zone, render_shop_file
 from simulators.folders import claim
 from simulators.known_truth.coupon_exposures import offer_names
-from simulators.known_truth.coupon_shop import DEPTHS, MARGIN, WINDOW_DAYS, Assignment, CouponShop
+from simulators.known_truth.coupon_shop import (
+    DEPTHS,
+    HISTORY_DAYS,
+    MARGIN,
+    WINDOW_DAYS,
+    Assignment,
+    CouponShop,
+)
 from simulators.known_truth.tables import FIRST_DAY
 
 __all__ = ["customer_names", "write_coupon_shop"]
@@ -49,6 +56,7 @@ def write_coupon_shop(shop: CouponShop, out: Path) -> None:
         "coupon_exposures": _exposures(shop, names),
         "redemptions": _redemptions(shop, names),
         "consents": _consents(names),
+        "events": _events(shop, names),
     }
     with claim(out, "data", editable=(SHOP_FILE,)) as draft:
         for name, table in tables.items():
@@ -78,6 +86,7 @@ def _moment(days: Floats | Ints) -> NDArray[np.datetime64]:
 def _orders(shop: CouponShop, names: NDArray[np.str_]) -> Columns:
     count = len(shop.day)
     price = shop.value / 100.0
+    reduced = _reduced(shop)
     product = np.random.default_rng((shop.spec.seed, 76)).integers(_PRODUCTS, size=count)
     return {
         "order_id": [f"o{i}" for i in range(count)],
@@ -87,10 +96,31 @@ def _orders(shop: CouponShop, names: NDArray[np.str_]) -> Columns:
         "customer_id": names[shop.buyer],
         "product_id": np.array([f"P{p}" for p in range(_PRODUCTS)])[product],
         "quantity": [1] * count,
-        "regular_price": price,
+        "regular_price": np.where(reduced, np.round(1.25 * price, 2), price),
         "offered_price": price,
         "paid": (shop.value - shop.discount) / 100.0,
         "price_basis": ["gross"] * count,
+    }
+
+
+def _reduced(shop: CouponShop) -> NDArray[np.bool_]:
+    """Return which orders of the history were of reduced goods: bargain hunters tell themselves by them."""
+    rng = np.random.default_rng((shop.spec.seed, 77))
+    chance = 1.0 / (1.0 + np.exp(1.0 - 1.2 * shop.shoppers.bargain[shop.buyer]))
+    early = shop.day < HISTORY_DAYS - WINDOW_DAYS
+    return np.asarray(early & (rng.random(len(shop.day)) < chance))
+
+
+def _events(shop: CouponShop, names: NDArray[np.str_]) -> Columns:
+    """Return opened e-mails of the history: the attentive open more."""
+    rng = np.random.default_rng((shop.spec.seed, 78))
+    who = np.repeat(np.arange(len(names)), rng.poisson(4.0 * np.exp(0.6 * shop.shoppers.habit)))
+    count = len(who)
+    return {
+        "customer_id": names[who],
+        "session_id": [f"s{i}" for i in range(count)],
+        "at": _moment(HISTORY_DAYS * (0.1 + 0.9 * rng.random(count))),
+        "event": ["email_open"] * count,
     }
 
 
