@@ -83,7 +83,7 @@ def _spending(z: Floats, spent: Floats) -> Floats:
     Trognon 1984); a small penalty keeps features that never differ at 0.
     """
     X = np.concatenate([np.ones((len(z), 1)), z], axis=1)
-    out: Floats = np.zeros(1 + z.shape[1], dtype=np.float64)
+    out: Floats = np.zeros_like(X[0])
     if not spent.any():
         return out
     y = spent / spent.mean()
