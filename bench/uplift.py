@@ -220,7 +220,7 @@ def _policy(
 
 
 def _inside(interval: Callable[[float], tuple[float, float]], truth: float) -> tuple[bool, bool]:
-    low, high = (interval(level)[0] <= truth <= interval(level)[1] for level in _LEVELS)
+    low, high = (bool(interval(level)[0] <= truth <= interval(level)[1]) for level in _LEVELS)
     return low, high
 
 

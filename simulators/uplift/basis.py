@@ -83,7 +83,7 @@ def _spending(z: Floats, spent: Floats) -> Floats:
     Trognon 1984); a small penalty keeps features that never differ at 0.
     """
     X = np.concatenate([np.ones((len(z), 1)), z], axis=1)
-    out: Floats = np.zeros((X.shape[1],))
+    out: Floats = np.zeros_like(X[0])
     if not spent.any():
         return out
     y = spent / spent.mean()
@@ -91,8 +91,8 @@ def _spending(z: Floats, spent: Floats) -> Floats:
     penalty[0] = 0.0
     for _ in range(_STEPS):
         mean = np.exp(np.minimum(X @ out, _HIGHEST))
-        step = np.linalg.solve(
-            (X * mean[:, None]).T @ X + np.diag(penalty + 1e-9), X.T @ (y - mean) - penalty * out
-        )
+        H = (X * mean[:, None]).T @ X + np.diag(penalty + 1e-9)
+        step = np.asarray(np.linalg.solve(H, X.T @ (y - mean) - penalty * out), dtype=np.float64)
         out += step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
-    return np.asarray(out - np.append(np.log(np.exp(X @ out).mean()), np.zeros(z.shape[1])))
+    out[0] -= np.log(np.exp(X @ out).mean())
+    return out

@@ -30,6 +30,7 @@ __all__ = [
     "fit_uplift",
     "pooled",
     "regressors",
+    "scores_of",
 ]
 
 

@@ -71,14 +71,15 @@ def library_effects(meta: Meta, exposures: Exposures, z: Floats, at: Floats, see
     at
         float64 [M, F]; features of those whom it is asked about.
     """
-    from importlib import import_module
-
+    import econml.dr as econml_dr
+    import econml.metalearners as econml_metalearners
     import lightgbm
+    from sklearn import linear_model
 
-    robust: Any = import_module("econml.dr")
-    metalearners: Any = import_module("econml.metalearners")
+    robust: Any = econml_dr
+    metalearners: Any = econml_metalearners
     lgb: Any = lightgbm
-    sk: Any = import_module("sklearn.linear_model")
+    sk: Any = linear_model
     given = np.unique(exposures.offer)
     trees: Any = lgb.LGBMRegressor(
         n_estimators=_TREES, learning_rate=_RATE, num_leaves=_LEAVES, min_child_samples=_LEAF,

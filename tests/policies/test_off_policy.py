@@ -19,9 +19,8 @@ def _log(rows: int, seed: int = 0) -> Log:
 
 def test_by_hand() -> None:
     """Give offer 1 to all: weights 0, 4; IPW (0 + 4 * 5) / 2, Hajek 5; DR 1 + (0 + 4 * (5 - 1)) / 2."""
-    part = Log(np.array([3.0, 5.0]), np.array([0, 1]), np.array([0.75, 0.25]), np.ones((2, 2)), np.arange(2))
-    log = Log(*(np.concatenate([getattr(part, name)] * 200) for name in ("reward", "offer", "propensity", "expected")),
-              np.arange(400))  # fmt: skip
+    reward, offer, chance = np.tile([3.0, 5.0], 200), np.tile([0, 1], 200), np.tile([0.75, 0.25], 200)
+    log = Log(reward, offer, chance, np.ones((400, 2)), np.arange(400))
     found = evaluate_policy(log, chosen(np.ones(400, dtype=np.int64), 2))
     assert (found.ipw.value, found.snipw.value, found.dr.value) == (10.0, 5.0, 9.0)
     assert (found.effective, found.share) == (200.0, 0.5)

@@ -87,7 +87,7 @@ def test_what_is_no_model_is_refused() -> None:
     for change in ({"mean": bad}, {"most": np.array([1.0, 1.0])}, {"offers": ("a", "b")},
                    {"mean": np.full_like(bad, np.nan)}, {"identified_by": ()}):  # fmt: skip
         with pytest.raises(ArtifactError, match="not an uplift model"):
-            replace(model(), **change)  # type: ignore[arg-type] # each is wrong on purpose
+            replace(model(), **change)
     with pytest.raises(ArtifactError):
         UpliftModel.from_bytes(model().to_bytes()[:-50])
     with pytest.raises(UsageError, match="reads 2 columns"):
