@@ -1,4 +1,4 @@
-"""Effects on shops whose truth is known: found where drawn by lot, flagged where not, the same on every way in."""
+"""Effects on shops whose truth is known: found where drawn by lot, flagged where not."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ prices_include_tax = true
 TABLES = {
     "products": "product_id,category,kind\np,c,merchandise\n",
     "costs": "product_id,valid_from,unit_cost\np,2025-01-01,40.00\n",
-    "orders": "order_id,line_id,ordered_at,status,customer_id,product_id,quantity,regular_price,offered_price,"
-    "paid,price_basis\n"
+    "orders": "order_id,line_id,ordered_at,status,customer_id,product_id,quantity,regular_price,"
+    "offered_price,paid,price_basis\n"
     + "".join(
         f"{order},1,{day} 12:00:00,paid,{who},p,{units},121.00,121.00,{paid},gross\n"
         for order, day, who, units, paid in (

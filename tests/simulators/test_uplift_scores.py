@@ -1,4 +1,4 @@
-"""Doubly robust scores, clustered errors, uplift curves and tests of a lottery: numbers by hand, and outside."""
+"""Doubly robust scores, clustered errors and uplift curves: numbers by hand, and outside."""
 
 from __future__ import annotations
 
