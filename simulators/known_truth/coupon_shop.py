@@ -17,8 +17,7 @@ from pricing.errors import UsageError
 
 __all__ = [
     "AFTER_DAYS", "DEPTHS", "HISTORY_DAYS", "MARGIN", "WINDOW_DAYS", "Assignment", "CouponShop", "CouponSpec",
-    "Shoppers",
-    "draw_coupon_shop", "draw_shoppers", "true_cost", "true_effect",
+    "Shoppers", "draw_coupon_shop", "draw_shoppers", "true_cost", "true_effect",
 ]  # fmt: skip
 
 DEPTHS = (0.0, 0.05, 0.10, 0.15, 0.20)

@@ -24,11 +24,14 @@ def telling(features: tuple[str, ...], X: Floats) -> tuple[str, ...]:
 
     One that never differs, or repeats another, cannot say who is moved by a coupon.
     """
+    if not len(X):
+        return ()
     kept: list[int] = []
-    z = np.nan_to_num(X - np.nanmean(np.where(np.isfinite(X).any(axis=0), X, 0.0), axis=0), nan=0.0)
+    seen = np.where(np.isfinite(X).any(axis=0), X, 0.0)
+    z = np.nan_to_num(seen - np.nanmean(seen, axis=0), nan=0.0)
     length = np.sqrt(np.square(z).sum(axis=0))
     for f in range(len(features)):
-        known = len(X) and length[f] > 1e-9 * np.sqrt(len(X)) * (1.0 + np.nanmax(np.abs(X[:, f])))
+        known = length[f] > 1e-9 * np.sqrt(len(X)) * (1.0 + np.nanmax(np.abs(seen[:, f])))
         if known and all(abs(z[:, f] @ z[:, g]) < _SAME * length[f] * length[g] for g in kept):
             kept.append(f)
     return tuple(features[f] for f in kept)
@@ -44,6 +47,9 @@ def basis_of(features: tuple[str, ...], X: Floats, spent: Floats) -> Basis:
     spent
         float64 [N]; net sales after the exposure, whatever the offer: what effects are a share of.
     """
+    if not features:
+        none = np.zeros(0)
+        return Basis((), none, none, none, none, np.zeros((0, 3), dtype=np.int64), none, np.zeros(1))
     low, high = np.nanquantile(X, [_TAILS, 1.0 - _TAILS], axis=0)
     held = np.clip(X, low, high)
     centre, scale = np.nanmean(held, axis=0), np.nanstd(held, axis=0)

@@ -106,7 +106,10 @@ def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
     """
     J, P = raw.mean.shape
     b = raw.mean.reshape(-1)
+    if not raw.covariance.any():  # nothing was ever earned, so nothing varies
+        return raw
     scale = np.sqrt(np.diag(raw.covariance))
+    scale = np.maximum(scale, _JITTER * scale.max())
     noisy = _positive(raw.covariance / np.outer(scale, scale))
     blocks = _blocks(depth, group, scale)
     wide = np.diag(np.where(np.tile(group == 0, J), _FLAT, 0.0))

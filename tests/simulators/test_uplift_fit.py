@@ -202,3 +202,21 @@ def test_contradictions_and_missing_costs_are_refused(tmp_path: Path) -> None:
 def test_assigned_by_a_rule_is_no_lottery_whatever_the_propensity(tmp_path: Path) -> None:
     rule = TABLES["coupon_exposures"].replace("policy", "rule")
     assert not _read(_write(tmp_path / "data", coupon_exposures=rule)).exposures.drawn.any()
+
+
+@pytest.mark.parametrize("kind", ["none", "constant", "unknown", "no profit", "an offer nobody got", "few"])
+def test_poor_logs_end_in_a_model_or_in_words(kind: str) -> None:
+    log = exposures().take(np.arange(12_000) % 6 == 0)
+    N, F = log.X.shape
+    poor = {
+        "none": replace(log, features=(), X=np.zeros((N, 0))),
+        "constant": replace(log, X=np.ones((N, F))),
+        "unknown": replace(log, X=np.full((N, F), np.nan)),
+        "no profit": replace(log, profit=np.zeros((N, 3)), revenue=np.zeros((N, 3))),
+        "an offer nobody got": replace(log, offers=(*log.offers, "never")),
+        "few": log.take(np.arange(N) < 40),
+    }[kind]
+    found = fit_uplift(poor)
+    assert np.isfinite(found.model.mean).all()
+    assert ("never" not in poor.offers) or not found.model.may_act[-1]
+    assert found.report.check.usable == (kind != "few")
