@@ -213,7 +213,7 @@ def test_files_that_are_no_offers_are_refused(tmp_path: Path) -> None:
         (("--budget", "winter=5"), "no offer has it"),
         (("--cap", "ten=-1"), "no number of offers"),
         (("--budget", "1", "--budget", "2"), "one name"),
-        (("--budget", "1", "--holdout", "1"), "not a share"),
+        (("--budget", "1", "--holdout", "1.1"), "not a share"),
         (("--budget", "1", "--engine", "rust"), "no engine 'rust'"),
         (("--budget", "1", "--currency", "USD"), "the offers are in EUR"),
     ],

@@ -21,6 +21,7 @@ from api.storage import price_marks, publications
 from api.storage.database import Database
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
+from api.storage.tables import SCHEMA
 from api.texts import texts
 from policies.serve.incumbent import Incumbent
 from policies.serve.journey import recommend
@@ -115,7 +116,7 @@ def test_a_store_of_schema_3_is_read_and_what_it_published_is_in_the_history(hou
         assert (_told(store.database), _verified(store.database)) == (now, 2)
         assert store.verify() == 2
         with store.database.reading() as connection:
-            assert connection.execute(text("SELECT version FROM schema_version")).scalar_one() == 4
+            assert connection.execute(text("SELECT version FROM schema_version")).scalar_one() == SCHEMA
             assert {row.state.value for row in publications.every(connection)} == {"confirmed"}
         store.close()
 

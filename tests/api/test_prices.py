@@ -431,4 +431,4 @@ def test_every_error_of_the_tree_has_a_status_that_http_knows() -> None:
     def statuses(kind: type[TarifaError]) -> set[int]:
         return {kind.status}.union(*(statuses(child) for child in kind.__subclasses__()))
 
-    assert statuses(TarifaError) == {401, 403, 404, 412, 422, 428, 500, 503}
+    assert statuses(TarifaError) == {401, 403, 404, 409, 412, 422, 428, 500, 503}
