@@ -30,6 +30,9 @@ _SECOND = 1_000_000
 _REST = 5 * _SECOND
 """Microseconds between two plans at least: a plan takes some tenths of a second of a processor."""
 
+_FEW = 16
+"""Decisions before which nothing is paced."""
+
 _PLANNED = sum(1 << rule for rule in (CouponRule.NOT_IN_FORCE, CouponRule.BUDGET, CouponRule.LIMIT_TOTAL))
 """Rules that pacing foresees itself; what they stood against was wanted all the same."""
 
@@ -47,6 +50,8 @@ def in_background(work: Callable[[], None]) -> None:
 class Pace:
     """Holds the policy that decides now, and has it found anew after so many decisions or so long.
 
+    At first that is each time that twice as many have come, so that a campaign is paced from its beginning.
+
     Parameters
     ----------
     shelf
@@ -55,13 +60,11 @@ class Pace:
         Carries out a plan: in a thread of its own, or at once.
     """
 
-    def __init__(
-        self, shelf: CouponShelf, start: Callable[[Callable[[], None]], None] = in_background
-    ) -> None:
+    def __init__(self, shelf: CouponShelf, start: Starts = in_background) -> None:
         self.shelf, self._start = shelf, start
         self._policy = shelf.policy
         self._guard, self._planning = threading.Lock(), False
-        self._count, self._at = 0, 0
+        self._count, self._at, self._enough = 0, -1, min(_FEW, shelf.replan_decisions)
 
     @property
     def policy(self) -> UpliftOffers:
@@ -72,8 +75,9 @@ class Pace:
         """Count a decision made at `at` (UTC microseconds); have prices found anew where it is time."""
         with self._guard:
             self._count += 1
+            self._at = at if self._at < 0 else self._at
             rested = at - self._at
-            due = self._count >= self.shelf.replan_decisions or rested >= self.shelf.replan_seconds * _SECOND
+            due = self._count >= self._enough or rested >= self.shelf.replan_seconds * _SECOND
             if self._planning or not due or rested < _REST:
                 return
             self._planning, self._count, self._at = True, 0, at
@@ -90,6 +94,9 @@ class Pace:
             told, factor = _by_name(found, found.shadow), _by_name(found, found.scale)
             store.commits.submit(lambda work: record_prices(work, found.version, told, factor))
         self._policy = found
+        with self._guard:
+            self._count, self._at = 0, known.at
+            self._enough = min(max(_FEW, known.count), self.shelf.replan_decisions)
 
     def _plan(self, store: Store) -> None:
         try:
@@ -104,23 +111,25 @@ class Pace:
 def paced(shelf: CouponShelf, known: Lately) -> UpliftOffers:
     """Return the shelf's policy at the prices that the ledger says.
 
-    What has no end is not paced, and neither is what nothing limits.
+    What has no end is not paced, and neither is what nothing limits. As long as hardly anybody came, nothing
+    tells how many will. A campaign that has not begun has its prices already: those who come before it tell.
     """
     seen = _seen(shelf, known)
-    if known.at <= known.since or not len(seen):
+    if known.count < _FEW or known.at <= known.since:
         return shelf.policy
     return repriced(shelf.policy, seen, _ended(shelf.policy, known), _limits(shelf, known, len(seen)))
 
 
 def _limits(shelf: CouponShelf, known: Lately, seen: int) -> list[Remaining]:
     """Return the budgets and caps that are to last until their campaign or coupon ends."""
-    a_second = known.count / (known.at - known.since) * _SECOND
+    a_second = (known.count - 1) / (known.at - known.since) * _SECOND
     now, found = known.at // _SECOND, list[Remaining]()
     for left, (begins, ends), coupons, counts in _lasting(shelf, known):
         offers = np.isin(np.array(shelf.policy.model.offers), [coupon.coupon_id for coupon in coupons])
-        if left is not None and begins <= now < ends < NO_LIMIT and offers.any():
+        if left is not None and now < ends < NO_LIMIT and offers.any():
             held = _held(shelf.policy, coupons, counts=counts)
-            found.append(Remaining(float(left), offers, held, seen / (a_second * (ends - now)), counts))
+            coming = a_second * (ends - max(now, begins))
+            found.append(Remaining(float(left), offers, held, seen / coming, counts))
     return found
 
 

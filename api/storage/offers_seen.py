@@ -164,9 +164,7 @@ def lately(connection: Connection) -> Lately | None:
         since=int(since),
         count=int(count),
         seen=tuple(_seen(json.loads(row[0]), json.loads(row[1])) for row in _SEEN.rows(connection)),
-        ended=tuple(
-            MadeBefore(str(c), int(most), int(paid), _features(known)) for c, most, paid, known in ended
-        ),
+        ended=tuple(_made(row) for row in _ENDED.rows(connection, now=at)),
         left=tuple(_left(row, out) for row in _LEFT.rows(connection)),
     )
 

@@ -107,6 +107,7 @@ def corrected(policy: UpliftOffers, ended: Ended) -> Floats:
         return np.ones(offers)
     common = (spent.sum() + worth) / (predicted.sum() + worth)
     out: Floats = (spent + worth * common) / (predicted + worth)
+    out[0] = 1.0
     return out
 
 
