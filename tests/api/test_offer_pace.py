@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event, text
 
-from api.coupons.pace import Pace, Starts
+from api.coupons.pace import Pace, Starts, in_background
 from api.coupons.service import Coupons, OfferAsked
 from api.storage.ledger import Line, campaign, coupon_limits, erase
 from api.storage.ledger_audit import history, require_balance, verify
 from api.storage.ledger_redeem import redeem
+from api.storage.offers_seen import _ENDED, _SEEN, Lately, lately
 from api.storage.store import Store
 from policies.serve.coupon_shelf import Cart, CartLine, CouponShelf
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_book import CampaignTerms
 from pricing.coupon_rules import CouponSettings
 from pricing.customers import CUSTOMER_FEATURES, Customers, unknown
+from pricing.errors import BusyError
 from tests.api.coupon_counter import FROM, book, model
 from tests.api.ledger_app import KEY
 
@@ -37,7 +38,6 @@ PROFIT = 80.0 + 40.0 * (3.0 - RECENCY)
 """What the coupon is worth with each: from -40 to 200; used with 15 to 62 %, more where it adds less."""
 
 CHANCE = 1.0 / (1.0 + np.exp(0.6 + 0.4 * (3.0 - RECENCY)))
-Told = dict[str, Any]
 
 
 def at_once(work: Callable[[], None]) -> None:
@@ -79,7 +79,9 @@ def shelf(budget: int | None, draws: int = 0, **limits: int | None) -> CouponShe
 
 def quick(store: Store) -> None:
     """Let commits not wait for the disk: these tests are about what is decided, others about power cuts."""
-    event.listen(store.database._engine, "checkout", lambda made, *_: made.execute("PRAGMA synchronous=OFF").close())
+    event.listen(
+        store.database._engine, "checkout", lambda made, *_: made.execute("PRAGMA synchronous=OFF").close()
+    )
 
 
 @dataclass
@@ -162,23 +164,21 @@ def best(budget: int, factor: float) -> float:
 def test_what_is_paced_is_worth_more_than_first_come_first_served(tmp_path: Path, factor: float) -> None:
     """Money for a third; predictions right, or redemptions half or 1.6 times as frequent. 40 came before."""
     budget = round(wanted() * factor / 3.0)
-    runs: list[Campaigning] = []
-    for starts in (never, at_once):
-        (tmp_path / starts.__name__).mkdir()
-        runs.append(Campaigning(tmp_path / starts.__name__, shelf(budget), factor, starts).run(-40))
-    greedy, paced = runs
-    print(factor, budget, [(r.value, r.spent(), sum(map(bool, r.given))) for r in runs], best(budget, factor))
-    assert paced.value >= 1.5 * greedy.value
-    assert paced.value >= 0.8 * best(budget, factor)
+    (tmp_path / "greedy").mkdir()
+    greedy = Campaigning(tmp_path / "greedy", shelf(budget), factor, never).run(-40, COUNT // 2)
+    paced = Campaigning(tmp_path, shelf(budget), factor).run(-40)
+    assert greedy.spent() > budget - 500, "nothing is left to give"
     assert 0.95 * budget <= paced.spent() <= budget
-    for one in runs:
-        one.close()
+    assert paced.value >= 2.0 * greedy.value
+    assert paced.value >= 0.8 * best(budget, factor)
+    greedy.close()
+    paced.close()
 
 
 def test_a_service_that_starts_again_goes_on_at_the_same_prices(tmp_path: Path) -> None:
-    """Plans fall on every twentieth decision: one that starts then decides like one that never ended."""
+    """Plans fall on decision 16, 32, 52, 72 ...: one that starts then decides as if it had never ended."""
     runs: list[Campaigning] = []
-    for name, starts in (("whole", ()), ("again", (80, 160))):
+    for name, starts in (("whole", ()), ("again", (72, 152))):
         (tmp_path / name).mkdir()
         run, before = Campaigning(tmp_path / name, shelf(12_000, draws=6)), 0
         for place in starts:
@@ -195,12 +195,12 @@ def test_a_service_that_starts_again_goes_on_at_the_same_prices(tmp_path: Path) 
 
 
 def test_every_service_on_a_store_finds_the_same_prices_and_records_them_once(tmp_path: Path) -> None:
-    one = Campaigning(tmp_path, shelf(9_000, draws=6)).run(0, 100)
+    one = Campaigning(tmp_path, shelf(9_000, draws=6)).run(0, 92)
     other = Campaigning(tmp_path, CouponShelf.from_bytes(one.shelf.to_bytes()))
     version = other.pace.policy.version
     assert version == one.pace.policy.version
     assert one.pace.policy.shadow[1] > 0.0
-    other.run(100, 130)
+    other.run(92, 122)
     one.pace.replan(one.store)
     other.pace.replan(other.store)
     assert one.pace.policy.version == other.pace.policy.version != version
@@ -214,3 +214,97 @@ def test_every_service_on_a_store_finds_the_same_prices_and_records_them_once(tm
     assert one.shelf.policy.priced(shadow, correction).version == version, "the record tells the policy"
     for run in (one, other):
         run.close()
+
+
+def test_somebody_erased_drops_out_and_nothing_else_does(tmp_path: Path) -> None:
+    run = Campaigning(tmp_path, shelf(9_000)).run(0, 96)
+    gone = [KEY.customer(name) for name in NAMES[:32]]
+    run.store.commits.submit(lambda work: erase(work, gone))
+    with run.store.database.reading() as connection:
+        known = lately(connection)
+    assert known is not None
+    assert known.count == len(known.seen) == int((CAME[:96] >= 32).sum())
+    last = int(np.flatnonzero(CAME[:96] >= 32)[-1])
+    over = [place for place in range(last - 2) if run.given[place] and CAME[place] >= 32]
+    assert len(known.ended) == len(over) > 0, "of the last three decisions offers are out still"
+    before = run.pace.policy.version
+    run.run(96, 200)
+    assert run.pace.policy.version != before
+    assert 0 < run.spent() <= 9_000
+    run.store.commits.submit(lambda work: erase(work, [KEY.customer(name) for name in NAMES]))
+    assert run.open().policy.version == run.shelf.policy.version, "nobody is left to learn from"
+    run.close()
+
+
+@pytest.mark.parametrize("budget", [None, 1_000_000])
+def test_where_no_budget_binds_nothing_is_held_back(tmp_path: Path, budget: int | None) -> None:
+    run = Campaigning(tmp_path, shelf(budget)).run(0, 120)
+    assert run.given == ["five" if PROFIT[who] > 0.0 else None for who in CAME[:120]]
+    assert run.pace.policy.version == run.shelf.policy.version
+    with run.store.database.reading() as connection:
+        assert lately(connection) is not None
+        assert not history(connection, run.pace.policy.version)
+    run.close()
+
+
+@pytest.mark.parametrize("budget", [None, 12_000])
+def test_a_cap_on_uses_lasts_as_a_budget_does(tmp_path: Path, budget: int | None) -> None:
+    """20 uses for twice as many who would use it; beside it no budget, or one that hardly binds."""
+    run = Campaigning(tmp_path, shelf(budget, limit_total=20)).run(-40)
+    run.spent()
+    with run.store.database.reading() as connection:
+        five = coupon_limits(connection, "five")
+    assert five is not None
+    assert 19 <= five.taken <= 20
+    half = sum(map(bool, run.given[40 : 40 + COUNT // 2]))
+    assert 0.3 <= half / sum(map(bool, run.given)) <= 0.7
+    run.close()
+
+
+def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that hangs holds nobody up, the next is not begun before it ends, and one that fails is only that."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> Lately | None:
+        begun.set()
+        assert go_on.wait(30)
+        return lately(connection)
+
+    run = Campaigning(tmp_path, shelf(9_000), starts=in_background)
+    monkeypatch.setattr("api.coupons.pace.lately", slow)
+    run.run(0, 90)
+    assert begun.is_set()
+    assert run.pace.policy.version == run.shelf.policy.version
+    assert [thread.name for thread in threading.enumerate()].count("pacing") == 1
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "pacing":
+            thread.join(30)
+    version = run.pace.policy.version
+    assert version != run.shelf.policy.version
+
+    def broken(connection: Connection) -> Lately | None:
+        raise BusyError("The decision store cannot be used now.")
+
+    monkeypatch.setattr("api.coupons.pace.lately", broken)
+    run.pace._start = at_once
+    assert len(run.run(90, 140).given) == 140
+    assert run.pace.policy.version == version
+    run.close()
+
+
+def test_a_store_of_an_older_program_gets_the_indices(tmp_path: Path) -> None:
+    run = Campaigning(tmp_path, shelf(9_000))
+    with run.store.database.writing() as transaction:
+        for name in ("offers_by_time", "reservations_offered"):
+            transaction.connection.execute(text(f"DROP INDEX {name}"))
+    run.close()
+    again = Campaigning(tmp_path, shelf(9_000))
+    with again.store.database.reading() as connection:
+        for query, name in ((_SEEN, "offers_by_time"), (_ENDED, "reservations_offered")):
+            plan = connection.execute(
+                text(f"EXPLAIN QUERY PLAN {query._sql}"), {**query._fixed, "now": 1}
+            ).all()
+            assert name in str(plan)
+            assert "TEMP B-TREE" not in str(plan)
+    again.close()
