@@ -1,11 +1,13 @@
-"""Offers paced on what was really spent: worth more than first come first served, and the same from any start."""
+"""Offers paced on what is really spent: worth more than first come first served, the same from any start."""
 
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from sqlalchemy import Connection, event, text
 from api.coupons.pace import Pace, Starts, in_background
 from api.coupons.service import Coupons, OfferAsked
 from api.storage.ledger import Line, campaign, coupon_limits, erase
-from api.storage.ledger_audit import history, require_balance, verify
+from api.storage.ledger_audit import Work, history, require_balance, verify
 from api.storage.ledger_redeem import redeem
 from api.storage.offers_seen import _ENDED, _SEEN, Lately, lately
 from api.storage.store import Store
@@ -79,14 +81,16 @@ def shelf(budget: int | None, draws: int = 0, **limits: int | None) -> CouponShe
 
 def quick(store: Store) -> None:
     """Let commits not wait for the disk: these tests are about what is decided, others about power cuts."""
-    event.listen(
-        store.database._engine, "checkout", lambda made, *_: made.execute("PRAGMA synchronous=OFF").close()
-    )
+
+    def checked_out(made: sqlite3.Connection, *_: object) -> None:
+        made.execute("PRAGMA synchronous=OFF").close()
+
+    event.listen(store.database._engine, "checkout", checked_out)
 
 
 @dataclass
 class Campaigning:
-    """A campaign from its first to its last second: customers come evenly, and use what they get by chance."""
+    """A campaign from first to last second: customers come evenly, and use what they get by chance."""
 
     folder: Path
     shelf: CouponShelf
@@ -132,7 +136,7 @@ class Campaigning:
     def use(self) -> None:
         """Let who wanted to use an offer do so, just before the next one comes."""
         for name, order in self.waiting:
-            self.store.commits.submit(lambda work, a=name, b=order: redeem(work, a, b, [Line("1", 500)]))
+            self.store.commits.submit(partial(_used, name, order))
         self.waiting.clear()
 
     def spent(self) -> int:
@@ -146,6 +150,10 @@ class Campaigning:
 
     def close(self) -> None:
         self.store.close()
+
+
+def _used(reservation: str, order: str, work: Work) -> None:
+    redeem(work, reservation, order, [Line("1", 500)])
 
 
 def wanted() -> float:
@@ -262,7 +270,7 @@ def test_a_cap_on_uses_lasts_as_a_budget_does(tmp_path: Path, budget: int | None
 
 
 def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan that hangs holds nobody up, the next is not begun before it ends, and one that fails is only that."""
+    """A plan that hangs holds nobody up, none is begun before it ends, one that fails is only that."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> Lately | None:
@@ -271,7 +279,7 @@ def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest
         return lately(connection)
 
     run = Campaigning(tmp_path, shelf(9_000), starts=in_background)
-    monkeypatch.setattr("api.coupons.pace.lately", slow)
+    monkeypatch.setattr("api.coupons.repricing.lately", slow)
     run.run(0, 90)
     assert begun.is_set()
     assert run.pace.policy.version == run.shelf.policy.version
@@ -286,7 +294,7 @@ def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest
     def broken(connection: Connection) -> Lately | None:
         raise BusyError("The decision store cannot be used now.")
 
-    monkeypatch.setattr("api.coupons.pace.lately", broken)
+    monkeypatch.setattr("api.coupons.repricing.lately", broken)
     run.pace._start = at_once
     assert len(run.run(90, 140).given) == 140
     assert run.pace.policy.version == version
