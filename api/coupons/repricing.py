@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from api.storage.offers_seen import CouponLeft, Lately, lately, record_prices
+from api.storage.offers_seen import CouponLeft, Lately, lately, record_prices, unhurried
 from api.storage.store import Store
 from policies.allocation.served import Ended, Remaining, Seen, repriced
 from policies.serve.coupon_shelf import CouponShelf
@@ -104,7 +104,7 @@ def _seen(shelf: CouponShelf, known: Lately) -> Seen:
     discount = np.zeros((len(usable), len(policy.model.offers)), dtype=np.int64)
     open_ = np.zeros(discount.shape, dtype=np.bool_)
     open_[:, 0] = True
-    for m, one in enumerate(usable):
+    for m, one in enumerate(unhurried(usable)):
         for name, off, bits in zip(one.menu, one.discounts, one.rejections, strict=True):
             k = place.get(name, 0)
             if k:
