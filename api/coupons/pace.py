@@ -64,7 +64,7 @@ class Pace:
         with self._guard:
             self._count += 1
             self._at = at if self._at < 0 else self._at
-            rested = at - self._at
+            rested = abs(at - self._at)  # a clock may be set back
             due = self._count >= self._enough or rested >= self.shelf.replan_seconds * _SECOND
             if self._planning or not due or rested < _REST:
                 return

@@ -88,7 +88,7 @@ def _held(policy: UpliftOffers, coupons: Sequence[CouponLeft], *, counts: bool) 
 def _columns(policy: UpliftOffers, rows: Sequence[tuple[float, ...]]) -> Floats:
     """Return what the policy reads of customers, float64 [M, F]."""
     every = np.array(rows, dtype=np.float64).reshape(len(rows), len(_NAMES))
-    return every[:, [_NAMES.index(name) for name in policy.reads]]
+    return every[:, policy.columns(_NAMES)]
 
 
 def _seen(shelf: CouponShelf, known: Lately) -> Seen:

@@ -7,6 +7,7 @@ off this cart. No coupon is worth nothing, and is what is left where no offer is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -137,14 +138,18 @@ class UpliftOffers:
         z = self.model.basis.standardised(values)
         return self.model.basis.expand(z) * self.model.basis.scale_of(z)[:, None]
 
-    def _values(self, situation: OfferSituation) -> Floats:
-        missing = sorted(set(self.reads) - set(situation.feature_names))
+    def columns(self, names: Sequence[str]) -> list[int]:
+        """Return where the features that it reads stand; raises :class:`UsageError` where one does not."""
+        missing = sorted(set(self.reads) - set(names))
         if missing:
             raise UsageError(
                 f"The uplift model reads {missing[0]}, which is not known here.",
                 todo="Fit it on registered features of customers.",
             )
-        columns = [situation.feature_names.index(name) for name in self.reads]
+        return [names.index(name) for name in self.reads]
+
+    def _values(self, situation: OfferSituation) -> Floats:
+        columns = self.columns(situation.feature_names)
         return np.ascontiguousarray(situation.features[..., columns]).reshape(-1, len(columns))
 
     def to_bytes(self) -> bytes:

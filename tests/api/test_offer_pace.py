@@ -19,6 +19,7 @@ from api.coupons.service import Coupons, OfferAsked
 from api.storage.ledger import Line, campaign, coupon_limits, erase
 from api.storage.ledger_audit import Work, history, require_balance, verify
 from api.storage.ledger_redeem import redeem
+from api.storage.ledger_reserve import mint
 from api.storage.offers_seen import _ENDED, _SEEN, Lately, lately
 from api.storage.store import Store
 from policies.serve.coupon_shelf import Cart, CartLine, CouponShelf
@@ -241,6 +242,24 @@ def test_somebody_erased_drops_out_and_nothing_else_does(tmp_path: Path) -> None
     assert 0 < run.spent() <= 9_000
     run.store.commits.submit(lambda work: erase(work, [KEY.customer(name) for name in NAMES]))
     assert run.open().policy.version == run.shelf.policy.version, "nobody is left to learn from"
+    run.close()
+
+
+def test_codes_that_are_out_are_not_there_to_be_paced(tmp_path: Path) -> None:
+    """Ten codes of 500 were minted ahead; of 9,000 that leaves 4,000, and of 40 uses 30."""
+    run = Campaigning(tmp_path, shelf(9_000, limit_total=40))
+    until = (FROM + SECONDS) * 1_000_000
+    codes = {f"{place:032x}": f"CODE{place}" for place in range(10)}
+    run.store.commits.submit(lambda work: mint(work, "five", codes, 500, until))
+    run.run(0, 40)
+    with run.store.database.reading() as connection:
+        known = lately(connection)
+        spent = campaign(connection, "spring")
+    assert known is not None
+    assert spent is not None
+    five = known.left[0]
+    assert (five.coupon_id, five.other, five.budget) == ("five", 5_000, 9_000 - spent.spent)
+    assert five.uses == 30 - spent.spent // 500, "what is out by an offer may come back"
     run.close()
 
 

@@ -52,6 +52,9 @@ def test_the_price_is_that_of_whoever_just_does_not_fit() -> None:
     assert half.version == found.version, "twice the money for twice as many to come"
     out = repriced(policy(), only, NOTHING, [budget(600.0, held=np.array([0.0, 200.0, 0.0]))])
     assert out.version == found.version, "of 200 that are out, half will be drawn"
+    used = ended(np.full(40, 1), np.where(np.arange(40) < 30, 100, 0))
+    more = repriced(policy(), only, used, [budget(687.5)])
+    assert more.shadow[1] == pytest.approx(100.0 / 343.75), "1.375 times as much is drawn as predicted"
 
 
 def test_a_cap_counts_uses() -> None:
