@@ -20,6 +20,7 @@ from api.approvals.routes import rounds
 from api.approvals.routes import router as approvals
 from api.approvals.service import Approvals
 from api.bodies import BodyLimit
+from api.coupons.pace import Pace
 from api.coupons.routes import routers as offers
 from api.coupons.service import Coupons
 from api.customer_key import CustomerKey
@@ -93,8 +94,10 @@ def create_app(
         if hosts and request.url.hostname not in hosts:
             raise HTTPException(421, f"This service is not called {request.url.hostname}.")
 
+    pace = None if shelf is None else Pace(shelf)
+
     def coupons_of(desk: Desk) -> Coupons | None:
-        return None if shelf is None else Coupons(desk.store, key, shelf)
+        return None if pace is None else Coupons(desk.store, key, pace)
 
     def opened() -> Desk:
         desk = open_desk()

@@ -198,6 +198,13 @@ class UpliftModel:
             np.multiply(X @ self.mean.T, scale[:, None], out=out[part])
         return out
 
+    def used(self, values: Floats) -> Floats:
+        """Return the probability that each offer is used, float64 [N, K], of features [N, F]."""
+        out = np.zeros((len(values), len(self.offers)))
+        for part, X, _ in self._designs(values):
+            out[part, 1:] = 0.5 * (1.0 + np.tanh(0.5 * (X @ self.redemption[1:].T)))
+        return out
+
     def predict(self, values: Floats) -> Effects:
         """Return everything that is known of each offer for customers with features [N, F]."""
         N, K = len(values), len(self.offers)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from api.coupons.pace import Pace
 from api.customer_key import CustomerKey
 from api.storage import offers, price_marks
 from api.storage.chain import canonical
@@ -61,16 +62,24 @@ class Coupons:
         Where they are recorded.
     key
         Of customers' pseudonyms.
-    shelf
-        What decides.
+    pace
+        What decides, at the shadow prices of now.
     """
 
     store: Store
     key: CustomerKey
-    shelf: CouponShelf
+    pace: Pace
+
+    @property
+    def shelf(self) -> CouponShelf:
+        """What decides."""
+        return self.pace.shelf
 
     def put_up(self) -> None:
-        """Tell the ledger of the book's campaigns and limits; what was given and spent stays as it is."""
+        """Tell the ledger of the book's campaigns and limits, and take up the pace that it says.
+
+        What was given and spent stays as it is.
+        """
         book = self.shelf.book
         budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
         by_campaign: dict[str, list[CouponLimits]] = {}
@@ -85,6 +94,7 @@ class Coupons:
                 offers.put_up(work, Campaign(name, book.currency, budgets.get(name)), coupons)
 
         self.store.commits.submit(effect)
+        self.pace.replan(self.store)
 
     def offer(self, asked: OfferAsked, key: str) -> Once:
         """Decide, keep the money and record; the same key gives the same answer and keeps nothing twice.
@@ -108,7 +118,16 @@ class Coupons:
             checked = _require_prices(work, cart, self._basis(cart.zone))
             return self._decide(work, asked, customer, key, checked=checked)
 
-        return self.store.commits.submit(lambda work: once(work, key, fingerprint, effect))
+        made = list[int]()
+
+        def carried_out(work: Work) -> Once:
+            made.append(work.now)
+            return once(work, key, fingerprint, effect)
+
+        answer = self.store.commits.submit(carried_out)
+        if not answer.replayed:
+            self.pace.noted(self.store, made[-1])
+        return answer
 
     def find(self, decision_id: str) -> Offered:
         """Return a recorded offer; raises :class:`UnknownCoupon` where there is none."""
@@ -132,6 +151,7 @@ class Coupons:
             at=work.now // _SECOND,
             run=label_hash("request", key) & 0xFFFFFFFF,
             opted_out=asked.opted_out,
+            policy=self.pace.policy,
         )
         record = decided.decisions.record(0, 0)
         hold = self._hold(record, customer, work.now) if record.coupon is not None else None

@@ -273,6 +273,12 @@ RESERVATIONS = Table(
     Index("reservations_by_expiry", "expires_at", sqlite_where=text("state = 'held'")),
     Index("reservations_by_holder", "holder", "coupon_id"),
     Index(
+        "reservations_offered",
+        "expires_at",
+        "reservation_id",
+        sqlite_where=text("decision_id IS NOT NULL"),
+    ),
+    Index(
         "reservations_without_holder",
         "coupon_id",
         sqlite_where=text("code IS NOT NULL AND holder IS NULL AND state = 'held'"),
@@ -341,6 +347,7 @@ OFFER_SUBJECTS = Table(
     Column("given", Boolean, nullable=False),
     Column("content", Text, nullable=False),
     Index("offers_by_holder", "holder", "at"),
+    Index("offers_by_time", "at", "decision_id"),
     sqlite_with_rowid=False,
 )
 """Whom a decision was about and what was known of them then; erasing somebody takes their rows away."""
@@ -375,8 +382,9 @@ def create(connection: Connection) -> int | None:
         For tables of a newer schema.
     """
     _TABLES.create_all(connection)
-    for index in PROPOSALS.indexes:  # of a table that an older program made, some are missing
-        index.create(connection, checkfirst=True)
+    for table in (PROPOSALS, OFFER_SUBJECTS, RESERVATIONS):  # that an older program made lack some indices
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
     version = connection.execute(select(_VERSION.c.version)).scalar_one_or_none()
     if version is None:
         connection.execute(insert(_VERSION).values(version=SCHEMA))

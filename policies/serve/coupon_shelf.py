@@ -154,6 +154,8 @@ class CouponShelf:
         How long an offer keeps its money.
     seed
         Of draws and of holdouts.
+    replan_decisions, replan_seconds
+        After how many decisions, or how long, shadow prices are found anew.
     """
 
     book: CouponBook
@@ -164,6 +166,8 @@ class CouponShelf:
     holdout_share: float
     reservation_seconds: int
     seed: int
+    replan_decisions: int = 200
+    replan_seconds: int = 300
 
     @cached_property
     def identified(self) -> Bools:
@@ -178,7 +182,16 @@ class CouponShelf:
         return digest(self.to_bytes())
 
     def decide(
-        self, cart: Cart, left: Left, *, customer: str, key: int, at: int, run: int, opted_out: bool
+        self,
+        cart: Cart,
+        left: Left,
+        *,
+        customer: str,
+        key: int,
+        at: int,
+        run: int,
+        opted_out: bool,
+        policy: UpliftOffers | None = None,
     ) -> Decided:
         """Decide which offer, if any, a customer gets for a cart.
 
@@ -194,6 +207,8 @@ class CouponShelf:
             Second since 1970-01-01 UTC; 32-bit number of the request.
         opted_out
             The customer refuses personal offers now, whatever was agreed before (Global Privacy Control).
+        policy
+            The shelf's at other shadow prices; None: as the shelf has it.
 
         Raises
         ------
@@ -227,7 +242,12 @@ class CouponShelf:
         )
         runs = np.array([run], dtype=np.int64)
         made = decide_offers(
-            situation, self.settings, self.policy, seed=self.seed, runs=runs, fingerprint=self.fingerprint
+            situation,
+            self.settings,
+            policy or self.policy,
+            seed=self.seed,
+            runs=runs,
+            fingerprint=self.fingerprint,
         )
         return Decided(made, reductions, bool(lots.any()))
 
@@ -295,6 +315,8 @@ class CouponShelf:
 
 _KIND, _VERSION = "coupon-shelf", 1
 _PARTS = ("book", "customers", "policy")
-_NUMBERS = ("margin_floor", "holdout_share", "reservation_seconds", "seed")
+_NUMBERS = (
+    "margin_floor", "holdout_share", "reservation_seconds", "seed", "replan_decisions", "replan_seconds"
+)  # fmt: skip
 _NAMES = tuple(feature.name for feature in CUSTOMER_FEATURES)
 _PERSONAL = frozenset(feature.name for feature in CUSTOMER_FEATURES if feature.personal)

@@ -1,13 +1,14 @@
 """Offers by what they add: the uplift model as a policy, alone or with the doubt that it has.
 
 An offer is worth its expected incremental profit less what its money is worth elsewhere: the shadow price of
-its campaign's budget times its expected cost. No coupon is worth nothing, and is what is left where no offer
-is worth more.
+its campaign's budget times what it is expected to draw on it, the chance that it is used times what it takes
+off this cart. No coupon is worth nothing, and is what is left where no offer is worth more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,17 +43,22 @@ class UpliftOffers:
         where no budget binds.
     coefficients
         float64 [D, K, P]; draws of the model's coefficients; None for its mean alone.
+    correction
+        float64 [K]; realised over predicted draw on budgets, by offer; None where nothing tells. It corrects
+        what an offer costs and never what it adds: only a comparison with no coupon tells that.
     """
 
     model: UpliftModel
     shadow: Floats
     coefficients: Floats | None = None
+    correction: Floats | None = None
     name: str = field(default="uplift", init=False)
 
     def __post_init__(self) -> None:
         K, P = self.model.mean.shape
-        if self.shadow.shape != (K,) or not (self.shadow >= 0.0).all():
-            raise UsageError(f"A shadow price for each of {K} offers must be 0 or more.")
+        for told in (self.shadow, self.scale):
+            if told.shape != (K,) or not ((told >= 0.0) & (told < np.inf)).all():
+                raise UsageError(f"A shadow price and a correction of each of {K} offers must be 0 or more.")
         drawn = self.coefficients
         if drawn is not None and (drawn.ndim != 3 or not len(drawn) or drawn.shape[1:] != (K, P)):
             raise UsageError(f"Draws have shape {drawn.shape}, not [D, {K}, {P}] with one or more of them.")
@@ -89,27 +95,61 @@ class UpliftOffers:
         runs, count, offers = allowed.shape
         where = {name: k for k, name in enumerate(self.model.offers)}
         place = np.array([where.get(name, -1) for name in situation.menu.ids], dtype=np.int64)
-        price = self.shadow * self.model.predict(values).cost
+        price = np.zeros((runs * count, offers))
+        if self.shadow.any():
+            off = situation.discount.reshape(runs * count, offers)
+            price = (self.shadow * self.chance(values))[:, place] * off
         if self.coefficients is None:
-            worth = np.where(place >= 0, (self.model.profit(values) - price)[:, place], -np.inf)
+            worth = np.where(place >= 0, self.model.profit(values)[:, place] - price, -np.inf)
             return Choice(index=_best(worth.reshape(allowed.shape), allowed))
-        z = self.model.basis.standardised(values)
-        X = self.model.basis.expand(z) * self.model.basis.scale_of(z)[:, None]
+        X = self._regressors(values)
         components = np.empty((runs, count, len(self.coefficients)), dtype=np.int64)
         for draw, beta in enumerate(self.coefficients):
-            worth = np.where(place >= 0, (X @ beta.T - price)[:, place], -np.inf)
+            worth = np.where(place >= 0, (X @ beta.T)[:, place] - price, -np.inf)
             components[..., draw] = _best(worth.reshape(allowed.shape), allowed)
         shares = np.stack([np.equal(components, k).mean(axis=-1) for k in range(offers)], axis=-1)
         return Choice(probabilities=shares, components=components)
 
-    def _values(self, situation: OfferSituation) -> Floats:
-        missing = sorted(set(self.reads) - set(situation.feature_names))
+    @property
+    def scale(self) -> Floats:
+        """The correction, 1 where nothing tells one, float64 [K]."""
+        return np.ones(len(self.model.offers)) if self.correction is None else self.correction
+
+    def priced(self, shadow: Floats, correction: Floats) -> UpliftOffers:
+        """Return the same policy at other shadow prices; where no budget binds, just as it was fitted."""
+        bound = bool(shadow.any())
+        return replace(self, shadow=shadow, correction=correction if bound else None)
+
+    def chance(self, values: Floats) -> Floats:
+        """Return how likely each offer is used, float64 [N, K], of features [N, F]; corrected."""
+        return np.minimum(self.model.used(values) * self.scale, 1.0)
+
+    def sampled(self, values: Floats) -> Floats:
+        """Return profits of N customers as the draws take turns, float64 [N, K]: what choices come from."""
+        if self.coefficients is None:
+            return self.model.profit(values)
+        X, turns = self._regressors(values), len(self.coefficients)
+        out = np.empty((len(X), len(self.model.offers)))
+        for draw, beta in enumerate(self.coefficients):
+            out[draw::turns] = X[draw::turns] @ beta.T
+        return out
+
+    def _regressors(self, values: Floats) -> Floats:
+        z = self.model.basis.standardised(values)
+        return self.model.basis.expand(z) * self.model.basis.scale_of(z)[:, None]
+
+    def columns(self, names: Sequence[str]) -> list[int]:
+        """Return where the features that it reads stand; raises :class:`UsageError` where one does not."""
+        missing = sorted(set(self.reads) - set(names))
         if missing:
             raise UsageError(
                 f"The uplift model reads {missing[0]}, which is not known here.",
                 todo="Fit it on registered features of customers.",
             )
-        columns = [situation.feature_names.index(name) for name in self.reads]
+        return [names.index(name) for name in self.reads]
+
+    def _values(self, situation: OfferSituation) -> Floats:
+        columns = self.columns(situation.feature_names)
         return np.ascontiguousarray(situation.features[..., columns]).reshape(-1, len(columns))
 
     def to_bytes(self) -> bytes:
@@ -118,6 +158,8 @@ class UpliftOffers:
         arrays["model"] = np.frombuffer(self.model.to_bytes(), dtype=np.uint8)
         if self.coefficients is not None:
             arrays["coefficients"] = self.coefficients
+        if self.correction is not None:
+            arrays["correction"] = self.correction
         return pack(_KIND, _VERSION, arrays, {})
 
     @staticmethod
@@ -126,7 +168,7 @@ class UpliftOffers:
         arrays, _ = unpack(_KIND, _VERSION, content)
         try:
             model = UpliftModel.from_bytes(arrays["model"].tobytes())
-            return UpliftOffers(model, arrays["shadow"], arrays.get("coefficients"))
+            return UpliftOffers(model, arrays["shadow"], arrays.get("coefficients"), arrays.get("correction"))
         except (LookupError, UsageError) as error:
             raise ArtifactError(
                 "This archive does not hold a policy of offers.",

@@ -38,6 +38,10 @@ class CouponSection:
     reservation_minutes: Annotated[
         int, Says("How long an offer holds its share of the budget before it lapses unused.")
     ] = 30
+    replan_decisions: Annotated[
+        int, Says("Offers decided after which budgets are paced anew: what one more unit of each is worth.")
+    ] = 200
+    replan_minutes: Annotated[int, Says("Minutes after which they are, where fewer came.")] = 5
     act_on_prior: Annotated[
         bool, Says("Give coupons also where no randomised comparison has told what they add.")
     ] = False
@@ -49,6 +53,8 @@ class CouponSection:
         within("coupons.frequency_cap", self.frequency_cap, 0, 10_000)
         within("coupons.frequency_days", self.frequency_days, 1, 3650)
         within("coupons.reservation_minutes", self.reservation_minutes, 1, 60 * 24 * 365)
+        within("coupons.replan_decisions", self.replan_decisions, 1, 1_000_000)
+        within("coupons.replan_minutes", self.replan_minutes, 1, 60 * 24)
         if not self.consent_purpose:
             raise SettingsError(
                 "coupons.consent_purpose is empty.",

@@ -123,6 +123,8 @@ def _shelf(source: Path, model: UpliftModel, as_of: str, drawn: Drawn) -> tuple[
         holdout_share=section.holdout_share,
         reservation_seconds=60 * section.reservation_minutes,
         seed=drawn.seed,
+        replan_decisions=section.replan_decisions,
+        replan_seconds=60 * section.replan_minutes,
     )
     return shelf, read
 
