@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +130,15 @@ class CouponRuns:
     def observe(self) -> NDArray[np.float32]:
         """Return what is known of each customer, float32 [B, F]."""
         return self.floor.context(self.state, self.period)[:, 0].astype(np.float32)
+
+    def report(self, brought: Given | None) -> dict[str, Any]:
+        """Return what is told besides the observation, arrays with the batch axis first."""
+        info: dict[str, Any] = {"allowed": self.allowed[:, 0].copy()}
+        if brought is not None:
+            names, visit = ("bought", "used", "revenue", "profit"), brought.visit
+            told = {name: getattr(visit, name)[:, 0].copy() for name in names}
+            info |= {"offer": brought.offer.copy(), **told}
+        return info
 
     def _look(self, period: int, state: State) -> None:
         self.period, self.state = period, state
