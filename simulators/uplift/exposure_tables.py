@@ -254,7 +254,7 @@ shop_paid AS (
             / 10000.0 AS discount
     FROM used LEFT JOIN shop_paid AS s USING (order_id) LEFT JOIN rates USING (order_id) GROUP BY n
 )
-SELECT k.n, k.customer_id, k."at"::DATE - DATE '1970-01-01' AS day, k.offer, k.chance, k.by_rule,
+SELECT k.n, k.customer_id, k."at"::DATE - DATE '1970-01-01' AS day, k.offer, k.campaign, k.chance, k.by_rule,
     k.propensity IS NULL AND k.chance IS NOT NULL AS taken, coalesce(cost.used, 0) AS used,
     coalesce(cost.discount, 0) AS discount, wide.* EXCLUDE (n)
 FROM kept AS k LEFT JOIN wide USING (n) LEFT JOIN cost USING (n) ORDER BY k.n
@@ -306,6 +306,7 @@ def _read(source: Source, found: dict[str, Any], left: Left, terms: _Terms) -> R
         day=day,
         offers=offers,
         offer=offer.astype(np.int64),
+        lottery=np.unique(found["campaign"].astype(str), return_inverse=True)[1].astype(np.int64),
         propensity=chance,
         drawn=drawn,
         features=tuple(feature.name for feature in CUSTOMER_FEATURES),

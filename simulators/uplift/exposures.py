@@ -29,6 +29,9 @@ class Exposures:
         K names; the first is empty.
     offer
         int64 [N]; which one was given.
+    lottery
+        int64 [N]; number of the campaign that gave or withheld it: what could have been given goes by it
+        (:func:`simulators.uplift.lotteries.open_offers`).
     propensity
         float64 [N]; chance with which it was chosen, as recorded; NaN where it was not.
     drawn
@@ -53,6 +56,7 @@ class Exposures:
     day: Ints
     offers: tuple[str, ...]
     offer: Ints
+    lottery: Ints
     propensity: Floats
     drawn: Bools
     features: tuple[str, ...]
@@ -103,5 +107,5 @@ class Exposures:
         return replace(self, features=features, X=self.X[:, [place[name] for name in features]])
 
 
-_FLAT = ("customer", "day", "offer", "propensity", "drawn", "redeemed", "discount")
+_FLAT = ("customer", "day", "offer", "lottery", "propensity", "drawn", "redeemed", "discount")
 _PHASED = ("units", "revenue", "profit")
