@@ -1,7 +1,7 @@
 """Was it a lottery? Recorded chances against what was given, and customers before against customers before.
 
-If offer k was drawn with the recorded chance e, then 1(offer = k) / e averages 1 over those who could have got
-it, whatever it is multiplied with, so long as that was known before the draw. Shares that are not as
+If offer k was drawn with the recorded chance e, then 1(offer = k) / e averages 1 over those who could have
+got it, whatever it is multiplied with, so long as that was known before the draw. Shares that are not as
 declared, and offers aimed at some customers, both break this; what nobody recorded before the draw cannot be
 tested.
 """
