@@ -80,9 +80,11 @@ def looked_at(place: str) -> Generator[Connection]:
         if not Path(place).is_file():
             raise UsageError(f"There is no store {place}.", todo="Give the file of `tarifa serve --store`.")
         file = f"file:{quote(str(Path(place).absolute()))}?mode=ro"
-        engine = create_engine(url, creator=lambda: sqlite3.connect(file, uri=True))
+        engine = create_engine(url, creator=lambda: sqlite3.connect(file, uri=True, isolation_level=None))
     try:
         with failures(), engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")  # one moment for all that is read
             if not inspect(connection).has_table(OFFER_SUBJECTS.name):
                 raise ArtifactError(
                     "This store has no ledger of coupons.",
