@@ -146,7 +146,8 @@ def honest(seed: int) -> tuple[Asked, Taken]:
         for _ in range(4):
             hour = int(rng.integers(2000))
             for again in range(6):
-                rows.append((holder, hour + again, chance := float(rng.choice([0.1, 0.3, 0.8])), bool(rng.random() < chance)))  # fmt: skip
+                chance = float(rng.choice([0.1, 0.3, 0.8]))
+                rows.append((holder, hour + again, chance, bool(rng.random() < chance)))
                 if rows[-1][3]:
                     break
     uses = [(row[0], place, 60 * row[1], int(rng.integers(100, 900)), bool(rng.random() < 0.2))

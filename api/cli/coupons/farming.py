@@ -64,7 +64,7 @@ def farming_in(session: Session, store: str, days: int, currency: str | None) ->
     shown: list[RenderableType] = [
         *([_kinds(found.kinds, seen, texts)] if found.kinds else [word("nothing")]),
         *([_figures(found, texts)] if found.kinds else []),
-        *([_notable(found, names, texts)] if names else []),
+        *([_notable(found, names, texts)] if found.lucky or found.returning else []),
         word("means"),
         word("not_known"),
     ]
@@ -110,21 +110,24 @@ def _kinds(kinds: tuple[Kinds, ...], seen: LedgerSeen, texts: Texts) -> Table:
     from api.storage.price_marks import moment_of
 
     word = partial(texts.text, "coupons_farming")
-    heads = ("identities", "asked", "offered", "used", "use", "fresh", "discount")
-    money = None if seen.currency is None else Currency.of(seen.currency)
-    rows = [
-        (
-            word(kind.kind.value),
-            *(texts.number(n) for n in (kind.identities, kind.decisions, kind.offers, kind.used)),
-            _interval(kind.use, texts),
-            _interval(kind.fresh, texts),
-            texts.number(0) if money is None else texts.amount(kind.discount, money),
-        )
-        for kind in kinds
-    ]
+
+    def money(minor: int) -> str:
+        return "0" if seen.currency is None else texts.amount(minor, Currency.of(seen.currency))
+
+    shown = {
+        "identities": [texts.number(kind.identities) for kind in kinds],
+        "asked": [texts.number(kind.decisions) for kind in kinds],
+        "offered": [texts.number(kind.offers) for kind in kinds],
+        "used": [texts.number(kind.used) for kind in kinds],
+        "use": [_interval(kind.use, texts) for kind in kinds],
+        "fresh": [_interval(kind.fresh, texts) for kind in kinds],
+        "discount": [money(kind.discount) for kind in kinds],
+    }
     ends = [texts.day(moment_of(at or 0).date().isoformat()) for at in (seen.since, seen.until)]
     title = word("title", first=ends[0], last=ends[1])
-    return grid(title, (word("who"), *map(word, heads)), rows, right=tuple(range(1, 8)))
+    heads = (word("who"), *(word(kind.kind.value) for kind in kinds))
+    rows = [(word(name), *cells) for name, cells in shown.items()]
+    return grid(title, heads, rows, right=tuple(range(1, len(heads))))
 
 
 def _figures(found: Farming, texts: Texts) -> Table:
@@ -140,13 +143,21 @@ def _figures(found: Farming, texts: Texts) -> Table:
         again = word("of", count=texts.number(asking.offers_again), of=texts.number(asking.offers))
         rows.append((word("again"), again, word("once", offers=texts.number(asking.once, 1)), ""))
     flagged = {"lucky": found.lucky, "returning": found.returning}
-    extra = {"lucky": "", "returning": _interval(found.back, texts)}
+    overall = _interval(found.back, texts)
+    extra = {"lucky": "", "returning": word("of_all", share=overall) if overall else ""}
     for name, some in flagged.items():
         says = word("look" if some else "quiet", alarm=texts.percent(FALSE_ALARMS))
         rows.append((word(name), texts.number(len(some)), extra[name], says))
     bursts = found.bursts
     says = word("look" if bursts.p <= FALSE_ALARMS else "quiet", alarm=texts.percent(FALSE_ALARMS))
-    rows.append((word("bursts"), texts.number(bursts.found), _chance(bursts, texts.number, texts), says))
+    rows.append(
+        (
+            word("bursts"),
+            texts.number(bursts.found),
+            _chance(bursts, partial(texts.number, places=1), texts),
+            says,
+        )
+    )
     return grid(word("beside"), tuple(map(word, ("figure", "found", "chance", "says"))), rows)
 
 
