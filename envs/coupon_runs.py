@@ -14,6 +14,7 @@ from pricing.coupon_rules import CouponSettings
 from pricing.coupons import CouponMenu
 from pricing.errors import UsageError
 from pricing.randomness import philox
+from simulators.coupons.farming import HONEST, Farming
 from simulators.coupons.habits import Habits
 from simulators.coupons.market import Visit
 from simulators.coupons.shop_floor import SIMULATED, ShopFloor, choice_of, level_menu
@@ -44,6 +45,8 @@ class CouponProblem:
         Periods of an episode.
     settings
         The corridor.
+    farming
+        Who farms coupons; what they hold back when an episode ends is in no reward.
     """
 
     habits: Habits
@@ -51,6 +54,7 @@ class CouponProblem:
     menu: CouponMenu
     horizon: int = 20
     settings: CouponSettings = SIMULATED
+    farming: Farming = HONEST
 
     def __post_init__(self) -> None:
         if len(self.truths) < 1:
@@ -103,7 +107,8 @@ class CouponRuns:
         pairs: Words = (words[..., 0::2] << _HIGH) | words[..., 1::2]
         made = self.problem
         world = (pairs[0, :, 0] % np.uint64(len(made.truths))).astype(np.int64)
-        crowd = crowd_of(made.habits, made.truths.take(world), world, pairs[0, :, 1:])
+        truths = made.truths.take(world)
+        crowd = crowd_of(made.habits, truths, world, pairs[0, :, 1:], made.farming)
         self._streams: Words = pairs[1, :, 0]
         self.floor = ShopFloor.of(crowd, made.menu, made.horizon, made.settings)
         self._look(0, crowd.open())

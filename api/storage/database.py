@@ -23,7 +23,7 @@ from api.storage.tables import CHAIN, SCHEMA, create
 from api.storage.upgrade import upgrade
 from pricing.errors import ArtifactError, BusyError, UsageError
 
-__all__ = ["Database", "Transaction"]
+__all__ = ["Database", "Transaction", "failures"]
 
 _PATIENCE = 10.0
 
@@ -65,13 +65,13 @@ class Database:
         if embedded:
             require_place(self._engine.url)
             prepare(self._engine, _PATIENCE)
-        with _failures(), self._engine.execution_options(writes=True).begin() as connection:
+        with failures(), self._engine.execution_options(writes=True).begin() as connection:
             recorded = create(connection)
             if recorded is not None and recorded < SCHEMA:
                 upgrade(connection, recorded, self._now().isoformat())
             _touch(connection)
         if embedded:
-            with _failures(), self._engine.connect() as connection:
+            with failures(), self._engine.connect() as connection:
                 self._file = StoreFile.of(connection)
             self._file.require_room()
 
@@ -92,7 +92,7 @@ class Database:
         if not self._one_writer.acquire(timeout=_PATIENCE):
             raise BusyError("The decision store has been busy for too long.", todo="Ask again in a moment.")
         try:
-            with _failures(), self._engine.execution_options(writes=True).begin() as connection:
+            with failures(), self._engine.execution_options(writes=True).begin() as connection:
                 yield Transaction(connection, self._now().isoformat())
             self.require_file()
         finally:
@@ -101,7 +101,7 @@ class Database:
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """Look at what is recorded, as it is at the first question."""
-        with _failures(), self._engine.connect() as connection:
+        with failures(), self._engine.connect() as connection:
             yield connection
 
     def require_file(self) -> None:
@@ -127,7 +127,7 @@ def _engine(url: str | URL) -> Engine:
 
 
 @contextmanager
-def _failures() -> Generator[None]:
+def failures() -> Generator[None]:
     """Turn what a database reports into errors that say what to do."""
     try:
         yield

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, cast, func, select
 
 from api.storage.tables import (
     CAMPAIGNS,
@@ -20,7 +21,7 @@ from api.storage.tables import (
 from pricing.coupon_rules import CouponRule
 from simulators.importers.coupon_log import CouponLog, CouponUsed, LotDrawn
 
-__all__ = ["coupon_log"]
+__all__ = ["Received", "coupon_log", "received"]
 
 _AT_ONCE = 1000
 _ABOUT, _PLACES, _USED = OFFER_SUBJECTS.c, RESERVATIONS.c, REDEMPTIONS.c
@@ -39,6 +40,46 @@ _REDEEMED = (
     .join(HOLDERS, HOLDERS.c.holder == _PLACES.holder)
     .order_by(_USED.redeemed_at, _USED.reservation_id)
 )  # fmt: skip
+_GIVEN = (
+    select(HOLDERS.c.holder, HOLDERS.c.pseudonym, func.max(cast(_ABOUT.given, Integer)))
+    .join(OFFER_SUBJECTS, HOLDERS.c.holder == _ABOUT.holder)
+    .group_by(HOLDERS.c.holder, HOLDERS.c.pseudonym)
+    .order_by(HOLDERS.c.pseudonym)
+)
+_TAKEN_OFF = (
+    select(_PLACES.holder, func.sum(_USED.amount - _USED.taken_back))
+    .join(RESERVATIONS, _PLACES.reservation_id == _USED.reservation_id)
+    .where(_PLACES.holder.is_not(None))
+    .group_by(_PLACES.holder)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one customer was given since the ledger began.
+
+    Attributes
+    ----------
+    customer_id
+        Keyed pseudonym.
+    offered
+        Any coupon was offered.
+    taken_off
+        What coupons took off for good, minor units.
+    """
+
+    customer_id: str
+    offered: bool
+    taken_off: int
+
+
+def received(connection: Connection) -> tuple[Received, ...]:
+    """Return what everybody received for whom something was decided, by pseudonym; without who was erased."""
+    used = dict(_rows(connection, _TAKEN_OFF))
+    return tuple(
+        Received(who, bool(given), int(used.get(holder, 0)))
+        for holder, who, given in _rows(connection, _GIVEN)
+    )
 
 
 def coupon_log(connection: Connection) -> tuple[CouponLog, int]:

@@ -254,7 +254,7 @@ def _erase(work: Work) -> None:
 def test_what_cannot_be_is_refused(shop: Shop, tmp_path: Path) -> None:
     data = str(shop.folder / "data")
     missing = run("log", str(tmp_path / "none.sqlite3"), data, "--out", str(tmp_path / "o"))
-    assert (missing.exit_code, "no decision store" in missing.stderr) == (2, True)
+    assert (missing.exit_code, "There is no store" in missing.stderr) == (2, True)
     assert not (tmp_path / "none.sqlite3").exists()
     inside = run("log", shop.store, data, "--out", f"{data}/more")
     assert (inside.exit_code, "to be continued" in " ".join(inside.stderr.split())) == (2, True)

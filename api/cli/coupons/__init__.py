@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate, evaluate, fairness, fit, log, shelf, simulate
+from api.cli.coupons import allocate, evaluate, fairness, farming, fit, log, shelf, simulate
 
 __all__ = ["coupons"]
 
@@ -20,3 +20,4 @@ coupons.command("score")(shelf.score_offers)
 coupons.command("allocate")(allocate.allocate_coupons)
 coupons.command("simulate")(simulate.simulate_coupons)
 coupons.command("fairness")(fairness.report_fairness)
+coupons.command("farming")(farming.report_farming)

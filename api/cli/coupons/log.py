@@ -10,7 +10,6 @@ import typer
 from rich.console import RenderableType
 
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
-from pricing.errors import UsageError
 
 if TYPE_CHECKING:
     from api.texts import Texts
@@ -60,20 +59,11 @@ def log_file(session: Session, store: str, data: Path, out: Path) -> Outcome:
 
 
 def _read(store: str) -> tuple[CouponLog, int]:
+    from api.storage.ledger_looked_at import looked_at
     from api.storage.offers_told import coupon_log
-    from api.storage.sqlite import url_of
-    from api.storage.store import Store
 
-    if "://" not in store and not Path(store).is_file():
-        raise UsageError(
-            f"There is no decision store {store}.", todo="Give the file of `tarifa serve --store`."
-        )
-    opened = Store(url_of(store), lambda: dt.datetime.now(dt.UTC))
-    try:
-        with opened.database.reading() as connection:
-            return coupon_log(connection)
-    finally:
-        opened.close()
+    with looked_at(store) as connection:
+        return coupon_log(connection)
 
 
 def _told(added: LogAdded, silent: int, out: Path, texts: Texts) -> tuple[RenderableType, ...]:
