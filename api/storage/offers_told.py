@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Integer, cast, func, select
@@ -19,11 +20,15 @@ from api.storage.tables import (
     RESERVATIONS,
 )
 from pricing.coupon_rules import CouponRule
-from simulators.importers.coupon_log import CouponLog, CouponUsed, LotDrawn
+from pricing.coupons import NO_COUPON
+from simulators.importers.coupon_log import CouponLog, CouponUsed, Drawn
 
-__all__ = ["Received", "coupon_log", "received"]
+__all__ = ["By", "Received", "coupon_log", "received"]
 
 _AT_ONCE = 1000
+_DAY = 86_400_000_000
+_FAIR = 0.05
+"""Chance below which one customer would stand for more than twenty."""
 _ABOUT, _PLACES, _USED = OFFER_SUBJECTS.c, RESERVATIONS.c, REDEMPTIONS.c
 _DECIDED = (
     select(HOLDERS.c.pseudonym, _ABOUT.at, OFFERS.c.content)
@@ -82,8 +87,17 @@ def received(connection: Connection) -> tuple[Received, ...]:
     )
 
 
-def coupon_log(connection: Connection) -> tuple[CouponLog, int]:
-    """Return the lots and redemptions of a ledger, and how many of its decisions do not tell their lots.
+class By(StrEnum):
+    """Of what exposures are made."""
+
+    CAMPAIGN = "campaign"
+    """A customer's lot in a campaign, from the first decision in which it mattered."""
+    COUPON = "coupon"
+    """A decision that the draw of a policy left open, at most one a customer and day."""
+
+
+def coupon_log(connection: Connection, by: By) -> tuple[CouponLog, int]:
+    """Return draws and redemptions of a ledger, and how many of its decisions do not tell their lots.
 
     Those of a program before version 2 of the record. Who was erased is not there, and codes that nobody is
     known to hold are not either.
@@ -92,31 +106,53 @@ def coupon_log(connection: Connection) -> tuple[CouponLog, int]:
         str(row[0]): str(row[1])
         for row in connection.execute(select(COUPON_LIMITS.c.coupon_id, COUPON_LIMITS.c.campaign_id))
     }
-    drawn: dict[tuple[str, str], LotDrawn] = {}
+    read = _lots if by is By.CAMPAIGN else _open
+    last: dict[tuple[str, str], int] = {}
+    drawn: list[Drawn] = []
     silent = 0
     for pseudonym, at, content in _rows(connection, _DECIDED):
         told = json.loads(content)
         if "unheld" not in told:
             silent += 1
             continue
-        for campaign, held in _lots(told, campaigns).items():
-            lot = LotDrawn(pseudonym, campaign, int(at), held, float(told["holdout_share"]))
-            drawn.setdefault((pseudonym, campaign), lot)
+        for made in read(str(pseudonym), int(at), told, campaigns):
+            of = (made.customer_id, made.campaign_id if by is By.CAMPAIGN else "")
+            if of not in last or (by is By.COUPON and made.at - last[of] >= _DAY):
+                last[of] = made.at
+                drawn.append(made)
     used = tuple(
         CouponUsed(who, coupon, campaign, int(at), order, int(amount - back), amount == back)
         for who, coupon, campaign, at, order, amount, back in _rows(connection, _REDEEMED)
     )
     currency = connection.execute(select(CAMPAIGNS.c.currency).limit(1)).scalar_one_or_none()
-    return CouponLog(tuple(drawn.values()), used, str(currency or "")), silent
+    return CouponLog(tuple(drawn), used, str(currency or "")), silent
 
 
-def _lots(told: Mapping[str, Any], campaigns: Mapping[str, str]) -> dict[str, bool]:
-    """Return the lot of each campaign of which a coupon had any chance, apart from lots."""
-    found: dict[str, bool] = {}
+Told = Mapping[str, Any]
+
+
+def _lots(who: str, at: int, told: Told, campaigns: Mapping[str, str]) -> tuple[Drawn, ...]:
+    """Return the lot in each campaign of which a coupon had any chance, apart from lots."""
+    held: dict[str, bool] = {}
     for coupon, chance, broken in zip(told["menu"], told["unheld"], told["rejections"], strict=True):
         if chance > 0.0 and coupon in campaigns:
-            found[campaigns[coupon]] = bool(broken & int(CouponRule.HOLDOUT.bit))
-    return found
+            held[campaigns[coupon]] = bool(broken & int(CouponRule.HOLDOUT.bit))
+    share = float(told["holdout_share"])
+    return tuple(
+        Drawn(who, campaign, None, at, out, share if out else 1.0 - share) for campaign, out in held.items()
+    )
+
+
+def _open(who: str, at: int, told: Told, campaigns: Mapping[str, str]) -> tuple[Drawn, ...]:
+    """Return the draw of an open decision: what had less than a fair chance is not in the urn."""
+    chance = dict(zip(told["menu"], told["probabilities"], strict=True))
+    urn = {coupon: p for coupon, p in chance.items() if p >= _FAIR}
+    among = tuple(coupon for coupon in urn if coupon in campaigns)
+    got = told["coupon"]
+    if not among or NO_COUPON not in urn or (got or NO_COUPON) not in urn:
+        return ()
+    share = urn[got or NO_COUPON] / sum(urn.values())
+    return (Drawn(who, campaigns[got or among[0]], got, at, got is None, share, among),)
 
 
 def _rows(connection: Connection, query: Any) -> Iterator[tuple[Any, ...]]:

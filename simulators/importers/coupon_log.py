@@ -1,9 +1,13 @@
 """What serving drew by lot and what was redeemed, added to a data folder: so that it can be learned from.
 
-One exposure is a customer and a campaign, at the first decision in which one of its coupons had any chance
-for that customer, apart from the lot. Until then the lot changed nothing, so who is held out and who is not
-are alike, whatever the policy reads; from then on everything that differs is the campaign's doing, coupons
-that were not worth giving included (Imbens and Rubin 2015, intention to treat).
+Of campaigns: one exposure is a customer and a campaign, at the first decision in which one of its coupons had
+any chance for that customer, apart from the lot. Until then the lot changed nothing, so who is held out and
+who is not are alike, whatever the policy reads; from then on everything that differs is the campaign's doing,
+coupons that were not worth giving included (Imbens and Rubin 2015, intention to treat).
+
+Of coupons: one exposure is a decision that a policy with stored draws left open, given the lots: each coupon
+that had a fair chance there, beside nothing, with the chance of it among these. What came before, and decided
+whether it was open, is as much the one's as the other's (sequential randomisation, Robins 1986).
 """
 
 from __future__ import annotations
@@ -22,33 +26,39 @@ from simulators.customers.consent import agreed
 from simulators.importers.folder_additions import NEW_TYPES, Added, Continued, continued
 from simulators.uplift.exposure_tables import EXPERIMENT
 
-__all__ = ["CouponLog", "CouponUsed", "LogAdded", "LotDrawn", "add_coupon_log"]
+__all__ = ["CouponLog", "CouponUsed", "Drawn", "LogAdded", "add_coupon_log"]
 
 _EXPOSURES, _REDEMPTIONS = table("coupon_exposures"), table("redemptions")
 _SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class LotDrawn:
-    """One customer's lot in one campaign, at the moment from which it mattered.
+class Drawn:
+    """What was drawn for one customer.
 
     Attributes
     ----------
     customer_id, campaign_id
         Keyed pseudonym; campaign.
+    coupon_id
+        What was drawn; None for a campaign as a whole, and for nothing.
     at
         UTC microseconds.
-    held_out
-        What was drawn.
-    share
-        Chance of being held out.
+    nothing
+        Nothing was drawn: the customer is held out, or got no coupon.
+    chance
+        Of what was drawn.
+    among
+        Coupons that could have been; empty for a campaign as a whole.
     """
 
     customer_id: str
     campaign_id: str
+    coupon_id: str | None
     at: int
-    held_out: bool
-    share: float
+    nothing: bool
+    chance: float
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,9 @@ class CouponUsed:
 
 @dataclass(frozen=True, slots=True)
 class CouponLog:
-    """What a ledger knows: lots, redemptions, and its currency (empty without a campaign)."""
+    """What a ledger knows: draws, redemptions, and its currency (empty without a campaign)."""
 
-    drawn: tuple[LotDrawn, ...]
+    drawn: tuple[Drawn, ...]
     used: tuple[CouponUsed, ...]
     currency: str
 
@@ -81,8 +91,8 @@ class LogAdded:
     ----------
     exposures, redemptions
         Of the two tables.
-    held_out
-        Exposures added that were held out.
+    nothing
+        Exposures added in which nothing was drawn.
     no_consent
         Rows of the log left out because nobody agreed that they be read.
     without_order
@@ -91,13 +101,13 @@ class LogAdded:
 
     exposures: Added
     redemptions: Added
-    held_out: int
+    nothing: int
     no_consent: int
     without_order: int
 
 
 def add_coupon_log(before: Path, out: Path, log: CouponLog, today: dt.date | dt.datetime) -> LogAdded:
-    """Write a data folder with the lots and redemptions of a log added to its tables.
+    """Write a data folder with the draws and redemptions of a log added to its tables.
 
     Only of customers who agree to the purpose of the shop file, and did at the time: unknown visitors and
     those who refused are counted and left out.
@@ -135,14 +145,16 @@ def add_coupon_log(before: Path, out: Path, log: CouponLog, today: dt.date | dt.
 Columns = Mapping[str, Sequence[str | float | None]]
 
 
-def _drawn(rows: Sequence[LotDrawn]) -> Columns:
+def _drawn(rows: Sequence[Drawn]) -> Columns:
     return {
         "customer_id": [row.customer_id for row in rows],
+        "coupon_id": [row.coupon_id for row in rows],
         "campaign_id": [row.campaign_id for row in rows],
         "at": [_moment(row.at) for row in rows],
         "assigned_by": [EXPERIMENT] * len(rows),
-        "propensity": [f"{row.share if row.held_out else 1.0 - row.share:.8f}" for row in rows],
-        "holdout": [str(row.held_out).lower() for row in rows],
+        "propensity": [f"{row.chance:.8f}" for row in rows],
+        "holdout": [str(row.nothing).lower() for row in rows],
+        "drawn_among": ["|".join(row.among) or None for row in rows],
     }
 
 

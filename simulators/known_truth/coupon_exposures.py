@@ -50,6 +50,7 @@ def exposures_of(shop: CouponShop) -> Exposures:
         offers=offer_names(),
         offer=shop.offer,
         lottery=np.arange(M) // shop.spec.customers,
+        declared=np.zeros((M, len(DEPTHS)), dtype=np.bool_),
         propensity=shop.propensity,
         drawn=np.full(M, shop.spec.assignment is not Assignment.TARGETED),
         features=TRAITS,

@@ -31,6 +31,8 @@ LEAST_GIVEN = 100
 _LEAST_CHANCE = 0.01
 _TAILS = 0.01
 _RANK = 1e-8
+_URNS = 8
+"""Urns that are looked at one by one, the largest."""
 
 
 class Doubt(StrEnum):
@@ -203,8 +205,9 @@ def _joint(exposures: Exposures, known: Floats, open_to: Bools) -> tuple[float, 
         return float("nan"), float("nan"), 0
     _, place = np.unique(exposures.customer, return_inverse=True)
     G = int(place.max()) + 1
-    urns, urn = np.unique(open_to, axis=0, return_inverse=True)
-    apart = np.equal(urn.reshape(-1, 1), np.arange(1, len(urns)))
+    _, urn, many = np.unique(open_to, axis=0, return_inverse=True, return_counts=True)
+    large = np.argsort(-many, kind="stable")[1:_URNS]
+    apart = np.equal(urn.reshape(-1, 1), large[many[large] >= LEAST_GIVEN])
     moments = np.concatenate([known, apart], axis=1)
     sums = np.stack(
         [

@@ -16,18 +16,30 @@ _BY_CHANCE = 7.0
 def open_offers(exposures: Exposures) -> Bools:
     """Return which offers each exposure could have been given, bool [N, K].
 
-    Those that its lottery drew for anybody. Lotteries that drew among the same offers are one; a small one
-    that may have missed some of a larger one's offers by chance alone is part of that too, because to leave
-    it out for what chance did to it would bend what chance is compared with.
+    Those that are declared. Where nothing is: those that its lottery drew for anybody. Lotteries that drew
+    among the same offers are one; a small one that may have missed some of a larger one's offers by chance
+    alone is part of that too, because to leave it out for what chance did to it would bend what chance is
+    compared with.
 
     Parameters
     ----------
     exposures
-        Drawn by lot (:func:`simulators.uplift.assignment.drawn_rows`).
+        Drawn by lot (:func:`simulators.uplift.assignment.compared_rows`).
     """
+    out = exposures.declared.copy()
+    silent = ~out.any(axis=1)
+    if silent.any():
+        out[silent] = _drawn_for_anybody(exposures.take(silent))
+    return out
+
+
+def comparable_rows(open_to: Bools) -> Bools:
+    """Return the exposures that compare an offer with none, bool [N], of `open_to` bool [N, K]."""
+    return open_to[:, 0] & open_to[:, 1:].any(axis=1)
+
+
+def _drawn_for_anybody(exposures: Exposures) -> Bools:
     K = len(exposures.offers)
-    if not len(exposures):
-        return np.zeros((0, K), dtype=np.bool_)
     numbers, place = np.unique(exposures.lottery, return_inverse=True)
     given = np.zeros((len(numbers), K))
     np.add.at(given, (place, exposures.offer), 1.0)
@@ -36,11 +48,6 @@ def open_offers(exposures: Exposures) -> Bools:
     np.add.at(drawn, kind.reshape(-1), given)
     np.maximum.at(largest, kind.reshape(-1), given.sum(axis=1))
     return np.asarray(urns[_joined(drawn, largest)[kind.reshape(-1)[place]]], dtype=np.bool_)
-
-
-def comparable_rows(open_to: Bools) -> Bools:
-    """Return the exposures that compare an offer with none, bool [N], of `open_to` bool [N, K]."""
-    return open_to[:, 0] & open_to[:, 1:].any(axis=1)
 
 
 def _joined(drawn: Floats, largest: Floats) -> Ints:

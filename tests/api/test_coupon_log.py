@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -22,9 +23,10 @@ from api.coupons.service import Coupons, OfferAsked
 from api.storage.ledger import Line, erase
 from api.storage.ledger_audit import Work
 from api.storage.ledger_redeem import redeem
-from api.storage.offers_told import coupon_log
+from api.storage.offers_told import By, coupon_log
 from api.storage.store import Store
 from policies.serve.coupon_shelf import Cart, CartLine, CouponShelf
+from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_rules import CouponSettings, held_out
 from pricing.customers import CUSTOMER_FEATURES, Customers, unknown
 from simulators.contract.shop_file import SHOP_FILE, CostAssumption, ShopFile, Zone, render_shop_file
@@ -32,6 +34,7 @@ from simulators.folders import claim
 from simulators.importers.coupon_log import CouponLog
 from tests.api.coupon_counter import FROM, shelf
 from tests.api.ledger_app import KEY
+from tests.api.test_ledger import Clock
 from tests.api.test_offer_pace import never, quick
 
 COUNT, SHARE, DAYS = 600, 0.3, 20
@@ -42,6 +45,7 @@ HELD = dict(
     zip(PEOPLE, held_out([NAMES[p] for p in PEOPLE], ["spring"], SHARE, 7)[:, 0].tolist(), strict=True)
 )
 START = dt.datetime.fromtimestamp(FROM, dt.UTC)
+RECENCY = [feature.name for feature in CUSTOMER_FEATURES].index("recency")
 WORTH = 4000
 """Of an order, minor units; half of it is the cost of the goods."""
 
@@ -51,8 +55,7 @@ def counted(shelf: CouponShelf) -> CouponShelf:
     order = sorted(PEOPLE, key=NAMES.__getitem__)
     agreed = np.array([p not in REFUSED for p in order])
     values = np.tile(unknown(), (COUNT, 1))
-    recency = [feature.name for feature in CUSTOMER_FEATURES].index("recency")
-    values[agreed, recency] = np.array([0.0 if p in PEOPLE[:50] else 4.0 for p in order])[agreed]
+    values[agreed, RECENCY] = np.array([0.0 if p in PEOPLE[:50] else 4.0 for p in order])[agreed]
     names = tuple(NAMES[p] for p in order)
     return replace(shelf, customers=Customers(names, values, agreed, 20_605, "data"))
 
@@ -121,10 +124,10 @@ class Shop:
             (draft / SHOP_FILE).write_text(render_shop_file(shop, "Invented."), encoding="utf-8")
         return self.folder / "data"
 
-    def log(self) -> CouponLog:
+    def log(self, by: By = By.CAMPAIGN) -> CouponLog:
         opened = Store(f"sqlite:///{self.store}", lambda: self.now)
         with opened.database.reading() as connection:
-            found, silent = coupon_log(connection)
+            found, silent = coupon_log(connection, by)
         opened.close()
         assert silent == 0
         return found
@@ -183,7 +186,8 @@ def test_lots_are_those_that_were_drawn_from_the_first_decision_on(shop: Shop) -
             assert lot is None, "no coupon had any chance, so no lot mattered"
             continue
         assert lot is not None
-        assert (lot.campaign_id, lot.held_out, lot.share) == ("spring", HELD[name], SHARE)
+        assert (lot.campaign_id, lot.coupon_id, lot.nothing) == ("spring", None, HELD[name])
+        assert lot.chance == pytest.approx(SHARE if HELD[name] else 1.0 - SHARE)
         moment = dt.datetime.fromtimestamp(lot.at / 1e6, dt.UTC)
         assert moment == START + dt.timedelta(days=60 + place % DAYS, hours=9)
 
@@ -194,7 +198,7 @@ def test_only_who_agreed_is_written_and_the_rest_is_counted(shop: Shop, tmp_path
     mine = [p for p in PEOPLE[50:] if p not in REFUSED]
     assert {row["customer_id"] for row in exposures} == {NAMES[p] for p in mine}
     assert told["exposures"]["rows"] == len(exposures) == len(mine)
-    assert told["held_out"] == sum(HELD[p] for p in mine)
+    assert told["nothing"] == sum(HELD[p] for p in mine)
     used = [p for p, _, off in shop.orders if off]
     left = len(REFUSED) + sum(p in REFUSED or p == "nobody" for p in used) + 1
     assert told["no_consent"] == left, "those who refused, the visitor, and what they used"
@@ -235,6 +239,57 @@ def test_the_fit_says_what_the_campaign_brought(shop: Shop, tmp_path: Path) -> N
     low, high = effect["total"]["lower"], effect["total"]["upper"]
     assert low < 750.0 < high
     assert high - low < 400.0
+
+
+def test_what_was_served_is_compared_by_audit_group(shop: Shop, tmp_path: Path) -> None:
+    groups = {p: "north" if place % 2 else "south" for place, p in enumerate(PEOPLE[:300])}
+    text = "customer_id,region\n" + "".join(f"{NAMES[p]},{where}\n" for p, where in groups.items())
+    (tmp_path / "groups.csv").write_text(text)
+    told = run("fairness", shop.store, str(tmp_path / "groups.csv"), "--by", "region", "--json")
+    assert told.exit_code == 0, told.output
+    found = {group["group"]: group for group in json.loads(told.stdout)["groups"]}
+    for where in ("north", "south"):
+        mine = [p for p in groups if groups[p] == where]
+        given = [p for p in mine if p not in PEOPLE[:50] and not HELD[p]]
+        off = sum(off for p, _, off in shop.orders if p in mine)
+        assert (found[where]["customers"], found[where]["offered"]) == (len(mine), len(given))
+        assert found[where]["value"][0] == pytest.approx(off / len(mine))
+    (tmp_path / "strangers.csv").write_text("customer_id,region\nx,north\n")
+    strange = run("fairness", shop.store, str(tmp_path / "strangers.csv"), "--by", "region")
+    assert strange.exit_code == 3, strange.output
+
+
+def test_decisions_that_draws_left_open_are_lotteries_of_their_own(tmp_path: Path) -> None:
+    """150 customers, a policy that doubts: what was open differs between them, and the chances are true."""
+    clock = Clock()
+    store = Store(f"sqlite:///{tmp_path / 'd.sqlite3'}", clock)
+    quick(store)
+    made = counted(shelf(np.array([[0.0, 0.0], [100.0, -50.0], [30.0, -60.0]]), holdout=SHARE))
+    values = made.customers.values.copy()
+    agreed = made.customers.consented
+    values[agreed, RECENCY] = np.linspace(0.0, 4.0, int(agreed.sum()))
+    unsure = np.einsum("kl,pq->kplq", np.diag([0.0, 1.0, 1.0]), np.diag([1500.0, 10.0]))
+    policy = UpliftOffers.of(replace(made.policy.model, covariance=unsure), 40, 3)
+    crowd, roomy = replace(made.customers, values=values), CouponSettings(frequency_cap=100)
+    made = replace(made, book=_unlimited(made), customers=crowd, policy=policy, settings=roomy)
+    coupons = Coupons(store, KEY, Pace(made, never))
+    coupons.put_up()
+    for hour in range(0, 72, 12):
+        clock.now = START + dt.timedelta(days=60, hours=hour)
+        for name in PEOPLE[:300:2]:
+            coupons.offer(_asked(name), f"{name}-{hour}")
+    with store.database.reading() as connection:
+        drawn = coupon_log(connection, By.COUPON)[0].drawn
+    store.close()
+    assert len({row.among for row in drawn}) > 1
+    assert not {row.customer_id for row in drawn} & {NAMES[p] for p in PEOPLE if HELD[p]}
+    assert all(row.coupon_id in {None, *row.among} for row in drawn)
+    for offer in (None, "five", "ten"):
+        open_to = [row for row in drawn if offer is None or offer in row.among]
+        weights = np.array([(row.coupon_id == offer) / row.chance for row in open_to])
+        assert abs(weights.mean() - 1.0) < 3.5 * weights.std() / np.sqrt(len(weights)), offer
+    times = [[row.at for row in drawn if row.customer_id == NAMES[p]] for p in PEOPLE[:300:2]]
+    assert min(b - a for mine in times for a, b in itertools.pairwise(mine)) == 86_400_000_000
 
 
 def test_who_was_erased_is_not_told_about(shop: Shop, tmp_path: Path) -> None:

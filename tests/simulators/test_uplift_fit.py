@@ -213,7 +213,9 @@ def test_poor_logs_end_in_a_model_or_in_words(kind: str) -> None:
         "constant": replace(log, X=np.ones((N, F))),
         "unknown": replace(log, X=np.full((N, F), np.nan)),
         "no profit": replace(log, profit=np.zeros((N, 3)), revenue=np.zeros((N, 3))),
-        "an offer nobody got": replace(log, offers=(*log.offers, "never")),
+        "an offer nobody got": replace(
+            log, offers=(*log.offers, "never"), declared=np.zeros((N, 6), dtype=np.bool_)
+        ),
         "few": log.take(np.arange(N) < 40),
     }[kind]
     found = fit_uplift(poor)

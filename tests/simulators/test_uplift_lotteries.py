@@ -158,6 +158,7 @@ def _joined(one: Exposures, other: Exposures) -> Exposures:
         "day",
         "offer",
         "lottery",
+        "declared",
         "propensity",
         "drawn",
         "redeemed",

@@ -10,6 +10,7 @@ import typer
 from rich.console import RenderableType
 
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from pricing.errors import UsageError
 
 if TYPE_CHECKING:
     from api.texts import Texts
@@ -24,6 +25,13 @@ def log_coupons(
     store: Annotated[str, typer.Argument(help="Decision store of `tarifa serve`: a file or a database URL.")],
     data: Annotated[Path, typer.Argument(help="Data folder as it was imported; it stays as it is.")],
     out: Annotated[Path, typer.Option(help="Data folder to write.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            help="campaign: does it pay, by who was held out of it; coupon: which one for whom, by what the "
+            "policy's draws left open.",
+        ),
+    ] = "campaign",
     *,
     as_json: AsJson = False,
     language: Language = "en",
@@ -38,12 +46,12 @@ def log_coupons(
     """
 
     def work(session: Session) -> Outcome:
-        return log_file(session, store, data, out)
+        return log_file(session, store, data, out, by)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def log_file(session: Session, store: str, data: Path, out: Path) -> Outcome:
+def log_file(session: Session, store: str, data: Path, out: Path, by: str) -> Outcome:
     """Read a store and write a data folder with what it knows."""
     from dataclasses import asdict
 
@@ -51,19 +59,22 @@ def log_file(session: Session, store: str, data: Path, out: Path) -> Outcome:
 
     with session.progress("coupons log") as told:
         told("reading the ledger", 0.1)
-        log, silent = _read(store)
+        log, silent = _read(store, by)
         told("writing the folder", 0.5)
         added = add_coupon_log(data, out, log, dt.datetime.now(dt.UTC))
-    document = {**asdict(added), "silent": silent, "out": str(out)}
+    document = {**asdict(added), "by": by, "silent": silent, "out": str(out)}
     return Outcome(document, _told(added, silent, out, session.texts))
 
 
-def _read(store: str) -> tuple[CouponLog, int]:
+def _read(store: str, by: str) -> tuple[CouponLog, int]:
     from api.storage.ledger_looked_at import looked_at
-    from api.storage.offers_told import coupon_log
+    from api.storage.offers_told import By, coupon_log
+
+    if by not in set(By):
+        raise UsageError(f"--by {by} is not known.", todo=f"Choose one of {', '.join(By)}.")
 
     with looked_at(store) as connection:
-        return coupon_log(connection)
+        return coupon_log(connection, By(by))
 
 
 def _told(added: LogAdded, silent: int, out: Path, texts: Texts) -> tuple[RenderableType, ...]:
@@ -72,7 +83,7 @@ def _told(added: LogAdded, silent: int, out: Path, texts: Texts) -> tuple[Render
 
     lots, used = added.exposures, added.redemptions
     shown = [
-        word("lots", rows=lots.rows, held=added.held_out),
+        word("drawn", rows=lots.rows, nothing=added.nothing),
         word("used", rows=used.rows),
         texts.text(_SECTION, "written", place=str(out)),
     ]
