@@ -27,7 +27,7 @@ def open_offers(exposures: Exposures) -> Bools:
         Drawn by lot (:func:`simulators.uplift.assignment.compared_rows`).
     """
     out = exposures.declared.copy()
-    silent = ~out.any(axis=1)
+    silent = np.asarray(~out.any(axis=1), dtype=np.bool_)
     if silent.any():
         out[silent] = _drawn_for_anybody(exposures.take(silent))
     return out

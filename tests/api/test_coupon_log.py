@@ -83,12 +83,13 @@ class Shop:
         rng = np.random.default_rng(4)
         for place, name in enumerate((*PEOPLE, "nobody")):
             start = START + dt.timedelta(days=60 + place % DAYS, hours=9)
-            for time in range(2):
-                self.now = start + dt.timedelta(days=time)
-                told = coupons.offer(_asked(name), f"{name}-{time}").answer
+            self.now = start
+            coupons.offer(_asked(name), f"{name}-first")
+            self.now = start + dt.timedelta(days=1)
+            told = cast("dict[str, Any]", coupons.offer(_asked(name), f"{name}-again").answer)
             if told["coupon_id"] and rng.random() < 0.5:
                 given = str(told["reservation_id"])
-                off = int(cast("int", told["discount"]))
+                off = int(told["discount"])
                 order = f"o-{name}-{self.now:%m%d%H}" if place % 3 else "of later"
                 store.commits.submit(partial(_used, given, order, off))
                 self.orders.append((name, self.now, off))
