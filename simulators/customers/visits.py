@@ -193,7 +193,9 @@ def build_shopping_days(
     source.require_clean()
     engine = source.engine
     within = "".join(
-        f" AND ordered_at {sign} TIMESTAMP {literal(day)}" for sign, day in ((">=", since), ("<", until)) if day
+        f" AND ordered_at {sign} TIMESTAMP {literal(day)}"
+        for sign, day in ((">=", since), ("<", until))
+        if day
     )
     engine.run(
         f"""
