@@ -129,7 +129,7 @@ def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | No
 def _simpler(before: Bools, days: int) -> tuple[tuple[str, Floats], ...]:
     earlier = before[:, : before.shape[1] - days].any(axis=1)
     came = before[earlier, before.shape[1] - days :].any(axis=1)
-    alike = (came.sum() + 0.5) / (len(came) + 1.0)
+    alike = (float(came.sum()) + 0.5) / (float(earlier.sum()) + 1.0)
     age = before.shape[1] - np.argmax(before, axis=1)
     rate = (before.sum(axis=1) - 0.5) / (age + 0.5)
     own = 1.0 - (1.0 - np.clip(rate, 0.0, 1.0)) ** days

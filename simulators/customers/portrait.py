@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from pricing.arrays import Bools, Floats
 from pricing.customers import Customers
 from pricing.errors import DataError, NotIdentified, UsageError
-from simulators.contract.order_lines import day_window
+from simulators.contract.order_lines import day_window, define_order_lines
 from simulators.contract.tables import Source
 from simulators.customers.abandonment import AbandonmentModel, build_spells, fit_abandonment
 from simulators.customers.features import CUSTOMER_TABLES, build_customers
@@ -38,6 +39,8 @@ KEPT = 730
 """Days with an order that are read, as long as the register keeps recency and tenure."""
 
 _HIDDEN_CARTS = 28
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def draw_portrait(
     source: Source,
     purpose: str | None,
     wish: Wish,
-    told: Callable[[str, float], None] = lambda what, share: None,
+    told: Callable[[str, float], None],
 ) -> Portrait:
     """Describe a shop's customers.
 
@@ -188,8 +191,6 @@ def draw_portrait(
 
 def _window(source: Source, wish: Wish) -> tuple[str, str]:
     """Return the first day with a paid order and the first day not to be read."""
-    from simulators.contract.order_lines import define_order_lines
-
     source.require_clean()
     define_order_lines(source)
     first, end = day_window(source.engine)
@@ -209,7 +210,7 @@ def _window(source: Source, wish: Wish) -> tuple[str, str]:
     return first, as_of
 
 
-def _or_none[T](part: str, untold: dict[str, NotIdentified | DataError], make: Callable[[], T]) -> T | None:
+def _or_none(part: str, untold: dict[str, NotIdentified | DataError], make: Callable[[], T]) -> T | None:
     """Return what is made, or None and the reason why the data cannot tell."""
     try:
         return make()
@@ -268,12 +269,12 @@ def _carts(source: Source, as_of: str, purpose: str | None) -> Carts:
     if not source.has("events"):
         raise NotIdentified(
             "This shop has no events table.",
-            why="Which carts wait, and for how long, is told from cart_add, cart_remove, checkout and purchase.",
+            why="Which carts wait, and how long, is told from cart_add, cart_remove, checkout and purchase.",
             todo="Export them as events (customer_id, session_id, at, event, product_id, cart_id); see "
             "docs/customers.md.",
         )
     spells = build_spells(source, as_of, purpose)
     model = fit_abandonment(spells)
-    found = find_open_carts(source, spells, model)
+    found = find_open_carts(source, model)
     since = (dt.date.fromisoformat(as_of) - dt.timedelta(days=_HIDDEN_CARTS)).isoformat()
     return Carts(found, model, check_carts(source, spells, since, purpose))

@@ -26,7 +26,8 @@ TOP = 10
 
 _FITTED_ON, _BATCH, _FEW = 5000, 20_000, 30
 
-type Origin = tuple[Pairs, Bools]
+Origin = tuple[Pairs, Bools]
+"""Candidates on a day, and which of them were bought in the days from it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ def find_relevance(
     as_of: str,
     purpose: str | None,
     days: int,
-    top: int = TOP,
-    told: Callable[[float], None] = lambda share: None,
+    top: int,
+    told: Callable[[float], None],
 ) -> Relevance:
     """Rank products and coupons for customers.
 
@@ -135,6 +136,11 @@ def find_relevance(
     NotIdentified
         If the data do not reach back twice as many days, or too little was bought again.
     """
+    if not customer:
+        raise NotIdentified(
+            "No customer agreed, so nothing can be said of what one would care for.",
+            todo="Ask for consent; see docs/customers.md.",
+        )
     origins: list[Origin] = []
     for back in (3, 2, 1):  # the latest one last: its tables are what the check reads
         origins = _with(source, origins, (_back(as_of, days, back), _back(as_of, days, back - 1)), purpose)
@@ -213,7 +219,7 @@ def _joined(parts: Sequence[Ranked], top: int) -> Ranked:
 
 
 def _coupons(source: Source, as_of: str) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """Return the products of each coupon in force on the day, and the coupons that are good for everything."""
+    """Return the products of each coupon in force on the day, and those that are good for everything."""
     day = f"DATE {literal(as_of)}"
     live = f"valid_from < {day} + 1 AND valid_to > {day}"
     rows = source.engine.rows(

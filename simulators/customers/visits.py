@@ -26,7 +26,8 @@ from simulators.customers.consent import agreed
 from simulators.customers.logistic import fit_logistic
 
 __all__ = [
-    "ABSENCES", "ShoppingDays", "VisitModel", "build_shopping_days", "days_since", "fit_visits", "simulate_visits",
+    "ABSENCES", "ShoppingDays", "VisitModel", "build_shopping_days", "days_since", "fit_visits",
+    "simulate_visits",
 ]  # fmt: skip
 
 ABSENCES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 22, 29, 57], dtype=np.int64)

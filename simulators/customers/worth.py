@@ -75,9 +75,8 @@ def build_worth(source: Source, customers: Customers) -> Worth:
     try:
         assumed = define_line_profits(source)
     except MissingCost:
-        return Worth(
-            revenue, np.zeros(0, dtype=np.int64), cost_assumed=False, profit_share=0.0, orders_share=share
-        )
+        nothing: Ints = np.zeros(0, dtype=np.int64)
+        return Worth(revenue, nothing, cost_assumed=False, profit_share=0.0, orders_share=share)
     found = source.engine.arrays(
         f"""
         SELECT customer_id, sum(round(profit * 1000)::HUGEINT)::DOUBLE / 1000 AS profit,
