@@ -92,7 +92,7 @@ def find_open_carts(source: Source, model: AbandonmentModel) -> OpenCarts:
         SELECT coalesce(o.customer_id, '') AS customer_id,
             CASE WHEN cart[:2] = 'c ' THEN cart[3:] ELSE '' END AS cart_id, hours, value
         FROM cart_spells JOIN owner AS o USING (cart)
-        WHERE open AND hours < {EDGES[-1]!r} ORDER BY customer_id, cart, hours
+        WHERE open AND hours < {EDGES[-1]!r} ORDER BY customer_id, hours, cart
         """
     )
     customer = found["customer_id"].astype(str)
