@@ -1,4 +1,4 @@
-"""Tables of single customers that Tarifa writes. They hold people who agreed, by pseudonym, and nobody else."""
+"""Tables of single customers that Tarifa writes: people who agreed, by pseudonym, and nobody else."""
 
 from __future__ import annotations
 
@@ -58,26 +58,26 @@ CUSTOMER_PROFILES = OutputTable(
         _count("recency_score", _SCORE, f"How lately; {_NONE}.", nullable=True),
         _count("frequency_score", _SCORE, f"How often; {_NONE}.", nullable=True),
         _count("monetary_score", _SCORE, f"For how much; {_NONE}.", nullable=True),
-        _count("days_since_order", _DAYS, "Since the last order, 730 at most; null: none since.", nullable=True),
+        _count("days_since_order", _DAYS, "Since the last order; null: none in 730 days.", nullable=True),
         _count("order_days", _ORDER_DAYS, "In the last 365 days."),
         _count("revenue", _MINOR, "Of the last 365 days, net of tax, discounts and refunds."),
         _count("profit", _MINOR, "Of the last 365 days; null: costs are not known.", nullable=True),
         _HORIZON,
-        _number("returns", _SHARE, f"Probability of an order within the horizon; {_NO_OUTLOOK}.", nullable=True),
+        _number("returns", _SHARE, f"Probability of an order by then; {_NO_OUTLOOK}.", nullable=True),
         _number(
             "returns_lower", _SHARE, f"Its lower end, by what is not known of the customer; {_NO_OUTLOOK}.",
             nullable=True,
         ),
         _number("returns_upper", _SHARE, f"Its upper end (90 %); {_NO_OUTLOOK}.", nullable=True),
         _number("expected_order_days", _ORDER_DAYS, f"Within the horizon; {_NO_OUTLOOK}.", nullable=True),
-        _count("order_days_lower", _ORDER_DAYS, f"Lower end of how many there will be; {_NO_OUTLOOK}.", nullable=True),
+        _count("order_days_lower", _ORDER_DAYS, f"Lower end of how many; {_NO_OUTLOOK}.", nullable=True),
         _count("order_days_upper", _ORDER_DAYS, f"Upper end of that (90 %); {_NO_OUTLOOK}.", nullable=True),
         _day("next_order", "Median day of the next order; null: later than can be told."),
         _day("next_order_lower", "Early end of its 90 % interval; null: later than can be told."),
         _day("next_order_upper", "Late end of it; null: later than can be told."),
         _number(
             "usual_order_days", _ORDER_DAYS,
-            "In as many days as the horizon at the customer's own pace; null: fewer than four days with an order.",
+            "In as many days, at the customer's own pace; null: fewer than four days with an order.",
             nullable=True,
         ),
         OutputColumn(
@@ -124,8 +124,8 @@ COUPON_RELEVANCE = OutputTable(
 
 OPEN_CARTS = OutputTable(
     "open_carts",
-    "A cart of a customer who agreed, touched in the last 14 days and not bought. Carts of sessions that belong "
-    "to nobody are counted in the report and listed nowhere.",
+    "A cart of a customer who agreed, touched in the last 14 days and not bought. Carts of sessions that "
+    "belong to nobody are counted in the report and listed nowhere.",
     _COMMAND,
     (
         _RUN_ID,

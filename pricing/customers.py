@@ -121,8 +121,8 @@ REPORTED = (
     _feature("profit", "revenue of the time kept less unit costs and fees", "minor units", 365,
              ("orders", "discounts", "returns", "costs")),
     _feature("order_days", "each day with an order: who returns, how often and when", "days", 730, _ORDERS),
-    _feature("purchases", "each day on which a product was bought: what is bought next", "days", 365, _BOUGHT),
-    _feature("carts", "each touch of a cart: how long it waits and what becomes of it", "events", 180, _EVENTS),
+    _feature("purchases", "each day on which a product was bought: what comes next", "days", 365, _BOUGHT),
+    _feature("carts", "each touch of a cart: how long it waits, what comes of it", "events", 180, _EVENTS),
 )  # fmt: skip
 """What `tarifa customers report` and the relevance of coupons read beside, on the same terms."""
 

@@ -22,7 +22,7 @@ from simulators.customers.churn import Reliability, reliability
 from simulators.customers.outlook_check import Gain, gain
 from simulators.customers.redemption import day_number
 
-__all__ = ["CartCheck", "OpenCarts", "check_carts", "find_open_carts"]
+__all__ = ["CartCheck", "OpenCarts", "check_carts", "find_open_carts", "usual_cart"]
 
 _SURE = 0.9
 _FEW = 30
@@ -57,6 +57,11 @@ class OpenCarts:
 
     def __len__(self) -> int:
         return len(self.customer)
+
+    @property
+    def expected(self) -> float:
+        """How many of the n are expected to be bought."""
+        return float(self.bought.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,16 @@ def check_carts(source: Source, spells: CartSpells, since: str, purpose: str | N
         tenths=reliability(p, came),
         gain=gain("elapsed", _loss(plain, came) - _loss(p, came)),
     )
+
+
+def usual_cart(model: AbandonmentModel, hours: Floats) -> tuple[Floats, float]:
+    """Return the probability [n] that a usual cart is bought that has waited `hours` [n] without a touch.
+
+    A known customer's, of usual value. Beside it the hours after which one may be called abandoned with 90 %
+    certainty.
+    """
+    yes, value = np.ones(len(hours), dtype=np.bool_), np.full(len(hours), np.expm1(model.centre))
+    return model.still_bought(hours, yes, value), float(model.call_after(yes[:1], value[:1], _SURE)[0])
 
 
 def _by_elapsed(spells: CartSpells) -> Floats:

@@ -11,11 +11,14 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats
 from simulators.customers.portrait import Portrait
+from simulators.customers.relevance import Relevance
 from simulators.customers.segments import CLUSTERED, Group
 from simulators.customers.worth import FEW
 
 __all__ = [
-    "Contrast", "Slice", "cluster_slices", "contrasts", "group_slices", "leaving_slice", "top_share",
+    "Contrast", "Slice",
+    "Top", "cluster_slices", "contrasts",
+    "coupon_tops", "group_slices", "leaving_slice", "top_share",
     "total",
 ]  # fmt: skip
 
@@ -66,6 +69,23 @@ class Contrast:
     feature: str
     own: float
     others: float
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A coupon that leads the lists of at least ten customers.
+
+    Attributes
+    ----------
+    coupon, customers
+        Which, and how many lists it leads.
+    probability
+        Mean over those customers that they buy something it is good for.
+    """
+
+    coupon: str
+    customers: int
+    probability: float
 
 
 def total(portrait: Portrait) -> Slice:
@@ -143,6 +163,19 @@ def contrasts(portrait: Portrait) -> tuple[tuple[Contrast, ...], ...]:
         far.sort(key=lambda found: (-found[0], CLUSTERED.index(found[1].feature)))
         out.append(tuple(contrast for _, contrast in far[:_MOST]))
     return tuple(out)
+
+
+def coupon_tops(relevance: Relevance) -> tuple[Top, ...]:
+    """Return the coupons that lead lists, those of most customers first."""
+    coupons = relevance.coupons
+    first = coupons.best[:, 0]
+    found: list[Top] = []
+    for place in np.unique(first[first >= 0]):
+        rows = first == place
+        count = int(rows.sum())
+        if count >= FEW:
+            found.append(Top(coupons.name[int(place)], count, float(coupons.probability[rows, 0].mean())))
+    return tuple(sorted(found, key=lambda top: (-top.customers, top.coupon)))
 
 
 def _natural(name: str, value: float) -> float:

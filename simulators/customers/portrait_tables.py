@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow  # noqa: ICN001 - `pa` is the same library, said once to be untyped
+import pyarrow.csv
 
 from pricing.arrays import Bools, Floats, Ints
 from pricing.customer_outputs import COUPON_RELEVANCE, CUSTOMER_PROFILES, NEXT_PRODUCTS, OPEN_CARTS
@@ -16,9 +17,11 @@ from simulators.customers.portrait import Carts, Portrait, Wish
 from simulators.customers.relevance import Ranked, Relevance
 from simulators.output_schema import declared_table
 
-__all__ = ["portrait_id", "portrait_tables"]
+__all__ = ["csv_bytes", "portrait_id", "portrait_tables"]
 
 pa: Any = pyarrow
+pc: Any = pyarrow.csv
+"""Untyped libraries, said to be so once."""
 
 
 def portrait_id(portrait: Portrait, wish: Wish, purpose: str | None) -> str:
@@ -150,3 +153,10 @@ def _dates(portrait: Portrait, rows: int) -> Any:
 
 def _or_null(values: Floats | Ints | Bools, null: Bools) -> Any:
     return pa.array(values, mask=np.asarray(null, dtype=np.bool_))
+
+
+def csv_bytes(table: Any) -> bytes:
+    """Return a pyarrow Table as CSV, UTF-8, with a header; null is empty."""
+    out: Any = pa.BufferOutputStream()
+    pc.write_csv(table, out)
+    return bytes(out.getvalue().to_pybytes())
