@@ -1,4 +1,4 @@
-"""A portrait of customers as one self-contained HTML page: who they are, who is worth what, who is leaving.
+"""A portrait of customers as one self-contained HTML page: who they are, who is worth what, who drifts away.
 
 No single customer is on it; those are in the tables beside it.
 """
@@ -107,19 +107,15 @@ def _cards(portrait: Portrait, texts: Texts) -> list[tuple[str, str]]:
     word, whole = partial(texts.text, "customers"), total(portrait)
     money = Currency.of(portrait.currency)
     cards = [(texts.number(whole.customers), word("card_customers"))]
-    if whole.revenue is not None:
-        cards.append(
-            (texts.money(round(whole.revenue / money.scale) * money.scale, money), word("card_revenue"))
-        )
-    if whole.profit is not None:
-        cards.append(
-            (texts.money(round(whole.profit / money.scale) * money.scale, money), word("card_profit"))
-        )
+    for amount, code in ((whole.revenue, "card_revenue"), (whole.profit, "card_profit")):
+        if amount is not None:
+            units = texts.number(round(amount / money.scale))
+            cards.append((f"{units}\N{NO-BREAK SPACE}{money.code}", word(code)))
     if not math.isnan(whole.order_days):
         cards.append((texts.number(whole.order_days), word("card_order_days")))
     if portrait.outlook is not None:
         cards.append((texts.percent(whole.returns), word("card_back", days=texts.number(portrait.days))))
-        cards.append((texts.number(whole.leaving), word("card_leaving")))
+        cards.append((texts.number(whole.drifting), word("card_drifting")))
     return cards
 
 

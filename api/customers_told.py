@@ -20,8 +20,8 @@ from simulators.customers.portrait_sums import (
     cluster_slices,
     contrasts,
     coupon_tops,
+    drifting_slice,
     group_slices,
-    leaving_slice,
     top_share,
     total,
 )
@@ -36,7 +36,7 @@ __all__ = [
 
 SEGMENT_COLUMNS = (
     "group", "customers", "share", "revenue_share", "profit_share_column", "each", "order_days", "days_since",
-    "returns", "leaving_column",
+    "returns", "drifting_away",
 )  # fmt: skip
 """What the cells of :func:`segment_rows` are called, by code."""
 
@@ -64,7 +64,7 @@ def ground_told(portrait: Portrait, purpose: str | None, texts: Texts) -> list[s
         others = texts.number(len(customers) - agreed)
         known = texts.number(len(customers))
         lines = [word("ground", purpose=purpose, agreed=texts.number(agreed), known=known, others=others)]
-    if math.isfinite(worth.orders_share):
+    if worth.orders_share < 0.9995:  # not where it is NaN
         lines.append(word("sales_share", share=texts.percent(worth.orders_share)))
     if not worth.has_profit:
         lines.append(word("no_profit"))
@@ -74,7 +74,7 @@ def ground_told(portrait: Portrait, purpose: str | None, texts: Texts) -> list[s
 
 
 def headlines(portrait: Portrait, texts: Texts) -> list[str]:
-    """Return who brings the money, who returns and who is leaving, a sentence each."""
+    """Return who brings the money, who returns and who is drifting away, a sentence each."""
     word, top, found = partial(texts.text, _SECTION), top_share(portrait), list[str]()
     if top is not None:
         revenue = texts.percent(top[0])
@@ -83,26 +83,24 @@ def headlines(portrait: Portrait, texts: Texts) -> list[str]:
             if top[1] is None
             else word("top_profit", revenue=revenue, profit=texts.percent(top[1]))
         )
-    for part in group_slices(portrait):
-        if part.name == Group.SLIPPING.value and part.revenue_share is not None:
-            share = texts.percent(part.revenue_share)
-            found.append(word("slipping", count=texts.number(part.customers), share=share))
-    outlook, leaving = portrait.outlook, leaving_slice(portrait)
-    if outlook is not None and leaving is not None:
+    outlook, drifting = portrait.outlook, drifting_slice(portrait)
+    if outlook is not None and drifting is not None:
         back, count = texts.number(float(outlook.back.sum())), texts.number(len(outlook))
         found.append(word("back", days=texts.number(portrait.days), back=back, customers=count))
-        found.append(_leaving(leaving, portrait, texts))
+        found.append(_drifting(drifting, portrait, texts))
     return found or [word("nobody")]
 
 
-def _leaving(leaving: Slice, portrait: Portrait, texts: Texts) -> str:
-    word, count = partial(texts.text, _SECTION), texts.number(leaving.customers)
-    if not leaving.customers:
-        return word("none_leaving")
-    if leaving.revenue is None or leaving.revenue_share is None:
-        return word("few_leaving", count=count)
-    revenue = texts.money(leaving.revenue, Currency.of(portrait.currency))
-    return word("leaving", count=count, revenue=revenue, share=texts.percent(leaving.revenue_share, 1))
+def _drifting(drifting: Slice, portrait: Portrait, texts: Texts) -> str:
+    word, count = partial(texts.text, _SECTION), texts.number(drifting.customers)
+    days = texts.number(portrait.days)
+    if not drifting.customers:
+        return word("none_drifting")
+    if drifting.revenue is None or drifting.revenue_share is None:
+        return word("few_drifting", count=count, days=days)
+    revenue = texts.money(drifting.revenue, Currency.of(portrait.currency))
+    share = texts.percent(drifting.revenue_share, 1)
+    return word("drifting", count=count, days=days, revenue=revenue, share=share)
 
 
 def segment_rows(portrait: Portrait, texts: Texts) -> list[tuple[str, ...]]:
@@ -128,7 +126,7 @@ def _cells(part: Slice, portrait: Portrait, texts: Texts) -> tuple[str, ...]:
         _count(part.order_days, texts),
         _count(part.days_since, texts),
         _percent(part.returns, texts),
-        "–" if portrait.outlook is None else texts.number(part.leaving),
+        "–" if portrait.outlook is None else texts.number(part.drifting),
     )
 
 
@@ -208,12 +206,14 @@ def outlook_lines(portrait: Portrait, texts: Texts) -> list[str]:
     ]
     lines += [_better(found, check, texts) for found in check.gains]
     lines.append(word("inside", inside=texts.percent(check.inside)))
-    if check.leaving:
+    faded = {"faded": texts.number(check.faded), "fading": texts.number(check.fading)}
+    lines.append(word("faded", **faded))
+    if check.drifting:
         shares = {
-            "right": texts.percent(check.leaving_right),
-            "wrong": _percent(check.staying_wrong, texts),
+            "right": texts.percent(check.drifting_right),
+            "found": _percent(check.drifting_found, texts),
         }
-        lines.append(word("leaving_checked", count=texts.number(check.leaving), **shares))
+        lines.append(word("drifting_checked", count=texts.number(check.drifting), **shares))
     return lines
 
 

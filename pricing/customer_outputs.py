@@ -80,9 +80,14 @@ CUSTOMER_PROFILES = OutputTable(
             "In as many days, at the customer's own pace; null: fewer than four days with an order.",
             nullable=True,
         ),
+        _number(
+            "fading", _SHARE,
+            "Probability of fewer than half of `usual_order_days`; null: those are not known, or below one.",
+            nullable=True,
+        ),
         OutputColumn(
-            "leaving", _T.BOOL,
-            f"Fewer than half of `usual_order_days` are expected, which is at least one; {_NO_OUTLOOK}.",
+            "drifting", _T.BOOL,
+            f"That is likelier than not; {_NO_OUTLOOK}.",
             nullable=True,
         ),
     ),

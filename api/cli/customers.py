@@ -1,4 +1,4 @@
-"""``tarifa customers``: who they are, who is worth what, who is leaving; and what is read of them."""
+"""``tarifa customers``: who they are, who is worth what, who is drifting away; and what is read of them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ __all__ = ["CUSTOMERS_KIND", "customers", "features", "report", "report_folder"]
 CUSTOMERS_KIND = "customers"
 """Kind of the folder that a report lies in."""
 
+_ON_TERMINAL = (1, 3, 4, 5, 8, 9)
+"""Columns of the groups that a terminal is wide enough for, beside their names."""
+
 _PAGE, _FACTS = "customers.html", "customers.json"
 
 customers = typer.Typer(
-    help="Who the customers are, who is worth what, who is leaving, what they would care for.",
+    help="Who the customers are, who is worth what, who is drifting away, what they would care for.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -55,7 +58,7 @@ def report(
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Say who the customers are, who is worth what, who is leaving and what they would care for.
+    """Say who the customers are, who is worth what, who is drifting away and what they would care for.
 
     A page with sums, and tables of single customers. Only customers who agreed to the purpose of shop.toml
     are read. Each forecast is tried on the shop's own last days.
@@ -120,9 +123,13 @@ def _shown(
 def _segments(portrait: Portrait, texts: Texts) -> tuple[Any, ...]:
     from api.customers_told import SEGMENT_COLUMNS, segment_rows
 
-    rows = [tuple(map(escape, row)) for row in segment_rows(portrait, texts)]
+    rows = [
+        (escape(row[0].partition(":")[0]), *(row[place] for place in _ON_TERMINAL))
+        for row in segment_rows(portrait, texts)
+    ]
     days = texts.number(portrait.days)
-    header = [texts.text("customers", name, days=days) for name in SEGMENT_COLUMNS]
+    shown = (SEGMENT_COLUMNS[0], *(SEGMENT_COLUMNS[place] for place in _ON_TERMINAL))
+    header = [texts.text("customers", name, days=days) for name in shown]
     title = texts.text("customers", "segments")
     return (grid(title, header, rows, right=tuple(range(1, len(header)))),) if rows else ()
 

@@ -1,8 +1,8 @@
-"""What is to be expected of each customer: whether and when they come again, how often, and who is leaving.
+"""What is to be expected of each customer: whether and when they come again, how often, who drifts away.
 
-Nobody is ever seen to have left. A customer is said to be leaving where the days to be expected of them are
-fewer than half of what their own pace made them; whether that rule was right is measured on a last stretch
-of the shop's own data that the fit does not see (:mod:`simulators.customers.outlook_check`).
+Nobody is ever seen to have left. A customer is said to be drifting away who will more probably than not come
+less than half as often as at their own pace; whether that came true is measured on a last stretch of the
+shop's own data that the fit does not see (:mod:`simulators.customers.outlook_check`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from pricing.arrays import Bools, Floats, Ints
 from simulators.customers.churn import when_back
 from simulators.customers.visits import ShoppingDays, VisitModel, simulate_visits
 
-__all__ = ["HORIZONS", "LEVEL", "Outlook", "choose_horizon", "look_ahead"]
+__all__ = ["HORIZONS", "LEVEL", "LIKELIER", "Outlook", "choose_horizon", "look_ahead"]
 
 HORIZONS = (28, 56, 84, 182)
 """Days that may be looked ahead, unless somebody says otherwise."""
 
 LEVEL = 0.9
 """Share that an interval is to hold."""
+
+LIKELIER = 0.5
+"""Probability above which somebody is said to be drifting away."""
 
 _Z = 1.6448536269514722
 """Quantile of the normal that leaves 5 % above it."""
@@ -54,8 +57,9 @@ class Outlook:
     usual
         float64 [H]; days with an order in as many days at the customer's own pace from first to last order;
         NaN with fewer than four of them.
-    leaving
-        bool [H]; fewer than half of `usual` are expected, which is at least one.
+    fading
+        float64 [H]; probability of fewer than half of `usual` days with an order; NaN where that is below one
+        or not known.
     """
 
     customer: tuple[str, ...]
@@ -72,10 +76,15 @@ class Outlook:
     next_upper: Ints
     last_visit: Ints
     usual: Floats
-    leaving: Bools
+    fading: Floats
 
     def __len__(self) -> int:
         return len(self.customer)
+
+    @property
+    def drifting(self) -> Bools:
+        """Bool [H]; `fading` is likelier than not."""
+        return np.nan_to_num(self.fading) > LIKELIER
 
 
 def choose_horizon(shopping: ShoppingDays) -> int:
@@ -106,14 +115,12 @@ def look_ahead(model: VisitModel, shopping: ShoppingDays, days: int, seed: int) 
         Of the simulated days that the interval of their number is read from.
     """
     reach = max(days, _REACH)
+    usual = _usual(model, shopping, days)
     parts = [
-        _ahead(_some(model, start), days, reach, seed) for start in range(0, len(model.customer), _BATCH)
+        _ahead(_some(model, start), (days, reach, seed), usual[start : start + _BATCH])
+        for start in range(0, len(model.customer), _BATCH)
     ]
     found = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    usual = _usual(model, shopping, days)
-    visits = found[3]
-    with np.errstate(invalid="ignore"):
-        leaving: Bools = (usual >= 1.0) & (visits < _HALF * usual)
     return Outlook(
         customer=model.customer,
         as_of=model.as_of,
@@ -121,7 +128,7 @@ def look_ahead(model: VisitModel, shopping: ShoppingDays, days: int, seed: int) 
         back=found[0],
         back_lower=found[1],
         back_upper=found[2],
-        visits=visits,
+        visits=found[3],
         visits_lower=found[4].astype(np.int64),
         visits_upper=found[5].astype(np.int64),
         next_day=found[6].astype(np.int64),
@@ -129,7 +136,7 @@ def look_ahead(model: VisitModel, shopping: ShoppingDays, days: int, seed: int) 
         next_upper=found[8].astype(np.int64),
         last_visit=model.last_visit,
         usual=usual,
-        leaving=leaving,
+        fading=found[9],
     )
 
 
@@ -144,7 +151,8 @@ def _some(model: VisitModel, start: int) -> VisitModel:
     )
 
 
-def _ahead(model: VisitModel, days: int, reach: int, seed: int) -> tuple[Floats, ...]:
+def _ahead(model: VisitModel, asked: tuple[int, int, int], usual: Floats) -> tuple[Floats, ...]:
+    days, reach, seed = asked
     back = when_back(model, reach)
     sure = np.zeros_like(model.effect_sd)
     ends = [
@@ -162,6 +170,7 @@ def _ahead(model: VisitModel, days: int, reach: int, seed: int) -> tuple[Floats,
         lower,
         upper,
         *(_first(back.back, share) for share in (0.5, tail, 1.0 - tail)),
+        np.where(usual >= 1.0, (counts < _HALF * usual).mean(axis=0), np.nan),
     )
 
 

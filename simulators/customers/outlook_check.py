@@ -56,11 +56,13 @@ class OutlookCheck:
         Of the Brier score over everybody alike and over the customer's own rate.
     inside
         Share of customers whose days with an order fell into their 90 % interval.
-    leaving, leaving_right
-        Customers who would have been called leaving, and the share of them who did come less than half as
+    drifting, drifting_right
+        Customers who would have been said to drift away, and the share of them who did come less than half as
         often as at their own pace.
-    staying_wrong
-        The same share of the others with a known pace.
+    drifting_found
+        Of all who did, the share that would have been called so; NaN where nobody did.
+    faded, fading
+        Customers who did, of all with a pace of their own; and how many were expected to.
     """
 
     since: int
@@ -71,9 +73,11 @@ class OutlookCheck:
     tenths: Reliability
     gains: tuple[Gain, ...]
     inside: float
-    leaving: int
-    leaving_right: float
-    staying_wrong: float
+    drifting: int
+    drifting_right: float
+    drifting_found: float
+    faded: int
+    fading: float
 
 
 def gain(over: str, difference: Floats) -> Gain:
@@ -105,9 +109,7 @@ def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | No
     if came.all() or not came.any():
         return None
     inside = (count >= outlook.visits_lower) & (count <= outlook.visits_upper)
-    told = outlook.usual >= 1.0
-    halved = count < 0.5 * outlook.usual
-    stays = told & ~outlook.leaving
+    halved: Bools = np.isfinite(outlook.fading) & (count < 0.5 * np.nan_to_num(outlook.usual))
     return OutlookCheck(
         since=outlook.as_of,
         days=outlook.days,
@@ -120,9 +122,11 @@ def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | No
             for name, p in _simpler(visited[:, :first], outlook.days)
         ),
         inside=float(inside.mean()),
-        leaving=int(outlook.leaving.sum()),
-        leaving_right=_share(halved, outlook.leaving),
-        staying_wrong=_share(halved, stays),
+        drifting=int(outlook.drifting.sum()),
+        drifting_right=_share(halved, outlook.drifting),
+        drifting_found=_share(outlook.drifting, halved),
+        faded=int(halved.sum()),
+        fading=float(np.nansum(outlook.fading)),
     )
 
 

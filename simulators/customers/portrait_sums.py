@@ -16,9 +16,15 @@ from simulators.customers.segments import CLUSTERED, Group
 from simulators.customers.worth import FEW
 
 __all__ = [
-    "Contrast", "Slice",
-    "Top", "cluster_slices", "contrasts",
-    "coupon_tops", "group_slices", "leaving_slice", "top_share",
+    "Contrast",
+    "Slice",
+    "Top",
+    "cluster_slices",
+    "contrasts",
+    "coupon_tops",
+    "drifting_slice",
+    "group_slices",
+    "top_share",
     "total",
 ]  # fmt: skip
 
@@ -45,8 +51,8 @@ class Slice:
         Medians: days since the last order, days with an order in the last 365; NaN for none.
     returns
         Mean probability of an order within the horizon; NaN where there is no outlook.
-    leaving
-        Customers said to be leaving.
+    drifting
+        Customers said to be drifting away.
     """
 
     name: str
@@ -59,7 +65,7 @@ class Slice:
     days_since: float
     order_days: float
     returns: float
-    leaving: int
+    drifting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +121,11 @@ def cluster_slices(portrait: Portrait) -> tuple[Slice, ...]:
     )
 
 
-def leaving_slice(portrait: Portrait) -> Slice | None:
-    """Return the customers said to be leaving; None where there is no outlook."""
+def drifting_slice(portrait: Portrait) -> Slice | None:
+    """Return the customers said to be drifting away; None where there is no outlook."""
     if portrait.outlook is None:
         return None
-    return _slice(portrait, "leaving", _leaving(portrait))
+    return _slice(portrait, "drifting", _drifting(portrait))
 
 
 def top_share(portrait: Portrait) -> tuple[float, float | None] | None:
@@ -184,11 +190,11 @@ def _natural(name: str, value: float) -> float:
     return value if name.endswith("_share") else float(np.expm1(value))
 
 
-def _leaving(portrait: Portrait) -> Bools:
+def _drifting(portrait: Portrait) -> Bools:
     out: Bools = np.zeros(len(portrait.customers), dtype=np.bool_)
     if portrait.outlook is not None:
         place = {name: i for i, name in enumerate(portrait.customers.customer)}
-        out[[place[name] for name in portrait.outlook.customer]] = portrait.outlook.leaving
+        out[[place[name] for name in portrait.outlook.customer]] = portrait.outlook.drifting
     return out
 
 
@@ -213,7 +219,7 @@ def _slice(portrait: Portrait, name: str, rows: Bools) -> Slice:
         days_since=_median(np.expm1(customers.column("recency")[rows])),
         order_days=_median(np.expm1(customers.column("frequency")[rows])),
         returns=float(seen.mean()) if len(seen) else float("nan"),
-        leaving=int((_leaving(portrait) & rows).sum()),
+        drifting=int((_drifting(portrait) & rows).sum()),
     )
 
 
