@@ -13,8 +13,8 @@ from simulators.customers.portrait_sums import (
     cluster_slices,
     contrasts,
     coupon_tops,
-    drifting_slice,
     group_slices,
+    likely_less_slice,
     top_share,
     total,
 )
@@ -81,14 +81,14 @@ def _clusters(portrait: Portrait) -> dict[str, Any] | None:
 
 def _outlook(portrait: Portrait) -> dict[str, Any] | None:
     outlook, check = portrait.outlook, portrait.outlook_check
-    drifting = drifting_slice(portrait)
-    if outlook is None or drifting is None:
+    likely_less = likely_less_slice(portrait)
+    if outlook is None or likely_less is None:
         return None
     return {
         "customers": len(outlook),
         "expected_back": float(outlook.back.sum()),
         "expected_order_days": float(outlook.visits.sum()),
-        "drifting": asdict(drifting),
+        "likely_less": asdict(likely_less),
         "check": None if check is None else {**asdict(check), "tenths": _tenths(check.tenths)},
     }
 

@@ -1,4 +1,4 @@
-"""A portrait of customers as one self-contained HTML page: who they are, who is worth what, who drifts away.
+"""A portrait of customers as one self-contained HTML page: who they are, who is worth what, who will come less.
 
 No single customer is on it; those are in the tables beside it.
 """
@@ -115,7 +115,7 @@ def _cards(portrait: Portrait, texts: Texts) -> list[tuple[str, str]]:
         cards.append((texts.number(whole.order_days), word("card_order_days")))
     if portrait.outlook is not None:
         cards.append((texts.percent(whole.returns), word("card_back", days=texts.number(portrait.days))))
-        cards.append((texts.number(whole.drifting), word("card_drifting")))
+        cards.append((texts.number(whole.likely_less), word("card_less")))
     return cards
 
 

@@ -20,13 +20,14 @@ from simulators.customers.portrait_sums import (
     cluster_slices,
     contrasts,
     coupon_tops,
-    drifting_slice,
     group_slices,
+    likely_less_slice,
     top_share,
     total,
 )
 from simulators.customers.relevance import Relevance
 from simulators.customers.segments import Group
+from simulators.customers.worth import FEW
 
 __all__ = [
     "SEGMENT_COLUMNS",
@@ -36,7 +37,7 @@ __all__ = [
 
 SEGMENT_COLUMNS = (
     "group", "customers", "share", "revenue_share", "profit_share_column", "each", "order_days", "days_since",
-    "returns", "drifting_away",
+    "returns", "less_column",
 )  # fmt: skip
 """What the cells of :func:`segment_rows` are called, by code."""
 
@@ -44,6 +45,8 @@ _SECTION = "customers"
 _HOURS = (0.0, 1.0, 4.0, 24.0, 72.0, 168.0)
 _DAY = 24.0
 _COUPONS = 10
+_BEYOND_CHANCE = 3.0
+"""Standard deviations; chance alone makes as many in 3 of 1,000 checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def ground_told(portrait: Portrait, purpose: str | None, texts: Texts) -> list[s
         others = texts.number(len(customers) - agreed)
         known = texts.number(len(customers))
         lines = [word("ground", purpose=purpose, agreed=texts.number(agreed), known=known, others=others)]
+        if agreed == len(customers):
+            lines = [word("ground_all", purpose=purpose, known=known)]
     if worth.orders_share < 0.9995:  # not where it is NaN
         lines.append(word("sales_share", share=texts.percent(worth.orders_share)))
     if not worth.has_profit:
@@ -74,7 +79,7 @@ def ground_told(portrait: Portrait, purpose: str | None, texts: Texts) -> list[s
 
 
 def headlines(portrait: Portrait, texts: Texts) -> list[str]:
-    """Return who brings the money, who returns and who is drifting away, a sentence each."""
+    """Return who brings the money, who returns and who will come less, a sentence each."""
     word, top, found = partial(texts.text, _SECTION), top_share(portrait), list[str]()
     if top is not None:
         revenue = texts.percent(top[0])
@@ -83,24 +88,24 @@ def headlines(portrait: Portrait, texts: Texts) -> list[str]:
             if top[1] is None
             else word("top_profit", revenue=revenue, profit=texts.percent(top[1]))
         )
-    outlook, drifting = portrait.outlook, drifting_slice(portrait)
-    if outlook is not None and drifting is not None:
+    outlook, likely_less = portrait.outlook, likely_less_slice(portrait)
+    if outlook is not None and likely_less is not None:
         back, count = texts.number(float(outlook.back.sum())), texts.number(len(outlook))
         found.append(word("back", days=texts.number(portrait.days), back=back, customers=count))
-        found.append(_drifting(drifting, portrait, texts))
+        found.append(_less(likely_less, portrait, texts))
     return found or [word("nobody")]
 
 
-def _drifting(drifting: Slice, portrait: Portrait, texts: Texts) -> str:
-    word, count = partial(texts.text, _SECTION), texts.number(drifting.customers)
+def _less(likely_less: Slice, portrait: Portrait, texts: Texts) -> str:
+    word, count = partial(texts.text, _SECTION), texts.number(likely_less.customers)
     days = texts.number(portrait.days)
-    if not drifting.customers:
-        return word("none_drifting")
-    if drifting.revenue is None or drifting.revenue_share is None:
-        return word("few_drifting", count=count, days=days)
-    revenue = texts.money(drifting.revenue, Currency.of(portrait.currency))
-    share = texts.percent(drifting.revenue_share, 1)
-    return word("drifting", count=count, days=days, revenue=revenue, share=share)
+    if not likely_less.customers:
+        return word("none_less")
+    if likely_less.revenue is None or likely_less.revenue_share is None:
+        return word("few_less", count=count, days=days)
+    revenue = texts.money(likely_less.revenue, Currency.of(portrait.currency))
+    share = texts.percent(likely_less.revenue_share, 1)
+    return word("likely_less", count=count, days=days, revenue=revenue, share=share)
 
 
 def segment_rows(portrait: Portrait, texts: Texts) -> list[tuple[str, ...]]:
@@ -126,7 +131,7 @@ def _cells(part: Slice, portrait: Portrait, texts: Texts) -> tuple[str, ...]:
         _count(part.order_days, texts),
         _count(part.days_since, texts),
         _percent(part.returns, texts),
-        "–" if portrait.outlook is None else texts.number(part.drifting),
+        "–" if portrait.outlook is None else texts.number(part.likely_less),
     )
 
 
@@ -204,17 +209,27 @@ def outlook_lines(portrait: Portrait, texts: Texts) -> list[str]:
             **came,
         )
     ]
+    lines += _off(check.off, texts)
     lines += [_better(found, check, texts) for found in check.gains]
     lines.append(word("inside", inside=texts.percent(check.inside)))
-    faded = {"faded": texts.number(check.faded), "fading": texts.number(check.fading)}
-    lines.append(word("faded", **faded))
-    if check.drifting:
+    came_less = {"came_less": texts.number(check.came_less), "comes_less": texts.number(check.comes_less)}
+    lines.append(word("came_less", **came_less))
+    if check.likely_less < FEW:
+        lines.append(word("likely_less_few"))
+    else:
         shares = {
-            "right": texts.percent(check.drifting_right),
-            "found": _percent(check.drifting_found, texts),
+            "right": texts.percent(check.likely_less_right),
+            "found": _percent(check.likely_less_found, texts),
         }
-        lines.append(word("drifting_checked", count=texts.number(check.drifting), **shares))
+        lines.append(word("likely_less_checked", count=texts.number(check.likely_less), **shares))
     return lines
+
+
+def _off(deviations: float, texts: Texts) -> list[str]:
+    """Say so where chance alone hardly makes what came lie so far from what was expected."""
+    if abs(deviations) < _BEYOND_CHANCE:
+        return []
+    return [texts.text(_SECTION, "too_high" if deviations < 0.0 else "too_low")]
 
 
 def _iso(day: int) -> str:
@@ -257,6 +272,7 @@ def cart_lines(carts: Carts, portrait: Portrait, texts: Texts) -> list[str]:
             bought=texts.number(check.bought),
         )
     )
+    lines += _off(check.off, texts)
     return [*lines, word("carts_better" if check.gain.better else "carts_no_better")]
 
 

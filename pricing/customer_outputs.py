@@ -81,12 +81,12 @@ CUSTOMER_PROFILES = OutputTable(
             nullable=True,
         ),
         _number(
-            "fading", _SHARE,
+            "comes_less", _SHARE,
             "Probability of fewer than half of `usual_order_days`; null: those are not known, or below one.",
             nullable=True,
         ),
         OutputColumn(
-            "drifting", _T.BOOL,
+            "likely_less", _T.BOOL,
             f"That is likelier than not; {_NO_OUTLOOK}.",
             nullable=True,
         ),

@@ -1,4 +1,4 @@
-"""``tarifa customers``: who they are, who is worth what, who is drifting away; and what is read of them."""
+"""``tarifa customers``: who they are, who is worth what, who will come less; and what is read of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ON_TERMINAL = (1, 3, 4, 5, 8, 9)
 _PAGE, _FACTS = "customers.html", "customers.json"
 
 customers = typer.Typer(
-    help="Who the customers are, who is worth what, who is drifting away, what they would care for.",
+    help="Who the customers are, who is worth what, who will come less, what they would care for.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -58,7 +58,7 @@ def report(
     language: Language = "en",
     debug: Debug = False,
 ) -> None:
-    """Say who the customers are, who is worth what, who is drifting away and what they would care for.
+    """Say who the customers are, who is worth what, who will come less and what they would care for.
 
     A page with sums, and tables of single customers. Only customers who agreed to the purpose of shop.toml
     are read. Each forecast is tried on the shop's own last days.
@@ -146,7 +146,7 @@ def _parts(portrait: Portrait, texts: Texts) -> Iterator[str]:
 
     if portrait.clusters is not None:
         yield cluster_why(portrait, texts)
-        yield from (one.line for one in cluster_tells(portrait, texts))
+        yield from ("; ".join((one.line, *one.apart)) for one in cluster_tells(portrait, texts))
     yield from outlook_lines(portrait, texts)
     if portrait.carts is not None:
         yield from cart_lines(portrait.carts, portrait, texts)

@@ -19,7 +19,7 @@ from simulators.customers.abandonment import (
     fit_abandonment,
 )
 from simulators.customers.churn import Reliability, reliability
-from simulators.customers.outlook_check import Gain, gain
+from simulators.customers.outlook_check import Gain, beyond_chance, gain
 from simulators.customers.redemption import day_number
 
 __all__ = ["CartCheck", "OpenCarts", "check_carts", "find_open_carts", "usual_cart"]
@@ -72,9 +72,10 @@ class CartCheck:
     ----------
     since
         First of those days, counted from 1970-01-01.
-    touches, bought, expected
+    touches, bought, expected, off
         Times that a cart was left waiting since then; how many ended with a purchase; how many were expected
-        to, given how long each was seen to wait.
+        to, given how long each was seen to wait; by how many standard deviations of what chance alone makes
+        `bought` lies above that.
     tenths
         Probabilities of a purchase within an interval of :data:`EDGES`, and what came, by tenths.
     gain
@@ -85,6 +86,7 @@ class CartCheck:
     touches: int
     bought: int
     expected: float
+    off: float
     tenths: Reliability
     gain: Gain
 
@@ -97,7 +99,7 @@ def find_open_carts(source: Source, model: AbandonmentModel) -> OpenCarts:
         SELECT coalesce(o.customer_id, '') AS customer_id,
             CASE WHEN cart[:2] = 'c ' THEN cart[3:] ELSE '' END AS cart_id, hours, value
         FROM cart_spells JOIN owner AS o USING (cart)
-        WHERE open AND hours < {EDGES[-1]!r} ORDER BY customer_id, hours, cart
+        WHERE open AND hours < {float(EDGES[-1])!r} ORDER BY customer_id, hours, cart
         """
     )
     customer = found["customer_id"].astype(str)
@@ -146,6 +148,7 @@ def check_carts(source: Source, spells: CartSpells, since: str, purpose: str | N
         touches=int(later.sum()),
         bought=int(came.sum()),
         expected=float(p.sum()),
+        off=beyond_chance(p, came),
         tenths=reliability(p, came),
         gain=gain("elapsed", _loss(plain, came) - _loss(p, came)),
     )

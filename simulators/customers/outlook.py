@@ -1,6 +1,6 @@
-"""What is to be expected of each customer: whether and when they come again, how often, who drifts away.
+"""What is to be expected of each customer: whether and when they come again, how often, who will come less.
 
-Nobody is ever seen to have left. A customer is said to be drifting away who will more probably than not come
+Nobody is ever seen to have left. A customer is said to come less who will more probably than not come
 less than half as often as at their own pace; whether that came true is measured on a last stretch of the
 shop's own data that the fit does not see (:mod:`simulators.customers.outlook_check`).
 """
@@ -24,7 +24,7 @@ LEVEL = 0.9
 """Share that an interval is to hold."""
 
 LIKELIER = 0.5
-"""Probability above which somebody is said to be drifting away."""
+"""Probability above which somebody is said to come less."""
 
 _Z = 1.6448536269514722
 """Quantile of the normal that leaves 5 % above it."""
@@ -57,7 +57,7 @@ class Outlook:
     usual
         float64 [H]; days with an order in as many days at the customer's own pace from first to last order;
         NaN with fewer than four of them.
-    fading
+    comes_less
         float64 [H]; probability of fewer than half of `usual` days with an order; NaN where that is below one
         or not known.
     """
@@ -76,15 +76,15 @@ class Outlook:
     next_upper: Ints
     last_visit: Ints
     usual: Floats
-    fading: Floats
+    comes_less: Floats
 
     def __len__(self) -> int:
         return len(self.customer)
 
     @property
-    def drifting(self) -> Bools:
-        """Bool [H]; `fading` is likelier than not."""
-        return np.nan_to_num(self.fading) > LIKELIER
+    def likely_less(self) -> Bools:
+        """Who will probably come less, bool [H]: `comes_less` is likelier than not."""
+        return np.nan_to_num(self.comes_less) > LIKELIER
 
 
 def choose_horizon(shopping: ShoppingDays) -> int:
@@ -136,7 +136,7 @@ def look_ahead(model: VisitModel, shopping: ShoppingDays, days: int, seed: int) 
         next_upper=found[8].astype(np.int64),
         last_visit=model.last_visit,
         usual=usual,
-        fading=found[9],
+        comes_less=found[9],
     )
 
 

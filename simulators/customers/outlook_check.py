@@ -11,7 +11,7 @@ from simulators.customers.churn import Reliability, reliability
 from simulators.customers.outlook import Outlook
 from simulators.customers.visits import ShoppingDays
 
-__all__ = ["Gain", "OutlookCheck", "check_outlook", "gain"]
+__all__ = ["Gain", "OutlookCheck", "beyond_chance", "check_outlook", "gain"]
 
 _Z = 1.959963984540054
 _FEW = 30
@@ -48,20 +48,21 @@ class OutlookCheck:
     ----------
     since, days
         First hidden day, counted from 1970-01-01, and how many.
-    customers, came, expected
-        Customers known then; who came within the days; how many were expected to.
+    customers, came, expected, off
+        Customers known then; who came within the days; how many were expected to; by how many standard
+        deviations of what chance alone makes `came` lies above that.
     tenths
         How far the probabilities were right.
     gains
         Of the Brier score over everybody alike and over the customer's own rate.
     inside
         Share of customers whose days with an order fell into their 90 % interval.
-    drifting, drifting_right
-        Customers who would have been said to drift away, and the share of them who did come less than half as
+    likely_less, likely_less_right
+        Customers who would have been said to come less, and the share of them who did come less than half as
         often as at their own pace.
-    drifting_found
+    likely_less_found
         Of all who did, the share that would have been called so; NaN where nobody did.
-    faded, fading
+    came_less, comes_less
         Customers who did, of all with a pace of their own; and how many were expected to.
     """
 
@@ -70,14 +71,15 @@ class OutlookCheck:
     customers: int
     came: int
     expected: float
+    off: float
     tenths: Reliability
     gains: tuple[Gain, ...]
     inside: float
-    drifting: int
-    drifting_right: float
-    drifting_found: float
-    faded: int
-    fading: float
+    likely_less: int
+    likely_less_right: float
+    likely_less_found: float
+    came_less: int
+    comes_less: float
 
 
 def gain(over: str, difference: Floats) -> Gain:
@@ -85,6 +87,11 @@ def gain(over: str, difference: Floats) -> Gain:
     mean = float(difference.mean())
     half = _Z * float(difference.std(ddof=1)) / float(np.sqrt(len(difference)))
     return Gain(over, mean, mean - half, mean + half)
+
+
+def beyond_chance(p: Floats, came: Bools) -> float:
+    """Return how far the number that came true [n] lies above the sum of p [n], in its standard deviations."""
+    return float((came - p).sum()) / max(float(np.sqrt((p * (1.0 - p)).sum())), 1e-9)
 
 
 def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | None:
@@ -109,24 +116,25 @@ def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | No
     if came.all() or not came.any():
         return None
     inside = (count >= outlook.visits_lower) & (count <= outlook.visits_upper)
-    halved: Bools = np.isfinite(outlook.fading) & (count < 0.5 * np.nan_to_num(outlook.usual))
+    halved: Bools = np.isfinite(outlook.comes_less) & (count < 0.5 * np.nan_to_num(outlook.usual))
     return OutlookCheck(
         since=outlook.as_of,
         days=outlook.days,
         customers=len(outlook),
         came=int(came.sum()),
         expected=float(outlook.back.sum()),
+        off=beyond_chance(outlook.back, came),
         tenths=reliability(outlook.back, came),
         gains=tuple(
             gain(name, (p - came) ** 2 - (outlook.back - came) ** 2)
             for name, p in _simpler(visited[:, :first], outlook.days)
         ),
         inside=float(inside.mean()),
-        drifting=int(outlook.drifting.sum()),
-        drifting_right=_share(halved, outlook.drifting),
-        drifting_found=_share(outlook.drifting, halved),
-        faded=int(halved.sum()),
-        fading=float(np.nansum(outlook.fading)),
+        likely_less=int(outlook.likely_less.sum()),
+        likely_less_right=_share(halved, outlook.likely_less),
+        likely_less_found=_share(outlook.likely_less, halved),
+        came_less=int(halved.sum()),
+        comes_less=float(np.nansum(outlook.comes_less)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A shop's customers in one piece: who they are, who is worth what, who is drifting away, what they care for.
+"""A shop's customers in one piece: who they are, who is worth what, who will come less, what they care for.
 
 It puts together what the modules beside it find, on the same customers and the same day. What one part
 cannot tell is None beside the reason, and the others go on.

@@ -22,8 +22,8 @@ __all__ = [
     "cluster_slices",
     "contrasts",
     "coupon_tops",
-    "drifting_slice",
     "group_slices",
+    "likely_less_slice",
     "top_share",
     "total",
 ]  # fmt: skip
@@ -51,8 +51,8 @@ class Slice:
         Medians: days since the last order, days with an order in the last 365; NaN for none.
     returns
         Mean probability of an order within the horizon; NaN where there is no outlook.
-    drifting
-        Customers said to be drifting away.
+    likely_less
+        Customers said to come less.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Slice:
     days_since: float
     order_days: float
     returns: float
-    drifting: int
+    likely_less: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,11 @@ def cluster_slices(portrait: Portrait) -> tuple[Slice, ...]:
     )
 
 
-def drifting_slice(portrait: Portrait) -> Slice | None:
-    """Return the customers said to be drifting away; None where there is no outlook."""
+def likely_less_slice(portrait: Portrait) -> Slice | None:
+    """Return the customers said to come less; None where there is no outlook."""
     if portrait.outlook is None:
         return None
-    return _slice(portrait, "drifting", _drifting(portrait))
+    return _slice(portrait, "likely_less", _less(portrait))
 
 
 def top_share(portrait: Portrait) -> tuple[float, float | None] | None:
@@ -190,11 +190,11 @@ def _natural(name: str, value: float) -> float:
     return value if name.endswith("_share") else float(np.expm1(value))
 
 
-def _drifting(portrait: Portrait) -> Bools:
+def _less(portrait: Portrait) -> Bools:
     out: Bools = np.zeros(len(portrait.customers), dtype=np.bool_)
     if portrait.outlook is not None:
         place = {name: i for i, name in enumerate(portrait.customers.customer)}
-        out[[place[name] for name in portrait.outlook.customer]] = portrait.outlook.drifting
+        out[[place[name] for name in portrait.outlook.customer]] = portrait.outlook.likely_less
     return out
 
 
@@ -219,7 +219,7 @@ def _slice(portrait: Portrait, name: str, rows: Bools) -> Slice:
         days_since=_median(np.expm1(customers.column("recency")[rows])),
         order_days=_median(np.expm1(customers.column("frequency")[rows])),
         returns=float(seen.mean()) if len(seen) else float("nan"),
-        drifting=int((_drifting(portrait) & rows).sum()),
+        likely_less=int((_less(portrait) & rows).sum()),
     )
 
 

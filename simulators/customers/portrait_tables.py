@@ -101,15 +101,15 @@ def _outlook(portrait: Portrait, names: list[str]) -> dict[str, Any]:
         "next_order_lower": day(outlook.next_lower),
         "next_order_upper": day(outlook.next_upper),
         "usual_order_days": _or_null(usual, none | np.isnan(usual)),
-        "fading": _or_null(outlook.fading[row], none | np.isnan(outlook.fading[row])),
-        "drifting": _or_null(outlook.drifting[row], none),
+        "comes_less": _or_null(outlook.comes_less[row], none | np.isnan(outlook.comes_less[row])),
+        "likely_less": _or_null(outlook.likely_less[row], none),
     }
 
 
 _OUTLOOK = (
     "returns", "returns_lower", "returns_upper", "expected_order_days", "order_days_lower",
     "order_days_upper", "next_order", "next_order_lower", "next_order_upper", "usual_order_days",
-    "fading", "drifting",
+    "comes_less", "likely_less",
 )  # fmt: skip
 
 
