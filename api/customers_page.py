@@ -1,4 +1,4 @@
-"""A portrait of customers as one self-contained HTML page: who they are, who is worth what, who will come less.
+"""A portrait of customers as one self-contained HTML page: who they are, what they bring, who returns.
 
 No single customer is on it; those are in the tables beside it.
 """

@@ -90,7 +90,7 @@ def gain(over: str, difference: Floats) -> Gain:
 
 
 def beyond_chance(p: Floats, came: Bools) -> float:
-    """Return how far the number that came true [n] lies above the sum of p [n], in its standard deviations."""
+    """Return by how many standard deviations of chance more came true [n] than the sum of p [n]."""
     return float((came - p).sum()) / max(float(np.sqrt((p * (1.0 - p)).sum())), 1e-9)
 
 

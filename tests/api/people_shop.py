@@ -1,4 +1,4 @@
-"""A shop with customers of two kinds, carts, coupons and consents, drawn from a seed: what a report is made of."""
+"""A shop with customers of two kinds, carts, coupons and consents, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ _TASTES = np.array([8, 4, 2, 1, 1, 1]) / 17
 
 def _line(order: str, place: int, when: dt.datetime, name: str, product: str) -> str:
     price = 10 + GOODS.index(product)
-    return f"{order},{place},{when:%Y-%m-%d %H:%M},paid,{name},{product},1,{price}.00,{price}.00,{price}.00,gross"
+    at = f"{when:%Y-%m-%d %H:%M}"
+    return f"{order},{place},{at},paid,{name},{product},1,{price}.00,{price}.00,{price}.00,gross"
 
 
 def _carts(rng: np.random.Generator, c: int, name: str, customers: int) -> list[str]:
