@@ -33,7 +33,7 @@ def people_tables(customers: int = 120, seed: int = 1, refused: int = 12) -> dic
     rng = np.random.default_rng(seed)
     lines, events, consents = [ORDERS_HEADER], [EVENTS.strip()], [CONSENTS.strip()]
     for c in range(customers):
-        name, often = f"c{c:03d}", c % 2 == 0
+        name, often = f"u{c:03d}", c % 2 == 0
         yes = "false" if c >= customers - refused else "true"
         consents.append(f"{name},personal_offers,{yes},2023-12-01,1,web")
         for day in np.flatnonzero(rng.random(DAYS) < (0.2 if often else 0.05)):

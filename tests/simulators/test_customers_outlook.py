@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from simulators.customers.outlook import Outlook, choose_horizon, look_ahead
 from simulators.customers.outlook_check import beyond_chance, check_outlook, gain
@@ -48,13 +47,12 @@ def test_an_outlook_by_hand() -> None:
     assert found.visits == pytest.approx([3.0, 3.0])
     assert found.next_day.tolist() == [7, 7]  # 1 - .9^6 = .469, 1 - .9^7 = .522
     assert (found.next_lower.tolist(), found.next_upper.tolist()) == ([1, 1], [29, 29])
-    ends = binom(30, 0.1).ppf([0.05, 0.95])
-    assert np.abs(found.visits_lower - ends[0]).max() <= 1
-    assert np.abs(found.visits_upper - ends[1]).max() <= 1
+    assert set(found.visits_lower.tolist()) <= {0, 1}  # P(0) = .042, P(<= 1) = .184
+    assert set(found.visits_upper.tolist()) <= {5, 6}  # P(<= 5) = .927, P(<= 6) = .974
     # Three gaps in thirty days: three days with an order in thirty. Two orders tell no pace.
     assert found.usual[0] == pytest.approx(3.0)
     assert np.isnan(found.usual[1])
-    assert found.comes_less[0] == pytest.approx(binom(30, 0.1).cdf(1), abs=0.12)  # 0 or 1, of 200 draws
+    assert found.comes_less[0] == pytest.approx(0.184, abs=0.08)  # none or one, in 200 draws
     assert np.isnan(found.comes_less[1])
     assert found.likely_less.tolist() == [False, False]
 
@@ -74,7 +72,7 @@ def test_ends_of_a_probability_are_those_of_the_effect() -> None:
 
 def test_the_same_seed_gives_the_same_outlook_and_another_another() -> None:
     past, households = on_days(*[[0, 9, 18, 27]] * 50), model(50, level=-2.0, sd=0.5)
-    one, again, other = (look_ahead(households, past, 28, seed) for seed in (1, 1, 2))
+    one, again, other = (look_ahead(households, past, 14, seed) for seed in (1, 1, 2))
     assert one.comes_less.tobytes() == again.comes_less.tobytes()
     assert one.comes_less.tobytes() != other.comes_less.tobytes()
     assert one.back.tobytes() == other.back.tobytes()
@@ -87,8 +85,8 @@ def drawn(households: int, days: int, seed: int) -> ShoppingDays:
 
 
 def test_an_outlook_comes_true_on_days_it_did_not_see() -> None:
-    days = drawn(600, 200, seed=4)
-    found = look_ahead(fit_visits(days, DAY + 172), days, 28, seed=1)
+    days = drawn(400, 120, seed=4)
+    found = look_ahead(fit_visits(days, DAY + 92), days, 28, seed=1)
     check = check_outlook(found, days)
     assert check is not None
     assert abs(check.off) < 3.0
@@ -133,11 +131,11 @@ def test_a_check_by_hand() -> None:
 
 
 def test_what_cannot_be_told_is_not() -> None:
-    few, short = drawn(20, 200, seed=1), drawn(60, 70, seed=1)
-    assert check_outlook(look_ahead(fit_visits(few, DAY + 172), few, 28, 1), few) is None
-    assert check_outlook(look_ahead(fit_visits(short, DAY + 70), short, 28, 1), short) is None
-    always = shopping(np.ones((40, 80), dtype=np.bool_), DAY)
-    assert check_outlook(look_ahead(fit_visits(always, DAY + 60), always, 20, 1), always) is None
+    few, short = drawn(20, 100, seed=1), drawn(40, 50, seed=1)
+    assert check_outlook(look_ahead(fit_visits(few, DAY + 72), few, 28, 1), few) is None
+    assert check_outlook(look_ahead(fit_visits(short, DAY + 50), short, 28, 1), short) is None
+    always = shopping(np.ones((40, 140), dtype=np.bool_))
+    assert check_outlook(look_ahead(model(40), always, 20, 1), always) is None
 
 
 def test_a_gain_by_hand() -> None:
