@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints
+from pricing.randomness import decision_keys, label_hash, normals, uniforms
 from simulators.customers.churn import when_back
-from simulators.customers.visits import ShoppingDays, VisitModel, simulate_visits
+from simulators.customers.visits import ShoppingDays, VisitModel
 
-__all__ = ["HORIZONS", "LEVEL", "LIKELIER", "Outlook", "choose_horizon", "look_ahead"]
+__all__ = ["HORIZONS", "LEVEL", "LIKELIER", "Outlook", "choose_horizon", "count_visits", "look_ahead"]
 
 HORIZONS = (28, 56, 84, 182)
 """Days that may be looked ahead, unless somebody says otherwise."""
@@ -29,7 +30,7 @@ LIKELIER = 0.5
 _Z = 1.6448536269514722
 """Quantile of the normal that leaves 5 % above it."""
 
-_DRAWS, _REACH, _BATCH = 200, 182, 20_000
+_DRAWS, _REACH, _BATCH = 200, 182, 2000
 _SEEN, _HALF = 4, 0.5
 
 
@@ -159,7 +160,7 @@ def _ahead(model: VisitModel, asked: tuple[int, int, int], usual: Floats) -> tup
         when_back(replace(model, effect=model.effect + z * model.effect_sd, effect_sd=sure), days)
         for z in (-_Z, _Z)
     ]
-    counts = np.stack([simulate_visits(model, days, seed, draw=d).sum(axis=1) for d in range(_DRAWS)])
+    counts = count_visits(model, days, seed, _DRAWS)
     tail = (1.0 - LEVEL) / 2.0
     lower, upper = np.quantile(counts, [tail, 1.0 - tail], axis=0, method="inverted_cdf")
     return (
@@ -172,6 +173,24 @@ def _ahead(model: VisitModel, asked: tuple[int, int, int], usual: Floats) -> tup
         *(_first(back.back, share) for share in (0.5, tail, 1.0 - tail)),
         np.where(usual >= 1.0, (counts < _HALF * usual).mean(axis=0), np.nan),
     )
+
+
+def count_visits(model: VisitModel, days: int, seed: int, draws: int) -> Ints:
+    """Return how many days with an order each draw has, int64 [draws, H].
+
+    The same days as :func:`simulators.customers.visits.simulate_visits` draws one after the other.
+    """
+    keys = np.array([label_hash(name, "visits") for name in model.customer], dtype=np.uint64)
+    numbers: Ints = np.arange(draws, dtype=np.int64)
+    effect = model.effect + model.effect_sd * normals(keys, numbers, 2, seed)[..., 0]
+    last = np.tile(model.last_visit, (draws, 1))
+    out: Ints = np.zeros((draws, len(keys)), dtype=np.int64)
+    for today in range(model.as_of, model.as_of + days):
+        u = uniforms(decision_keys(keys, np.array([today]), numbers), seed)
+        came = u < model.hazard(today, today - last, effect)
+        last = np.where(came, today, last)
+        out += came
+    return out
 
 
 def _first(back: Floats, share: float) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulators.customers.outlook import Outlook, choose_horizon, look_ahead
+from simulators.customers.outlook import Outlook, choose_horizon, count_visits, look_ahead
 from simulators.customers.outlook_check import beyond_chance, check_outlook, gain
 from simulators.customers.visit_effects import fit_large, read_effects
 from simulators.customers.visits import ShoppingDays, fit_visits, simulate_visits
@@ -68,6 +68,12 @@ def test_ends_of_a_probability_are_those_of_the_effect() -> None:
     low, high = (1 / (1 + np.exp(-z * 0.5)) for z in (-1.6448536, 1.6448536))
     assert (found.back_lower[0], found.back_upper[0]) == pytest.approx((low, high))
     assert found.back[0] == pytest.approx(0.5)
+
+
+def test_counts_are_those_of_the_simulated_days() -> None:
+    households = model(30, level=-1.5, sd=0.7)
+    one_by_one = [simulate_visits(households, 20, 9, draw=d).sum(axis=1) for d in range(6)]
+    assert count_visits(households, 20, 9, 6).tolist() == np.stack(one_by_one).tolist()
 
 
 def test_the_same_seed_gives_the_same_outlook_and_another_another() -> None:
