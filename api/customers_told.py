@@ -73,7 +73,7 @@ def ground_told(portrait: Portrait, purpose: str | None, texts: Texts) -> list[s
         lines.append(word("sales_share", share=texts.percent(worth.orders_share)))
     if not worth.has_profit:
         lines.append(word("no_profit"))
-    elif worth.profit_share < 0.995:
+    elif worth.profit_share < 0.995 and worth.revenue.any():
         lines.append(word("profit_share", share=texts.percent(worth.profit_share)))
     return [*lines, *([word("cost_assumed")] if worth.has_profit and worth.cost_assumed else [])]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from api.texts import Texts
     from simulators.customers.portrait import Portrait, Wish
 
-__all__ = ["CUSTOMERS_KIND", "customers", "features", "report", "report_folder"]
+__all__ = ["CUSTOMERS_KIND", "customers", "features", "register_of", "report", "report_folder"]
 
 CUSTOMERS_KIND = "customers"
 """Kind of the folder that a report lies in."""
