@@ -213,7 +213,7 @@ def outlook_lines(portrait: Portrait, texts: Texts) -> list[str]:
     lines += [_better(found, check, texts) for found in check.gains]
     lines.append(word("inside", inside=texts.percent(check.inside)))
     came_less = {"came_less": texts.number(check.came_less), "comes_less": texts.number(check.comes_less)}
-    lines.append(word("came_less", **came_less))
+    lines += [word("came_less", **came_less), *_off(check.less_off, texts)]
     if check.likely_less < FEW:
         lines.append(word("likely_less_few"))
     else:

@@ -62,8 +62,9 @@ class OutlookCheck:
         often as at their own pace.
     likely_less_found
         Of all who did, the share that would have been called so; NaN where nobody did.
-    came_less, comes_less
-        Customers who did, of all with a pace of their own; and how many were expected to.
+    came_less, comes_less, less_off
+        Customers who did, of all with a pace of their own; how many were expected to; and how far off that is,
+        as `off`.
     """
 
     since: int
@@ -80,6 +81,7 @@ class OutlookCheck:
     likely_less_found: float
     came_less: int
     comes_less: float
+    less_off: float
 
 
 def gain(over: str, difference: Floats) -> Gain:
@@ -116,7 +118,8 @@ def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | No
     if came.all() or not came.any():
         return None
     inside = (count >= outlook.visits_lower) & (count <= outlook.visits_upper)
-    halved: Bools = np.isfinite(outlook.comes_less) & (count < 0.5 * np.nan_to_num(outlook.usual))
+    paced: Bools = np.isfinite(outlook.comes_less)
+    halved: Bools = paced & (count < 0.5 * np.nan_to_num(outlook.usual))
     return OutlookCheck(
         since=outlook.as_of,
         days=outlook.days,
@@ -135,6 +138,7 @@ def check_outlook(outlook: Outlook, shopping: ShoppingDays) -> OutlookCheck | No
         likely_less_found=_share(outlook.likely_less, halved),
         came_less=int(halved.sum()),
         comes_less=float(np.nansum(outlook.comes_less)),
+        less_off=beyond_chance(outlook.comes_less[paced], halved[paced]),
     )
 
 

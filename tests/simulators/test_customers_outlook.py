@@ -129,6 +129,7 @@ def test_a_check_by_hand() -> None:
     assert (check.likely_less, check.came_less) == (15, 10)
     assert (check.likely_less_right, check.likely_less_found) == pytest.approx((10 / 15, 1.0))
     assert check.comes_less == pytest.approx(25 * 0.2 + 15 * 0.9)
+    assert check.less_off == pytest.approx((10 - 18.5) / np.sqrt(25 * 0.16 + 15 * 0.09))
     alike = 40.5 / 41  # all forty came within the ten days before
     assert check.gains[0].value == pytest.approx((30 * (alike - 1) ** 2 + 10 * alike**2) / 40 - 0.25)
     rate = 9.5 / 100.5
