@@ -63,8 +63,8 @@ class OutlookCheck:
     likely_less_found
         Of all who did, the share that would have been called so; NaN where nobody did.
     came_less, comes_less, less_off
-        Customers who did, of all with a pace of their own; how many were expected to; and how far off that is,
-        as `off`.
+        Customers who did, of all with a pace of their own; how many were expected to; how far off that is, as
+        `off`.
     """
 
     since: int
