@@ -18,6 +18,7 @@ from simulators.customers.portrait_sums import (
     top_share,
     total,
 )
+from simulators.customers.worth import FEW
 
 __all__ = ["customers_document"]
 
@@ -99,7 +100,7 @@ def _carts(portrait: Portrait) -> dict[str, Any] | None:
         return None
     return {
         "open": len(carts.open),
-        "value": float(np.asarray(carts.open.value).sum()),
+        "value": float(np.asarray(carts.open.value).sum()) if len(carts.open) >= FEW else None,
         "expected_bought": carts.open.expected,
         "of_nobody": carts.open.others,
         "value_of_nobody": carts.open.others_value,

@@ -113,7 +113,7 @@ def _cards(portrait: Portrait, texts: Texts) -> list[tuple[str, str]]:
             cards.append((f"{units}\N{NO-BREAK SPACE}{money.code}", word(code)))
     if not math.isnan(whole.order_days):
         cards.append((texts.number(whole.order_days), word("card_order_days")))
-    if portrait.outlook is not None:
+    if portrait.outlook is not None and not math.isnan(whole.returns):
         cards.append((texts.percent(whole.returns), word("card_back", days=texts.number(portrait.days))))
         cards.append((texts.number(whole.likely_less), word("card_less")))
     return cards

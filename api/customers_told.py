@@ -248,13 +248,9 @@ def cart_lines(carts: Carts, portrait: Portrait, texts: Texts) -> list[str]:
     """Return what waits, what is expected of it, and what came on hidden days."""
     word, money, found = partial(texts.text, _SECTION), Currency.of(portrait.currency), carts.open
     value = texts.money(round(float(found.value.sum())), money)
+    counts = {"count": texts.number(len(found)), "expected": texts.number(found.expected, 1)}
     lines = [
-        word(
-            "carts",
-            count=texts.number(len(found)),
-            value=value,
-            expected=texts.number(found.expected, 1),
-        ),
+        word("carts_few", **counts) if len(found) < FEW else word("carts", value=value, **counts),
         word("carts_call", hours=_hours(usual_cart(carts.model, np.zeros(1))[1], texts)),
     ]
     if found.others:

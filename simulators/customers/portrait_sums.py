@@ -1,6 +1,6 @@
 """Sums over a portrait's customers: groups, clusters, and what sets a cluster apart.
 
-Money of fewer than ten customers is not added up: a sum over so few is theirs.
+Of fewer than ten customers only the number is told: a sum or a median over so few is theirs.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Slice:
     profit, profit_share
         The same; None also where costs are not known, the share also where the sum is not above 0.
     days_since, order_days
-        Medians: days since the last order, days with an order in the last 365; NaN for none.
+        Medians: days since the last order, days with an order in the last 365; NaN of fewer than ten.
     returns
-        Mean probability of an order within the horizon; NaN where there is no outlook.
+        Mean probability of an order within the horizon; NaN of fewer than ten, or without an outlook.
     likely_less
         Customers said to come less.
     """
@@ -147,7 +147,7 @@ def top_share(portrait: Portrait) -> tuple[float, float | None] | None:
 
 
 def contrasts(portrait: Portrait) -> tuple[tuple[Contrast, ...], ...]:
-    """Return for each cluster the three features in which it lies farthest from the others.
+    """Return for each cluster the three features in which it lies farthest from the others; none of a few.
 
     In standard deviations over all customers; means of logs are said as the number that they stand for.
     """
@@ -159,7 +159,7 @@ def contrasts(portrait: Portrait) -> tuple[tuple[Contrast, ...], ...]:
     out: list[tuple[Contrast, ...]] = []
     for j in range(len(clusters.count)):
         far: list[tuple[float, Contrast]] = []
-        for name in _TOLD_APART:
+        for name in _TOLD_APART if clusters.count[j] >= FEW else ():
             value = portrait.customers.column(name)[known]
             own, others = float(value[label == j].mean()), float(value[label != j].mean())
             spread = max(float(value.std()), 1e-9)
@@ -218,7 +218,7 @@ def _slice(portrait: Portrait, name: str, rows: Bools) -> Slice:
         profit_share=profit_share if told else None,
         days_since=_median(np.expm1(customers.column("recency")[rows])),
         order_days=_median(np.expm1(customers.column("frequency")[rows])),
-        returns=float(seen.mean()) if len(seen) else float("nan"),
+        returns=float(seen.mean()) if len(seen) >= FEW else float("nan"),
         likely_less=int((_less(portrait) & rows).sum()),
     )
 
@@ -230,4 +230,4 @@ def _part(amount: Floats, rows: Bools, everybody: Bools) -> tuple[int, float | N
 
 
 def _median(values: Floats) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+    return float(np.median(values)) if len(values) >= FEW else float("nan")

@@ -164,7 +164,9 @@ def test_groups_and_clusters_add_up_to_everybody(portrait: Portrait) -> None:
     assert sum(part.revenue or 0 for part in clusters) == whole.revenue
     assert sum(part.revenue_share or 0 for part in clusters) == pytest.approx(1.0)
     few = [part for part in group_slices(portrait) if part.customers < 10]
+    assert few
     assert all(part.revenue is None and part.profit_share is None for part in few)
+    assert all(np.isnan([part.order_days, part.days_since, part.returns]).all() for part in few)
     less = likely_less_slice(portrait)
     assert less is not None
     assert less.customers == whole.likely_less
