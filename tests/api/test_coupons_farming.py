@@ -170,6 +170,9 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     for place, code, says in (
         (tmp_path / "none.sqlite3", 2, "There is no store"),
         (tmp_path, 2, "There is no store"),
+        (f"sqlite:///{tmp_path / 'none.sqlite3'}", 2, "There is no store"),
+        ("sqlite://", 2, "There is no store"),
+        ("nothing://here", 2, "no database that can be used"),
         (text, 4, "no decision store"),
         (other, 4, "no ledger of coupons"),
         (newer, 4, "schema 99"),
