@@ -180,7 +180,14 @@ def _kind(subject: str) -> int:
 
 def _chance(content: str) -> float:
     """Return the recorded probability of any offer, from the parts of which it is the sum."""
-    return min(float(sum(json.loads(content)["probabilities"][1:])), 1.0)
+    try:
+        return min(float(sum(json.loads(content)["probabilities"][1:])), 1.0)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "A decision of this ledger does not say how likely it was.",
+            why="The store was changed from outside.",
+            todo="Restore the store from a backup.",
+        ) from error
 
 
 def _taken(connection: Connection, since: int, currency: str) -> Taken:
