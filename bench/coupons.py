@@ -36,11 +36,12 @@ from policies.compare import Interval, paired_interval, ratio_interval
 from policies.train.offers import OfferTraining, train_dqn_offers, train_ppo_offers
 from pricing.arrays import Floats
 from pricing.coupon_decision import OfferPolicy
+from pricing.coupon_rules import CouponSettings
 from simulators.contract.tables import open_source
 from simulators.coupons.farming import HONEST, Farming
 from simulators.coupons.fit import HABIT_TABLES, habits_of
 from simulators.coupons.habits import Habits
-from simulators.coupons.shop_floor import ShopFloor, level_menu
+from simulators.coupons.shop_floor import SIMULATED, ShopFloor, level_menu
 from simulators.coupons.worlds import Prior, crowd_of, customer_keys, draw_truths
 from simulators.importers.complete_journey import import_complete_journey
 
@@ -64,6 +65,7 @@ _VARIANTS = {
 _FEW = ("random", "no coupon", "level 2.5 %", "LinTS", "logistic TS", _OURS)
 """Who plays in those."""
 _FEW_WORLDS = 5
+_CAPS = {"no frequency cap": SIMULATED.frequency_cap, "2 offers in 30 days": 2, "1 offer in 30 days": 1}
 _CHEATED = {
     "faked": "fake what they tell",
     "farmed": "farm (what they wish for waits until a coupon comes)",
@@ -87,8 +89,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Lost:
-    """Share of a policy's profit that cheats cost it, with its 95 % interval."""
+class Part:
+    """A share of a profit, that cheats cost or that ours adds to it, with its 95 % interval."""
 
     share: float
     low: float
@@ -136,11 +138,16 @@ def _cheats(
         print(f"\n{_SHARE:.0%} of customers {_CHEATED[cheats]}: profit lost, 95 %, {_FEW_WORLDS} worlds")
         for name, share in lost.items():
             print(f"  {name:14}{100 * share.share:6.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]")
+    capped = _capped(habits, options)
+    print("\nours beyond no coupon, 95 %")
+    for name, share in capped.items():
+        print(f"  {name:30}{100 * share.share:6.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]")
     rules = {name for name, _ in _rules()}
     dear = any(
         one.share > _WORST for lost in found.values() for name, one in lost.items() if name not in rules
     )
-    return {cheats: {name: asdict(one) for name, one in lost.items()} for cheats, lost in found.items()}, dear
+    told = {**found, "capped": capped}
+    return {about: {name: asdict(one) for name, one in some.items()} for about, some in told.items()}, dear
 
 
 def _options() -> argparse.Namespace:
@@ -177,10 +184,17 @@ def _say(habits: Habits) -> None:
     print(f"{int(habits.offered.sum())} purchases with one in hand")
 
 
-def _floor(habits: Habits, prior: Prior, world: int, customers: int, farming: Farming = HONEST) -> ShopFloor:
+def _floor(
+    habits: Habits,
+    prior: Prior,
+    world: int,
+    customers: int,
+    farming: Farming = HONEST,
+    settings: CouponSettings = SIMULATED,
+) -> ShopFloor:
     truths = draw_truths(habits, prior, 1, seed=_SEED, first=world)
     crowd = crowd_of(habits, truths, np.array([world]), customer_keys(customers), farming)
-    return ShopFloor.of(crowd, level_menu(_LEVELS), _WEEKS)
+    return ShopFloor.of(crowd, level_menu(_LEVELS), _WEEKS, settings)
 
 
 def _trained(habits: Habits) -> list[tuple[str, OfferPolicy]]:
@@ -268,7 +282,7 @@ def _row(name: str, profit: dict[str, Floats], revenue: Floats, offered: float, 
     )  # fmt: skip
 
 
-def _cheated(habits: Habits, options: argparse.Namespace) -> dict[str, dict[str, Lost]]:
+def _cheated(habits: Habits, options: argparse.Namespace) -> dict[str, dict[str, Part]]:
     """Return the share of profit that each policy loses where 5 % of customers fake, and where 5 % farm."""
     earned: dict[str, dict[str, list[float]]] = {"": {}, "faked": {}, "farmed": {}}
     for world in range(_FEW_WORLDS):
@@ -292,9 +306,27 @@ def _cheated(habits: Habits, options: argparse.Namespace) -> dict[str, dict[str,
     }
 
 
-def _lost(honest: Floats, cheated: Floats) -> Lost:
+def _capped(habits: Habits, options: argparse.Namespace) -> dict[str, Part]:
+    """Return what ours adds to no coupon, as a share of it, by frequency cap, without farmers and with."""
+    gains: dict[str, list[tuple[float, float]]] = {}
+    for world in range(_FEW_WORLDS):
+        for name, cap in _CAPS.items():
+            settings = replace(SIMULATED, frequency_cap=cap)
+            for share in (0.0, _SHARE):
+                floor = _floor(habits, _PRIOR, world, options.customers, Farming(share), settings)
+                ours = Foresight.of(Shop.of(floor), _PRIOR, _WEEKS, _SEED)
+                none, more = (
+                    float(roll_out_offers(Rehearsal(floor, world, _SEED), policy).tally.profit.sum())
+                    for policy in (ConstantLevel(0), ours)
+                )
+                gains.setdefault(f"{name}, {share:.0%} farm", []).append((more - none, none))
+    found = {name: ratio_interval(*np.array(pairs).T) for name, pairs in gains.items()}
+    return {name: Part(one.estimate, one.lower_95, one.upper_95) for name, one in found.items()}
+
+
+def _lost(honest: Floats, cheated: Floats) -> Part:
     found = ratio_interval(honest - cheated, honest)
-    return Lost(found.estimate, found.lower_95, found.upper_95)
+    return Part(found.estimate, found.lower_95, found.upper_95)
 
 
 def _print(title: str, rows: list[Row]) -> None:

@@ -296,7 +296,8 @@ def _top(holders: Ints, taken: Taken, seed: int) -> tuple[Beside, Beside] | None
     heads = [max(round(len(holders) * share), 1) for share in (0.01, 0.1)]
 
     def shares(place: Ints) -> list[float]:
-        ranked = np.sort(np.bincount(place, discount, len(holders)))[::-1]
+        most = np.partition(np.bincount(place, discount, len(holders)), len(holders) - heads[1])
+        ranked = np.sort(most[len(holders) - heads[1] :])[::-1]
         return [float(ranked[:count].sum() / discount.sum()) for count in heads]
 
     # sorted, so that the deal does not depend on the order of the rows

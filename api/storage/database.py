@@ -23,7 +23,7 @@ from api.storage.tables import CHAIN, SCHEMA, create
 from api.storage.upgrade import upgrade
 from pricing.errors import ArtifactError, BusyError, UsageError
 
-__all__ = ["Database", "Transaction", "failures"]
+__all__ = ["Database", "Transaction", "engine_of", "failures"]
 
 _PATIENCE = 10.0
 
@@ -59,7 +59,7 @@ class Database:
     def __init__(self, url: str | URL, now: Callable[[], datetime]) -> None:
         self._now = now
         self._one_writer = threading.Lock()
-        self._engine = _engine(url)
+        self._engine = engine_of(url)
         self._file: StoreFile | None = None
         embedded = self._engine.dialect.name == "sqlite"
         if embedded:
@@ -115,7 +115,8 @@ def _touch(connection: Connection) -> None:
     connection.execute(update(CHAIN).values(id=CHAIN.c.id))
 
 
-def _engine(url: str | URL) -> Engine:
+def engine_of(url: str | URL) -> Engine:
+    """Return the engine of a database; raises :class:`UsageError` for one that cannot be used here."""
     try:
         return create_engine(url, poolclass=QueuePool, pool_size=8)
     except (ArgumentError, ModuleNotFoundError) as error:

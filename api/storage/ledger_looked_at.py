@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from sqlalchemy import Connection, create_engine, func, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, func, inspect, select, text
 
-from api.storage.database import failures
+from api.storage.database import engine_of, failures
 from api.storage.price_marks import instant
 from api.storage.sqlite import url_of
 from api.storage.tables import (
@@ -73,14 +73,7 @@ def looked_at(place: str) -> Generator[Connection]:
     BusyError
         If it cannot be read now.
     """
-    url = url_of(place)
-    if isinstance(url, str):
-        engine = create_engine(url)
-    else:
-        if not Path(place).is_file():
-            raise UsageError(f"There is no store {place}.", todo="Give the file of `tarifa serve --store`.")
-        file = f"file:{quote(str(Path(place).absolute()))}?mode=ro"
-        engine = create_engine(url, creator=lambda: sqlite3.connect(file, uri=True, isolation_level=None))
+    engine = _engine(place)
     try:
         with failures(), engine.connect() as connection:
             if engine.dialect.name == "sqlite":
@@ -98,6 +91,18 @@ def looked_at(place: str) -> Generator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def _engine(place: str) -> Engine:
+    """Return what opens a store to read; a file that is not there is not made."""
+    engine = engine_of(url_of(place))
+    if engine.dialect.name != "sqlite":
+        return engine
+    path = Path(engine.url.database or "")
+    if not path.is_file():
+        raise UsageError(f"There is no store {place}.", todo="Give the file of `tarifa serve --store`.")
+    file = f"file:{quote(str(path.absolute()))}?mode=ro"
+    return create_engine("sqlite://", creator=lambda: sqlite3.connect(file, uri=True, isolation_level=None))
 
 
 def ledger_seen(connection: Connection, days: int, currency: str | None = None) -> LedgerSeen:
@@ -175,7 +180,14 @@ def _kind(subject: str) -> int:
 
 def _chance(content: str) -> float:
     """Return the recorded probability of any offer, from the parts of which it is the sum."""
-    return min(float(sum(json.loads(content)["probabilities"][1:])), 1.0)
+    try:
+        return min(float(sum(json.loads(content)["probabilities"][1:])), 1.0)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "A decision of this ledger does not say how likely it was.",
+            why="The store was changed from outside.",
+            todo="Restore the store from a backup.",
+        ) from error
 
 
 def _taken(connection: Connection, since: int, currency: str) -> Taken:

@@ -165,11 +165,20 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE orders (id INTEGER)")
     Store(f"sqlite:///{newer}", Clock()).close()
+    till = Till(tmp_path)
+    till.ask("ana", 0, 0.5, given=False)
+    till.store.close()
+    with sqlite3.connect(damaged := till.place) as connection:
+        connection.execute("UPDATE offers SET content = '{}'")
     with sqlite3.connect(newer) as connection:
         connection.execute("UPDATE schema_version SET version = 99")
     for place, code, says in (
         (tmp_path / "none.sqlite3", 2, "There is no store"),
         (tmp_path, 2, "There is no store"),
+        (f"sqlite:///{tmp_path / 'none.sqlite3'}", 2, "There is no store"),
+        ("sqlite://", 2, "There is no store"),
+        (damaged, 4, "how likely it was"),
+        ("nothing://here", 2, "no database that can be used"),
         (text, 4, "no decision store"),
         (other, 4, "no ledger of coupons"),
         (newer, 4, "schema 99"),

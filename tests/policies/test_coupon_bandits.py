@@ -272,7 +272,7 @@ def test_five_percent_of_fakes_cost_little() -> None:
 
 
 def test_farmers_cost_nothing_without_coupons_and_little_with_ours() -> None:
-    """Of 800 customers 5 % farm. Whoever offers nothing loses nothing, a coupon for all is used more often."""
+    """Of 800 customers 5 % farm: offering nothing loses nothing; a coupon for all is used more often."""
     honest, farmed = floor(800, 2, 8), floor(800, 2, 8, Farming(0.05))
 
     def both(policy: OfferPolicy) -> tuple[Tally, Tally]:
