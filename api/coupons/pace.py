@@ -10,8 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import structlog
-
 from api.storage.store import Store
 from policies.serve.coupon_shelf import CouponShelf
 from policies.serve.uplift_offers import UpliftOffers
@@ -90,6 +88,8 @@ class Pace:
         try:
             self.replan(store)
         except TarifaError as error:  # the prices before go on deciding, within every limit
+            import structlog  # 40 ms of an import, for what hardly ever happens
+
             structlog.get_logger("tarifa.pacing").warning("not paced", code=error.code, why=error.what)
         finally:
             with self._guard:
