@@ -78,7 +78,8 @@ class Coupons:
     def put_up(self) -> None:
         """Tell the ledger of the book's campaigns and limits, and take up the pace that it says.
 
-        What was given and spent stays as it is.
+        What was given and spent stays as it is. The digests that every decision names are worked out here,
+        so that no request waits for them, the one writer in its hands.
         """
         book = self.shelf.book
         budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
@@ -95,6 +96,7 @@ class Coupons:
 
         self.store.commits.submit(effect)
         self.pace.replan(self.store)
+        _ = self.shelf.fingerprint, self.pace.policy.version
 
     def offer(self, asked: OfferAsked, key: str) -> Once:
         """Decide, keep the money and record; the same key gives the same answer and keeps nothing twice.
