@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pricing.archive import pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupons import Coupon, CouponMenu, Scope, line_floors
 from pricing.errors import ArtifactError, DataError, UsageError
@@ -176,7 +177,14 @@ class CouponBook:
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same book gives the same bytes."""
-        goods = {name: getattr(self.goods, name) for name in ("reducible", "unit_cost", "cost_assumed")}
+        return pack(_KIND, _VERSION, *self._parts())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that it holds."""
+        return content_digest(_KIND, _VERSION, *self._parts())
+
+    def _parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
+        goods: dict[str, NDArray[Any]] = {name: getattr(self.goods, name) for name in ("reducible", "unit_cost", "cost_assumed")}
         meta: dict[str, object] = {
             name: getattr(self, name)
             for name in ("fee_share", "fee_unit", "currency", "as_of", "fingerprint")
@@ -185,7 +193,7 @@ class CouponBook:
         meta["campaigns"] = [asdict(campaign) for campaign in self.campaigns]
         meta["zones"] = [list(zone) for zone in self.zones]
         meta["goods"] = [list(self.goods.product), list(self.goods.category)]
-        return pack(_KIND, _VERSION, goods, meta)
+        return goods, meta
 
     @staticmethod
     def from_bytes(content: bytes) -> CouponBook:

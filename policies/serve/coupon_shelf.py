@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from policies.serve.uplift_offers import UpliftOffers
-from pricing.archive import digest, pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_book import CouponBook
 from pricing.coupon_decision import CouponDecisions, decide_offers
@@ -179,7 +179,10 @@ class CouponShelf:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the shelf: of everything here that a decision follows from."""
-        return digest(self.to_bytes())
+        parts = {
+            "book": self.book.digest(), "customers": self.customers.digest(), "policy": self.policy.version
+        }  # fmt: skip
+        return content_digest(_KIND, _VERSION, {}, {**self._numbers(), **parts})
 
     def decide(
         self,
@@ -255,12 +258,10 @@ class CouponShelf:
         """Serialise without pickle; the same shelf gives the same bytes."""
         parts = {name: getattr(self, name).to_bytes() for name in _PARTS}
         arrays = {name: np.frombuffer(content, dtype=np.uint8) for name, content in parts.items()}
-        return pack(
-            _KIND,
-            _VERSION,
-            arrays,
-            {**{n: getattr(self, n) for n in _NUMBERS}, "settings": asdict(self.settings)},
-        )
+        return pack(_KIND, _VERSION, arrays, self._numbers())
+
+    def _numbers(self) -> dict[str, object]:
+        return {**{name: getattr(self, name) for name in _NUMBERS}, "settings": asdict(self.settings)}
 
     @staticmethod
     def from_bytes(content: bytes) -> CouponShelf:

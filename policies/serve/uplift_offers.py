@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.archive import digest, pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_rules import OfferSituation
 from pricing.errors import ArtifactError, UsageError
@@ -76,7 +76,7 @@ class UpliftOffers:
 
     @cached_property
     def _version(self) -> str:
-        return digest(self.to_bytes())
+        return content_digest(_KIND, _VERSION, self._arrays(), {"model": self.model.digest})
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -154,13 +154,12 @@ class UpliftOffers:
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same policy gives the same bytes."""
-        arrays: dict[str, NDArray[Any]] = {"shadow": self.shadow}
-        arrays["model"] = np.frombuffer(self.model.to_bytes(), dtype=np.uint8)
-        if self.coefficients is not None:
-            arrays["coefficients"] = self.coefficients
-        if self.correction is not None:
-            arrays["correction"] = self.correction
-        return pack(_KIND, _VERSION, arrays, {})
+        model = np.frombuffer(self.model.to_bytes(), dtype=np.uint8)
+        return pack(_KIND, _VERSION, {**self._arrays(), "model": model}, {})
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        named = (("shadow", self.shadow), ("coefficients", self.coefficients), ("correction", self.correction))
+        return {name: array for name, array in named if array is not None}
 
     @staticmethod
     def from_bytes(content: bytes) -> UpliftOffers:
