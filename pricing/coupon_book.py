@@ -44,7 +44,7 @@ class CampaignTerms:
     budget: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Goods:
     """P products that lines of a cart may name.
 
@@ -78,12 +78,11 @@ class Goods:
 
     def rows(self, product: Sequence[str]) -> Ints:
         """Return the row of each product, int64 [L]; -1 for one that the shop did not tell of."""
-        names = np.array(self.product)
-        wanted = np.array(product, dtype=str)
-        if not len(names):
-            return np.full(len(wanted), -1, dtype=np.int64)
-        place = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
-        return np.where(names[place] == wanted, place, -1).astype(np.int64)
+        return np.array([self._place.get(name, -1) for name in product], dtype=np.int64)
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.product)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +128,13 @@ class CouponBook:
     def menu(self) -> CouponMenu:
         """The offers: no coupon, then every coupon."""
         return CouponMenu.of(self.coupons)
+
+    @cached_property
+    def payers(self) -> tuple[tuple[str, ...], Ints]:
+        """The campaigns that pay for coupons, ascending, and which of them pays for each coupon, int64 [K - 1]."""
+        names = tuple(sorted({coupon.campaign_id for coupon in self.coupons}))
+        place = [names.index(coupon.campaign_id) for coupon in self.coupons]
+        return names, np.array(place, dtype=np.int64)
 
     def tax(self, zone: str) -> tuple[float, bool]:
         """Return the tax of a zone as a share of the net price, and whether its shelf prices hold it.

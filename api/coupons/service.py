@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -232,7 +232,7 @@ def _require_prices(work: Work, cart: Cart, basis: str) -> bool:
 
 def _offered(record: CouponDecision, hold: Hold | None) -> Offered:
     """Return what is recorded: what was known of the customer apart from everything else."""
-    content: dict[str, Any] = asdict(record)
+    content: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
     features = content.pop("features")
     content["binding"] = None if record.binding is None else record.binding.label
     name = None if hold is None else hold.reservation_id

@@ -293,10 +293,9 @@ class CouponShelf:
 
     def _lots(self, customer: str) -> Bools:
         """Return the offers whose campaign holds the customer out, bool [K]."""
-        campaigns = sorted({coupon.campaign_id for coupon in self.book.coupons})
+        campaigns, place = self.book.payers
         drawn = held_out([customer], campaigns, self.holdout_share, self.seed)[0]
-        place = [campaigns.index(coupon.campaign_id) for coupon in self.book.coupons]
-        return np.concatenate([[False], drawn[place]]) if place else np.zeros(1, dtype=np.bool_)
+        return np.concatenate([[False], drawn[place]])
 
     def _carts(self, cart: Cart) -> Carts:
         tax, included = self.book.tax(cart.zone)

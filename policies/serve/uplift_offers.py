@@ -26,6 +26,9 @@ __all__ = ["UpliftOffers"]
 
 _KIND, _VERSION = "uplift-offers", 1
 
+_CELLS = 1 << 20
+"""Draws times customers times offers that are compared at once: bounds the memory, not the answer."""
+
 
 @dataclass(frozen=True, eq=False)
 class UpliftOffers:
@@ -102,13 +105,10 @@ class UpliftOffers:
         if self.coefficients is None:
             worth = np.where(place >= 0, self.model.profit(values)[:, place] - price, -np.inf)
             return Choice(index=_best(worth.reshape(allowed.shape), allowed))
-        X = self._regressors(values)
-        components = np.empty((runs, count, len(self.coefficients)), dtype=np.int64)
-        for draw, beta in enumerate(self.coefficients):
-            worth = np.where(place >= 0, (X @ beta.T)[:, place] - price, -np.inf)
-            components[..., draw] = _best(worth.reshape(allowed.shape), allowed)
-        shares = np.stack([np.equal(components, k).mean(axis=-1) for k in range(offers)], axis=-1)
-        return Choice(probabilities=shares, components=components)
+        open_ = allowed.reshape(runs * count, offers)
+        chosen = _chosen(self._regressors(values), self.coefficients, place, price, open_)
+        shares = _shares(chosen, offers).reshape(allowed.shape)
+        return Choice(probabilities=shares, components=chosen.reshape(runs, count, -1))
 
     @property
     def scale(self) -> Floats:
@@ -176,7 +176,39 @@ class UpliftOffers:
             ) from error
 
 
+def _chosen(X: Floats, coefficients: Floats, place: Ints, price: Floats, allowed: Bools) -> Ints:
+    """Return the offer that each draw chooses, int64 [N, D].
+
+    Parameters
+    ----------
+    X
+        float64 [N, P]; regressors, scaled.
+    coefficients
+        float64 [D, L, P]; draws, of the L offers that the model knows.
+    place
+        int64 [K]; which of them each offer of the menu is, -1 for none.
+    price
+        float64 [N, K]; taken off what they are worth.
+    allowed
+        bool [N, K].
+    """
+    N, D = len(X), len(coefficients)
+    out, may = np.empty((N, D), dtype=np.int64), allowed & (place >= 0)
+    block = max(1, _CELLS // max(1, N * len(place)))
+    for start in range(0, D, block):
+        some = np.matmul(X, coefficients[start : start + block].transpose(0, 2, 1))
+        out[:, start : start + block] = _best(some[..., place] - price, may).T
+    return out
+
+
+def _shares(chosen: Ints, offers: int) -> Floats:
+    """Return the share of draws that choose each offer, float64 [N, K], of their choices [N, D]."""
+    N, D = chosen.shape
+    cells = np.arange(N, dtype=np.int64)[:, None] * offers + chosen
+    return np.bincount(cells.ravel(), minlength=N * offers).reshape(N, offers) / D
+
+
 def _best(worth: Floats, allowed: Bools) -> Ints:
-    """Return the allowed offer of most worth, int64 [B, N]; the first of equals, so no coupon wins a tie."""
+    """Return the allowed offer of most worth [..., K], int64; the first of equals, so no coupon wins a tie."""
     best: Ints = np.argmax(np.where(allowed, worth, -np.inf), axis=-1).astype(np.int64)
     return best
