@@ -215,10 +215,9 @@ def _require_prices(work: Work, cart: Cart, basis: str) -> bool:
     ConflictError
         If one differs: whoever filled the cart saw a price that is no longer asked.
     """
-    known = price_marks.last(work.connection, sorted({line.product_id for line in cart.lines}))
     every = True
     for place, line in enumerate(cart.lines):
-        mark = known.get((line.product_id, cart.zone))
+        mark = price_marks.newest(work.connection, line.product_id, cart.zone)
         if mark is None or mark.basis != basis or mark.at > work.now or not mark.offered:
             every = False
         elif mark.offered != line.shelf_price:
