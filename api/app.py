@@ -92,7 +92,7 @@ def create_app(
         What offers are decided by; None where no coupons are served.
     """
 
-    def addressed(request: Request) -> None:
+    async def addressed(request: Request) -> None:  # nothing blocks here: no thread need be waited for
         if hosts and request.url.hostname not in hosts:
             raise HTTPException(421, f"This service is not called {request.url.hostname}.")
 

@@ -39,7 +39,7 @@ Signal = Annotated[
 ]
 
 
-def service(request: Request) -> Coupons:
+async def service(request: Request) -> Coupons:
     """Return what decides; raises where nothing is served yet, or no coupons are."""
     readiness: Readiness[Any] = request.app.state.readiness
     found: Coupons | None = request.app.state.coupons(readiness.require())

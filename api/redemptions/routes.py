@@ -59,7 +59,7 @@ Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
-def service(request: Request) -> Redemptions:
+async def service(request: Request) -> Redemptions:
     """Return what records; raises where nothing is served yet."""
     readiness: Readiness[Any] = request.app.state.readiness
     found: Redemptions = request.app.state.redemptions(readiness.require())
