@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -23,7 +24,7 @@ from policies.serve.coupon_shelf import Cart, CouponShelf, Decided, Left
 from pricing.arrays import Ints
 from pricing.catalogue import NO_LIMIT
 from pricing.coupon_decision import CouponDecision
-from pricing.errors import ConflictError
+from pricing.errors import ConflictError, TarifaError
 from pricing.randomness import label_hash
 
 __all__ = ["Coupons", "OfferAsked"]
@@ -78,8 +79,8 @@ class Coupons:
     def put_up(self) -> None:
         """Tell the ledger of the book's campaigns and limits, and take up the pace that it says.
 
-        What was given and spent stays as it is. The digests that every decision names are worked out here,
-        so that no request waits for them, the one writer in its hands.
+        What was given and spent stays as it is. What every decision needs once, the digests that it names
+        among it, is made here: no request waits for it, the one writer in its hands.
         """
         book = self.shelf.book
         budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
@@ -96,7 +97,9 @@ class Coupons:
 
         self.store.commits.submit(effect)
         self.pace.replan(self.store)
-        _ = self.shelf.fingerprint, self.pace.policy.version
+        with contextlib.suppress(TarifaError):  # whoever asks is told, and prices are served all the same
+            self.shelf.rehearse()
+        _ = self.pace.policy.version
 
     def offer(self, asked: OfferAsked, key: str) -> Once:
         """Decide, keep the money and record; the same key gives the same answer and keeps nothing twice.

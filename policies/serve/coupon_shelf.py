@@ -15,6 +15,7 @@ import numpy as np
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
+from pricing.catalogue import NO_LIMIT
 from pricing.coupon_book import CouponBook
 from pricing.coupon_decision import CouponDecisions, decide_offers
 from pricing.coupon_rules import CouponSettings, OfferSituation, held_out
@@ -253,6 +254,22 @@ class CouponShelf:
             fingerprint=self.fingerprint,
         )
         return Decided(made, reductions, bool(lots.any()))
+
+    def rehearse(self) -> None:
+        """Decide for nobody, and forget it: what the first decision would have to make is there for it.
+
+        Raises
+        ------
+        TarifaError
+            Whatever keeps this shelf from deciding about anybody.
+        """
+        offers = len(self.book.menu)
+        most = np.full(offers, NO_LIMIT, dtype=np.int64)
+        left = Left(most, most, np.zeros(offers, dtype=np.int64), 0)
+        zone = next((name for name, _, _ in self.book.zones), "")
+        cart = Cart((CartLine("1", "", 1.0, 100),), zone)
+        made = self.decide(cart, left, customer="", key=0, at=0, run=0, opted_out=True)
+        made.decisions.record(0, 0)
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same shelf gives the same bytes."""
