@@ -131,7 +131,7 @@ class CouponBook:
 
     @cached_property
     def payers(self) -> tuple[tuple[str, ...], Ints]:
-        """The campaigns that pay for coupons, ascending, and which of them pays for each coupon, int64 [K - 1]."""
+        """The campaigns that pay for coupons, ascending, and which of them pays for each, int64 [K - 1]."""
         names = tuple(sorted({coupon.campaign_id for coupon in self.coupons}))
         place = [names.index(coupon.campaign_id) for coupon in self.coupons]
         return names, np.array(place, dtype=np.int64)
@@ -190,7 +190,9 @@ class CouponBook:
         return content_digest(_KIND, _VERSION, *self._parts())
 
     def _parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
-        goods: dict[str, NDArray[Any]] = {name: getattr(self.goods, name) for name in ("reducible", "unit_cost", "cost_assumed")}
+        goods: dict[str, NDArray[Any]] = {
+            name: getattr(self.goods, name) for name in ("reducible", "unit_cost", "cost_assumed")
+        }
         meta: dict[str, object] = {
             name: getattr(self, name)
             for name in ("fee_share", "fee_unit", "currency", "as_of", "fingerprint")

@@ -122,13 +122,10 @@ class Decided:
         Batch 1, one customer.
     reductions
         What every offer would take off the cart.
-    in_holdout
-        The customer is in the holdout of a campaign of the menu.
     """
 
     decisions: CouponDecisions
     reductions: Reductions
-    in_holdout: bool
 
     def by_line(self) -> Ints:
         """Return what the offer decided takes off each line, int64 [L], gross."""
@@ -222,7 +219,6 @@ class CouponShelf:
         carts = self._carts(cart)
         reductions = reduce(carts, self.book.menu)
         features, consented = self._seen(customer, opted_out=opted_out)
-        lots = self._lots(customer)
         one = (1, 1, len(self.book.menu))
         situation = OfferSituation(
             menu=self.book.menu,
@@ -233,7 +229,7 @@ class CouponShelf:
             below_floor=reductions.below_floor[None],
             floor_unknown=reductions.floor_unknown[None],
             applied=np.array([[cart.coupon_applied]]),
-            held_out=lots.reshape(one),
+            held_out=self._lots(customer).reshape(one),
             recent=np.array([[left.recent if consented else 0]], dtype=np.int64),
             used=left.used.reshape(one),
             budget_left=left.budget[None],
@@ -253,7 +249,7 @@ class CouponShelf:
             runs=runs,
             fingerprint=self.fingerprint,
         )
-        return Decided(made, reductions, bool(lots.any()))
+        return Decided(made, reductions)
 
     def rehearse(self) -> None:
         """Decide for nobody, and forget it: what the first decision would have to make is there for it.

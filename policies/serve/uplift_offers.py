@@ -158,7 +158,11 @@ class UpliftOffers:
         return pack(_KIND, _VERSION, {**self._arrays(), "model": model}, {})
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        named = (("shadow", self.shadow), ("coefficients", self.coefficients), ("correction", self.correction))
+        named = (
+            ("shadow", self.shadow),
+            ("coefficients", self.coefficients),
+            ("correction", self.correction),
+        )
         return {name: array for name, array in named if array is not None}
 
     @staticmethod
@@ -205,10 +209,11 @@ def _shares(chosen: Ints, offers: int) -> Floats:
     """Return the share of draws that choose each offer, float64 [N, K], of their choices [N, D]."""
     N, D = chosen.shape
     cells = np.arange(N, dtype=np.int64)[:, None] * offers + chosen
-    return np.bincount(cells.ravel(), minlength=N * offers).reshape(N, offers) / D
+    count: Ints = np.bincount(cells.ravel(), minlength=N * offers).reshape(N, offers)
+    return count / D
 
 
 def _best(worth: Floats, allowed: Bools) -> Ints:
-    """Return the allowed offer of most worth [..., K], int64; the first of equals, so no coupon wins a tie."""
+    """Return the allowed offer of most worth [..., K]; the first of equals, so no coupon wins a tie."""
     best: Ints = np.argmax(np.where(allowed, worth, -np.inf), axis=-1).astype(np.int64)
     return best
