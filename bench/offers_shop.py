@@ -48,7 +48,9 @@ class OffersShop:
 def coupon_shelf(shop: OffersShop, key: CustomerKey) -> CouponShelf:
     """Return what offers are decided by: a coupon a campaign, and a model as large as a fit makes it."""
     at, rng = int(time.time()), np.random.default_rng(shop.seed)
-    terms = [CampaignTerms(f"m{i:03d}", "mail", at - _DAY, at + 28 * _DAY, 10**8) for i in range(shop.campaigns)]
+    terms = [
+        CampaignTerms(f"m{i:03d}", "mail", at - _DAY, at + 28 * _DAY, 10**8) for i in range(shop.campaigns)
+    ]
     return CouponShelf(
         book=CouponBook(
             coupons=tuple(_coupon(i, term) for i, term in enumerate(terms)),
@@ -103,7 +105,12 @@ def carts(shop: OffersShop, count: int, seed: int) -> Sequence[dict[str, Any]]:
     for i in range(count):
         bought = rng.choice(shop.products, size=int(rng.integers(1, 7)), replace=False).tolist()
         lines = [
-            {"line_id": str(n), "product_id": _name(p), "quantity": int(rng.integers(1, 4)), "shelf_price": _price(p)}
+            {
+                "line_id": str(n),
+                "product_id": _name(p),
+                "quantity": int(rng.integers(1, 4)),
+                "shelf_price": _price(p),
+            }
             for n, p in enumerate(bought)
         ]
         known = rng.random() < 0.9
