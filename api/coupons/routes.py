@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import ValidationError
 
 from api.access import Reading, Redeeming
-from api.bodies import JsonRoute
+from api.bodies import Body, JsonRoute
 from api.coupons.schemas import OfferDetail, OfferInfo, OfferRequest
 from api.coupons.service import Coupons
+from api.idempotency import Key, say_if_replayed
 from api.problems import CONFLICT, PROBLEMS
 from api.readiness import Readiness
 from pricing.errors import TarifaError, UsageError
@@ -25,15 +26,6 @@ router = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL, route_
 batches = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL)
 routers = (router, batches)
 
-Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="Any text of your own, one a request; sent again, the request is answered as before.",
-    ),
-]
 Signal = Annotated[
     str | None, Header(alias="Sec-GPC", description="1: the browser's Global Privacy Control is on.")
 ]
@@ -50,11 +42,6 @@ async def service(request: Request) -> Coupons:
             todo="Make one with `tarifa coupons shelf` and start with --coupons.",
         )
     return found
-
-
-async def body(request: Request) -> bytes:
-    """Return a body as it was sent."""
-    return await request.body()
 
 
 Deciding = Annotated[Coupons, Depends(service)]
@@ -74,8 +61,7 @@ def make_offer(
     A customer who did not agree to personal offers, or opted out, is decided for as an unknown visitor.
     """
     once = deciding.offer(asked.read(signalled=signal == "1"), key)
-    if once.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
+    say_if_replayed(response, replayed=once.replayed)
     return OfferInfo.of(once.answer)
 
 
@@ -85,9 +71,7 @@ def make_offer(
     openapi_extra={"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
     response_class=Response,
 )
-def make_offers(
-    content: Annotated[bytes, Depends(body)], deciding: Deciding, _actor: Redeeming, key: Key
-) -> Response:
+def make_offers(content: Body, deciding: Deciding, _actor: Redeeming, key: Key) -> Response:
     """Decide for carts in JSON Lines, one answer or problem a line, in their order.
 
     Each line is as the body of a single offer. Line n is asked with the key `KEY/n`, so a batch that was cut

@@ -13,9 +13,8 @@ import numpy as np
 from api.coupons.pace import Pace
 from api.customer_key import CustomerKey
 from api.storage import offers, price_marks
-from api.storage.chain import canonical
 from api.storage.ledger import Campaign, CouponLimits, holder_of
-from api.storage.ledger_audit import Once, Work, once
+from api.storage.ledger_audit import Once, Work, fingerprint, once
 from api.storage.ledger_reserve import Hold, Refusal, expire, reserve
 from api.storage.offers import Offered
 from api.storage.price_marks import moment_of
@@ -111,13 +110,10 @@ class Coupons:
         ConflictError
             If a price in the cart is not the one on the shelf.
         """
-        if asked.customer_id is not None:
-            customer = self.key.customer(asked.customer_id)
-        else:
-            customer = self.key.anonymous(asked.anonymous_id or "")
+        customer = self.key.whom(asked.customer_id, asked.anonymous_id)
         cart = asked.cart
         given = {"customer": customer, "opted_out": asked.opted_out, "cart": asdict(cart)}
-        fingerprint = hashlib.sha256(canonical(given).encode()).hexdigest()
+        asks = fingerprint(given)
 
         def effect(work: Work) -> Mapping[str, object]:
             checked = _require_prices(work, cart, self._basis(cart.zone))
@@ -127,7 +123,7 @@ class Coupons:
 
         def carried_out(work: Work) -> Once:
             made.append(work.now)
-            return once(work, key, fingerprint, effect)
+            return once(work, key, asks, effect)
 
         answer = self.store.commits.submit(carried_out)
         if not answer.replayed:
