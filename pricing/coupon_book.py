@@ -81,7 +81,7 @@ class Goods:
         return np.array([self._place.get(name, -1) for name in product], dtype=np.int64)
 
     @cached_property
-    def _place(self) -> dict[str, int]:
+    def _place(self) -> Mapping[str, int]:
         return {name: row for row, name in enumerate(self.product)}
 
 

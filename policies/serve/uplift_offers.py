@@ -209,8 +209,8 @@ def _shares(chosen: Ints, offers: int) -> Floats:
     """Return the share of draws that choose each offer, float64 [N, K], of their choices [N, D]."""
     N, D = chosen.shape
     cells = np.arange(N, dtype=np.int64)[:, None] * offers + chosen
-    count: Ints = np.bincount(cells.ravel(), minlength=N * offers).reshape(N, offers)
-    return count / D
+    out: Floats = np.bincount(cells.ravel(), minlength=N * offers).reshape(N, offers) / D
+    return out
 
 
 def _best(worth: Floats, allowed: Bools) -> Ints:
