@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from api.access import Reading, Redeeming
 from api.bodies import Body, JsonRoute
 from api.coupons.schemas import OfferDetail, OfferInfo, OfferRequest
-from api.coupons.service import Coupons
+from api.coupons.service import Coupons, OfferAsked
 from api.idempotency import Key, say_if_replayed
 from api.problems import CONFLICT, PROBLEMS
 from api.readiness import Readiness
+from api.storage.ledger_audit import Once
 from pricing.errors import TarifaError, UsageError
 
 __all__ = ["routers"]
@@ -82,8 +83,11 @@ def make_offers(content: Body, deciding: Deciding, _actor: Redeeming, key: Key) 
         raise UsageError(
             f"The batch has {len(lines)} lines.", todo=f"Send 1 to {_MOST_LINES}, each one request in JSON."
         )
-    answers = [_one(deciding, line, f"{key}/{place}") for place, line in enumerate(lines)]
-    return Response("".join(f"{answer}\n" for answer in answers), media_type="application/x-ndjson")
+    read = [_read(line) for line in lines]
+    asked = [(one, f"{key}/{place}") for place, one in enumerate(read) if isinstance(one, OfferAsked)]
+    made = deciding.offer_each(asked)
+    told = (_told(next(made)) if isinstance(one, OfferAsked) else one for one in read)
+    return Response("".join(f"{answer}\n" for answer in told), media_type="application/x-ndjson")
 
 
 @router.get("/{decision_id}", summary="Read why an offer was made")
@@ -94,15 +98,22 @@ def read_offer(
     return OfferDetail.of(deciding.find(decision_id))
 
 
-def _one(deciding: Coupons, line: bytes, key: str) -> str:
+def _read(line: bytes) -> OfferAsked | str:
+    """Return what a line asks, or the problem that it has."""
     try:
-        asked = OfferRequest.model_validate_json(line).read(signalled=False)
-        return OfferInfo.of(deciding.offer(asked, key).answer).model_dump_json()
+        return OfferRequest.model_validate_json(line).read(signalled=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "/".join(map(str, first["loc"]))
         problem = {"code": "validation", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
         return json.dumps({"problem": problem})
     except TarifaError as error:
-        problem = {"code": error.code, "status": error.status, "detail": error.what}
-        return json.dumps({"problem": {**problem, "why": error.why, "todo": error.todo}})
+        return _told(error)
+
+
+def _told(made: Once | TarifaError) -> str:
+    """Return the line that answers one."""
+    if isinstance(made, Once):
+        return OfferInfo.of(made.answer).model_dump_json()
+    problem = {"code": made.code, "status": made.status, "detail": made.what}
+    return json.dumps({"problem": {**problem, "why": made.why, "todo": made.todo}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -30,6 +30,11 @@ __all__ = ["Coupons", "OfferAsked"]
 
 _SECOND, _DAY = 1_000_000, 86_400_000_000
 _FOREVER = 2**53
+_TOGETHER = 8
+"""Carts of a batch that one commit holds: at a checkout nobody waits for more of them than that."""
+
+_Effect = Callable[[Work], tuple[Once, int]]
+"""What is carried out in the one writer: an answer, and when (UTC microseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,41 @@ class Coupons:
         ConflictError
             If a price in the cart is not the one on the shelf.
         """
+        return self._noted(*self.store.commits.submit(self._effect(asked, key)))
+
+    def offer_each(self, asked: Sequence[tuple[OfferAsked, str]]) -> Iterator[Once | TarifaError]:
+        """Decide for some carts, each under its own key, in their order; what refuses one harms no other.
+
+        They become durable some at a time, so that a whole batch is not a commit a cart, and who asks at a
+        checkout meanwhile does not wait for all of it.
+        """
+        for some in (asked[start : start + _TOGETHER] for start in range(0, len(asked), _TOGETHER)):
+            yield from self._together(some)
+
+    def _together(self, asked: Sequence[tuple[OfferAsked, str]]) -> Iterator[Once | TarifaError]:
+        wanted, refused = dict[int, _Effect](), dict[int, TarifaError]()
+        for place, (one, key) in enumerate(asked):
+            try:
+                wanted[place] = self._effect(one, key)
+            except TarifaError as error:
+                refused[place] = error
+        try:
+            made = dict(zip(wanted, self.store.commits.submit_all(list(wanted.values())), strict=True))
+        except TarifaError as error:
+            made, refused = {}, dict.fromkeys(wanted, error) | refused
+        for place in range(len(asked)):
+            try:
+                yield refused[place] if place in refused else self._noted(*made[place].result())
+            except TarifaError as error:
+                yield error
+
+    def _noted(self, answer: Once, at: int) -> Once:
+        if not answer.replayed:
+            self.pace.noted(self.store, at)
+        return answer
+
+    def _effect(self, asked: OfferAsked, key: str) -> _Effect:
+        """Return what decides and records in the one writer; raises where nobody is named."""
         customer = self.key.whom(asked.customer_id, asked.anonymous_id)
         cart = asked.cart
         given = {"customer": customer, "opted_out": asked.opted_out, "cart": asdict(cart)}
@@ -119,16 +159,7 @@ class Coupons:
             checked = _require_prices(work, cart, self._basis(cart.zone))
             return self._decide(work, asked, customer, key, checked=checked)
 
-        made = list[int]()
-
-        def carried_out(work: Work) -> Once:
-            made.append(work.now)
-            return once(work, key, asks, effect)
-
-        answer = self.store.commits.submit(carried_out)
-        if not answer.replayed:
-            self.pace.noted(self.store, made[-1])
-        return answer
+        return lambda work: (once(work, key, asks, effect), work.now)
 
     def find(self, decision_id: str) -> Offered:
         """Return a recorded offer; raises :class:`UnknownCoupon` where there is none."""
