@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,8 @@ def test_some_that_are_handed_in_together_are_one_commit_or_none(store: Store) -
         raise ConflictError("No.")
 
     queue = CommitQueue(store.database, most_waiting=4)
-    made = queue.submit_all([partial(_write, name="a"), refused, partial(_write, name="b")])
+    some: list[Callable[[Work], str]] = [partial(_write, name="a"), refused, partial(_write, name="b")]
+    made = queue.submit_all(some)
     assert (made[0].result(10), made[2].result(10)) == ("a", "b")
     with pytest.raises(ConflictError):
         made[1].result(10)
