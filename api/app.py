@@ -31,7 +31,7 @@ from api.price_history.routes import router as price_history
 from api.prices.routes import policies
 from api.prices.routes import router as prices
 from api.prices.service import Desk
-from api.problems import MEDIA_TYPE, answer_error
+from api.problems import MEDIA_TYPE, answer_error, problem_schemas
 from api.readiness import Readiness
 from api.redemptions.routes import routers as redemptions
 from api.redemptions.service import Redemptions
@@ -61,8 +61,10 @@ class _Application(FastAPI):
                     if status >= "400":
                         problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
                         response["content"] = {MEDIA_TYPE: problem}
+        named = schema["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
-            schema["components"]["schemas"].pop(name, None)
+            named.pop(name, None)
+        schema["components"]["schemas"] = dict(sorted((named | problem_schemas()).items()))
         return schema
 
 
@@ -90,7 +92,7 @@ def create_app(
         What offers are decided by; None where no coupons are served.
     """
 
-    def addressed(request: Request) -> None:
+    async def addressed(request: Request) -> None:  # nothing blocks here: no thread need be waited for
         if hosts and request.url.hostname not in hosts:
             raise HTTPException(421, f"This service is not called {request.url.hostname}.")
 

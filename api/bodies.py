@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MOST_BYTES", "MOST_SECONDS", "BodyLimit", "JsonRoute"]
+__all__ = ["MOST_BYTES", "MOST_SECONDS", "Body", "BodyLimit", "JsonRoute"]
 
 MOST_BYTES = 1 << 20
 """Longest body."""
@@ -21,6 +21,14 @@ MOST_SECONDS = 30.0
 """Longest time that a body may take to arrive."""
 
 _JSON = "application/json"
+
+
+async def _sent(request: Request) -> bytes:
+    return await request.body()
+
+
+Body = Annotated[bytes, Depends(_sent)]
+"""A body as it was sent: signatures are over its bytes, and not all of them are one document of JSON."""
 
 
 class JsonRoute(APIRoute):

@@ -58,6 +58,10 @@ class CustomerKey:
         """Return the pseudonym of somebody who is known by a session or a cart alone; never a customer's."""
         return self._hidden(f"anonymous\n{session.strip()}")
 
+    def whom(self, customer_id: str | None, anonymous_id: str | None) -> str:
+        """Return the pseudonym of a customer, or of a session where none is known; raises as both."""
+        return self.anonymous(anonymous_id or "") if customer_id is None else self.customer(customer_id)
+
     def _hidden(self, plain: str) -> str:
         if self.secret is None:
             raise UsageError(

@@ -25,6 +25,7 @@ __all__ = [
     "Problem",
     "answer_error",
     "problem_response",
+    "problem_schemas",
 ]
 
 MEDIA_TYPE = "application/problem+json"
@@ -72,7 +73,7 @@ class _ProblemResponse(JSONResponse):
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
+    status: {"description": text, "content": {MEDIA_TYPE: {}}}
     for status, text in (
         (400, "The body is no JSON that can be read."),
         (401, "Nobody knows who asks: the access key is missing or unknown."),
@@ -85,10 +86,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         (503, "The service cannot answer now."),
     )
 }
-"""Responses that every route may give, for OpenAPI."""
+"""Responses that every route may give, for OpenAPI. No model stands here: FastAPI would build a validator of
+it for every status of every route, and none would ever validate anything (:func:`problem_schemas`)."""
 
 CONDITIONAL: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {MEDIA_TYPE: {}}}
+    status: {"description": text, "content": {MEDIA_TYPE: {}}}
     for status, text in (
         (412, "What it is about has changed since it was looked at."),
         (428, "It is not said which version of it was looked at."),
@@ -99,12 +101,17 @@ CONDITIONAL: dict[int | str, dict[str, Any]] = {
 
 CONFLICT: dict[int | str, dict[str, Any]] = {
     409: {
-        "model": Problem,
         "description": "A limit is reached, or it does not follow from what has happened.",
         "content": {MEDIA_TYPE: {}},
     }
 }
 """Further response of routes that give or use what is limited."""
+
+
+def problem_schemas() -> dict[str, Any]:
+    """Return the JSON schemas of a problem and its parts, by name, as OpenAPI refers to them."""
+    whole = Problem.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    return {**whole.pop("$defs"), Problem.__name__: whole}
 
 
 def problem_response(request: Request, problem: Problem) -> Response:

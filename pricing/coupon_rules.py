@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
@@ -18,11 +17,12 @@ from pricing.coupons import CouponMenu
 from pricing.errors import SettingsError, UsageError
 from pricing.guardrails import RuleClass
 from pricing.randomness import label_hashes, uniforms
+from pricing.ranked_rule import RankedRule, bits_of
 
 __all__ = ["CouponRule", "CouponSettings", "OfferSituation", "admit", "held_out"]
 
 
-class CouponRule(IntEnum):
+class CouponRule(RankedRule):
     """Rules in falling precedence; the value is the bit. See `docs/coupon-guardrails.md`."""
 
     COUPON_KILL_SWITCH = 0
@@ -43,16 +43,6 @@ class CouponRule(IntEnum):
     def kind(self) -> RuleClass:
         """The class that decides precedence."""
         return _CLASS[self]
-
-    @property
-    def bit(self) -> np.uint32:
-        """The rule as a bit of a rejection."""
-        return np.uint32(1 << self.value)
-
-    @property
-    def label(self) -> str:
-        """The code written to output tables."""
-        return self.name.lower()
 
 
 _CLASS = {
@@ -212,9 +202,7 @@ def admit(situation: OfferSituation, settings: CouponSettings) -> Bits:
         CouponRule.STACKING: s.applied[..., None] & ~menu.stacking,
         CouponRule.MIN_SPEND: s.spend < menu.min_spend,
     }
-    bits = np.zeros(shape, dtype=np.uint32)
-    for rule, hit in broken.items():
-        bits |= np.where(hit, rule.bit, np.uint32(0))
+    bits = bits_of(broken.items(), shape)
     bits[..., 0] = 0
     return bits
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.archive import pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import ArtifactError, UsageError
 from pricing.protected import refuse_protected
@@ -209,9 +209,16 @@ class Customers:
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same customers give the same bytes."""
+        return pack(_KIND, _VERSION, *self._parts())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything that is said of them here."""
+        return content_digest(_KIND, _VERSION, *self._parts())
+
+    def _parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
         arrays: dict[str, NDArray[Any]] = {"values": self.values, "consented": self.consented}
         names = {"customer": list(self.customer), "features": list(_PLACES)}
-        return pack(_KIND, _VERSION, arrays, {**names, "as_of": self.as_of, "fingerprint": self.fingerprint})
+        return arrays, {**names, "as_of": self.as_of, "fingerprint": self.fingerprint}
 
     @staticmethod
     def from_bytes(content: bytes) -> Customers:

@@ -21,6 +21,7 @@ from pricing.demand import Conditions
 from pricing.errors import SettingsError
 from pricing.evidence import Identification
 from pricing.menu import Endings, Menu, at_rung
+from pricing.ranked_rule import RankedRule, bits_of
 from pricing.transition import State
 from pricing.variants import Variants
 
@@ -47,7 +48,7 @@ class RuleClass(IntEnum):
     ROUNDING = 5
 
 
-class Rule(IntEnum):
+class Rule(RankedRule):
     """Rules in falling precedence; the value is the bit. See `docs/guardrails.md`."""
 
     KILL_SWITCH = 0
@@ -76,16 +77,6 @@ class Rule(IntEnum):
     def hard(self) -> bool:
         """A hard rule is never relaxed."""
         return self.kind <= RuleClass.NEVER_LOSE_MONEY
-
-    @property
-    def bit(self) -> np.uint32:
-        """The rule as a bit of a rejection."""
-        return np.uint32(1 << self.value)
-
-    @property
-    def label(self) -> str:
-        """The code written to output tables."""
-        return self.name.lower()
 
 
 _CLASS = {
@@ -425,10 +416,7 @@ def _state_free(catalogue: Catalogue, menu: Menu, settings: GuardrailSettings, p
         Rule.MARGIN_FLOOR: profit < settings.margin_floor * net - slack,
         Rule.PRICE_ENDING: ~settings.endings.sellable(price),
     }
-    bits = np.zeros(paid.shape, dtype=np.uint32)
-    for rule, hit in broken.items():
-        bits |= np.where(hit, rule.bit, np.uint32(0))
-    return bits
+    return bits_of(broken.items(), paid.shape)
 
 
 def _outside(price: Ints, low: Ints, high: Ints) -> Bools:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.archive import pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Floats, Ints
 from pricing.errors import ArtifactError, UsageError
 from pricing.evidence import Identification
@@ -121,7 +122,7 @@ class Effects:
     redemption: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class UpliftModel:
     """Incremental profit on a basis of features, with its posterior; redemption and discount beside.
 
@@ -228,12 +229,20 @@ class UpliftModel:
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same model gives the same bytes."""
+        return pack(_KIND, _VERSION, *self._parts())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that it holds."""
+        return content_digest(_KIND, _VERSION, *self._parts())
+
+    def _parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "basis"}
         values |= {f"basis_{field.name}": getattr(self.basis, field.name) for field in fields(self.basis)}
         arrays: dict[str, NDArray[Any]] = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
         meta = {name: value for name, value in values.items() if name not in arrays}
         labels = [kind.label for kind in self.identified_by]
-        return pack(_KIND, _VERSION, arrays, {**meta, "identified_by": labels})
+        return arrays, {**meta, "identified_by": labels}
 
     @staticmethod
     def from_bytes(content: bytes) -> UpliftModel:

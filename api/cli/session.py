@@ -31,11 +31,13 @@ __all__ = [
     "INTERNAL",
     "INTERRUPTED",
     "AcceptFailed",
+    "AllAgreed",
     "AsJson",
     "Debug",
     "HeldBy",
     "Language",
     "Outcome",
+    "Restart",
     "Session",
     "Told",
     "carry_out",
@@ -73,6 +75,13 @@ AcceptFailed = Annotated[
 HeldBy = Annotated[
     Path | None,
     typer.Option("--plan", help="Plan of a trial (`tarifa impact plan`): what it holds out keeps its price."),
+]
+
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
+]
+AllAgreed = Annotated[
+    bool, typer.Option("--panel", help="All customers agreed to be read, as a research panel does.")
 ]
 
 Told = Callable[[str, float], None]

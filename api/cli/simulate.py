@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from api.cli.grid import grid
-from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Restart, Session, carry_out, named
 from api.standing_texts import standing_shown
 from api.texts import Texts
 from pricing.errors import NotIdentified, UsageError
@@ -66,9 +66,7 @@ def simulate_policies(
     decisions: Annotated[
         bool, typer.Option("--decisions", help="Also write every decision, with its menu and probabilities.")
     ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
-    ] = False,
+    restart: Restart = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Session, carry_out, named
+from api.cli.session import AcceptFailed, AsJson, Debug, Language, Outcome, Restart, Session, carry_out, named
 from api.standing_texts import standing_shown
 from pricing.errors import DataError
 
@@ -48,9 +48,7 @@ def train_policy(
     seed: Annotated[int, typer.Option(help="ppo: everything random follows from it.", min=0)] = 0,
     accept_failed: AcceptFailed = "",
     *,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
-    ] = False,
+    restart: Restart = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,

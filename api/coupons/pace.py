@@ -8,9 +8,8 @@ connection; until they are, the ones before decide.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-
-import structlog
 
 from api.storage.store import Store
 from policies.serve.coupon_shelf import CouponShelf
@@ -24,7 +23,11 @@ _FIRST = 16
 """Decisions after which the first plan is made."""
 
 _REST = 5 * _SECOND
-"""Microseconds between two plans at least: a plan takes some tenths of a second of a processor."""
+"""Microseconds between two plans at least."""
+
+_TIMES = 10
+"""And so many times as long as the last one took of a processor: some tenths of a second with a few budgets,
+four with fifty that all bind. Those who wait at a checkout need the processor more."""
 
 Starts = Callable[[Callable[[], None]], None]
 """Carries out a plan."""
@@ -46,10 +49,15 @@ class Pace:
         What is served.
     start
         Carries out a plan: in a thread of its own, or at once.
+    clock
+        Seconds of a processor that the thread has taken.
     """
 
-    def __init__(self, shelf: CouponShelf, start: Starts = in_background) -> None:
-        self.shelf, self._start = shelf, start
+    def __init__(
+        self, shelf: CouponShelf, start: Starts = in_background, clock: Callable[[], float] = time.thread_time
+    ) -> None:
+        self.shelf, self._start, self._clock = shelf, start, clock
+        self._rest = _REST
         self._policy = shelf.policy
         self._guard, self._planning = threading.Lock(), False
         self._count, self._at, self._enough = 0, -1, min(_FIRST, shelf.replan_decisions)
@@ -66,7 +74,7 @@ class Pace:
             self._at = at if self._at < 0 else self._at
             rested = abs(at - self._at)  # a clock may be set back
             due = self._count >= self._enough or rested >= self.shelf.replan_seconds * _SECOND
-            if self._planning or not due or rested < _REST:
+            if self._planning or not due or rested < self._rest:
                 return
             self._planning, self._count, self._at = True, 0, at
         self._start(lambda: self._plan(store))
@@ -87,10 +95,14 @@ class Pace:
             self._enough = min(max(_FIRST, known.count), self.shelf.replan_decisions)
 
     def _plan(self, store: Store) -> None:
+        began = self._clock()
         try:
             self.replan(store)
         except TarifaError as error:  # the prices before go on deciding, within every limit
+            import structlog  # 40 ms of an import, for what hardly ever happens
+
             structlog.get_logger("tarifa.pacing").warning("not paced", code=error.code, why=error.what)
         finally:
             with self._guard:
+                self._rest = max(_REST, int(_TIMES * _SECOND * (self._clock() - began)))
                 self._planning = False

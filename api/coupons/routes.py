@@ -9,11 +9,13 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import ValidationError
 
 from api.access import Reading, Redeeming
-from api.bodies import JsonRoute
+from api.bodies import Body, JsonRoute
 from api.coupons.schemas import OfferDetail, OfferInfo, OfferRequest
-from api.coupons.service import Coupons
+from api.coupons.service import Coupons, OfferAsked
+from api.idempotency import Key, say_if_replayed
 from api.problems import CONFLICT, PROBLEMS
 from api.readiness import Readiness
+from api.storage.ledger_audit import Once
 from pricing.errors import TarifaError, UsageError
 
 __all__ = ["routers"]
@@ -25,21 +27,12 @@ router = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL, route_
 batches = APIRouter(prefix="/v1/offers", tags=["coupons"], responses=_ALL)
 routers = (router, batches)
 
-Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="Any text of your own, one a request; sent again, the request is answered as before.",
-    ),
-]
 Signal = Annotated[
     str | None, Header(alias="Sec-GPC", description="1: the browser's Global Privacy Control is on.")
 ]
 
 
-def service(request: Request) -> Coupons:
+async def service(request: Request) -> Coupons:
     """Return what decides; raises where nothing is served yet, or no coupons are."""
     readiness: Readiness[Any] = request.app.state.readiness
     found: Coupons | None = request.app.state.coupons(readiness.require())
@@ -50,11 +43,6 @@ def service(request: Request) -> Coupons:
             todo="Make one with `tarifa coupons shelf` and start with --coupons.",
         )
     return found
-
-
-async def body(request: Request) -> bytes:
-    """Return a body as it was sent."""
-    return await request.body()
 
 
 Deciding = Annotated[Coupons, Depends(service)]
@@ -74,8 +62,7 @@ def make_offer(
     A customer who did not agree to personal offers, or opted out, is decided for as an unknown visitor.
     """
     once = deciding.offer(asked.read(signalled=signal == "1"), key)
-    if once.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
+    say_if_replayed(response, replayed=once.replayed)
     return OfferInfo.of(once.answer)
 
 
@@ -85,9 +72,7 @@ def make_offer(
     openapi_extra={"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
     response_class=Response,
 )
-def make_offers(
-    content: Annotated[bytes, Depends(body)], deciding: Deciding, _actor: Redeeming, key: Key
-) -> Response:
+def make_offers(content: Body, deciding: Deciding, _actor: Redeeming, key: Key) -> Response:
     """Decide for carts in JSON Lines, one answer or problem a line, in their order.
 
     Each line is as the body of a single offer. Line n is asked with the key `KEY/n`, so a batch that was cut
@@ -98,8 +83,11 @@ def make_offers(
         raise UsageError(
             f"The batch has {len(lines)} lines.", todo=f"Send 1 to {_MOST_LINES}, each one request in JSON."
         )
-    answers = [_one(deciding, line, f"{key}/{place}") for place, line in enumerate(lines)]
-    return Response("".join(f"{answer}\n" for answer in answers), media_type="application/x-ndjson")
+    read = [_read(line) for line in lines]
+    asked = [(one, f"{key}/{place}") for place, one in enumerate(read) if isinstance(one, OfferAsked)]
+    made = deciding.offer_each(asked)
+    told = (_told(next(made)) if isinstance(one, OfferAsked) else one for one in read)
+    return Response("".join(f"{answer}\n" for answer in told), media_type="application/x-ndjson")
 
 
 @router.get("/{decision_id}", summary="Read why an offer was made")
@@ -110,15 +98,22 @@ def read_offer(
     return OfferDetail.of(deciding.find(decision_id))
 
 
-def _one(deciding: Coupons, line: bytes, key: str) -> str:
+def _read(line: bytes) -> OfferAsked | str:
+    """Return what a line asks, or the problem that it has."""
     try:
-        asked = OfferRequest.model_validate_json(line).read(signalled=False)
-        return OfferInfo.of(deciding.offer(asked, key).answer).model_dump_json()
+        return OfferRequest.model_validate_json(line).read(signalled=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "/".join(map(str, first["loc"]))
         problem = {"code": "validation", "status": 422, "detail": f"{where}: {first['msg']}".lstrip(": ")}
         return json.dumps({"problem": problem})
     except TarifaError as error:
-        problem = {"code": error.code, "status": error.status, "detail": error.what}
-        return json.dumps({"problem": {**problem, "why": error.why, "todo": error.todo}})
+        return _told(error)
+
+
+def _told(made: Once | TarifaError) -> str:
+    """Return the line that answers one."""
+    if isinstance(made, Once):
+        return OfferInfo.of(made.answer).model_dump_json()
+    problem = {"code": made.code, "status": made.status, "detail": made.what}
+    return json.dumps({"problem": {**problem, "why": made.why, "todo": made.todo}})

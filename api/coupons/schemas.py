@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.coupons.service import OfferAsked
+from api.named_customer import NamedCustomer
 from api.storage.offers import Offered
 from policies.serve.coupon_shelf import Cart, CartLine
 from pricing.coupon_rules import CouponRule
@@ -18,7 +19,6 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 _MOST = 10**12
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
-Customer = Annotated[str, Field(max_length=200, pattern=r"\S")]
 Minor = Annotated[int, Field(ge=0, le=_MOST)]
 
 
@@ -34,12 +34,10 @@ class CartLineRequest(BaseModel):
     discount: Minor = Field(default=0, description="Taken off the line already, in all; minor units.")
 
 
-class OfferRequest(BaseModel):
+class OfferRequest(NamedCustomer):
     """A cart, and whose it is: a customer or, where none is known, a session."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
         json_schema_extra={
             "examples": [
                 {
@@ -51,8 +49,6 @@ class OfferRequest(BaseModel):
         },
     )
 
-    customer_id: Customer | None = Field(default=None, description="As orders name the customer.")
-    anonymous_id: Customer | None = Field(default=None, description="A session or a cart of nobody known.")
     zone: Name
     lines: list[CartLineRequest] = Field(min_length=1, max_length=500)
     shipping: Minor = Field(default=0, description="What shipping costs the customer.")
@@ -63,12 +59,6 @@ class OfferRequest(BaseModel):
     opted_out: bool = Field(
         default=False, description="The customer wants no personal offers; so does a Sec-GPC header of 1."
     )
-
-    @model_validator(mode="after")
-    def _names_one(self) -> Self:
-        if (self.customer_id is None) == (self.anonymous_id is None):
-            raise ValueError("give either customer_id or anonymous_id")
-        return self
 
     def read(self, *, signalled: bool) -> OfferAsked:
         """Return what the service is asked; `signalled` says that the browser sent an opt-out."""

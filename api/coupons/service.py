@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,8 @@ import numpy as np
 from api.coupons.pace import Pace
 from api.customer_key import CustomerKey
 from api.storage import offers, price_marks
-from api.storage.chain import canonical
 from api.storage.ledger import Campaign, CouponLimits, holder_of
-from api.storage.ledger_audit import Once, Work, once
+from api.storage.ledger_audit import Once, Work, fingerprint, once
 from api.storage.ledger_reserve import Hold, Refusal, expire, reserve
 from api.storage.offers import Offered
 from api.storage.price_marks import moment_of
@@ -23,13 +23,18 @@ from policies.serve.coupon_shelf import Cart, CouponShelf, Decided, Left
 from pricing.arrays import Ints
 from pricing.catalogue import NO_LIMIT
 from pricing.coupon_decision import CouponDecision
-from pricing.errors import ConflictError
+from pricing.errors import ConflictError, TarifaError
 from pricing.randomness import label_hash
 
 __all__ = ["Coupons", "OfferAsked"]
 
 _SECOND, _DAY = 1_000_000, 86_400_000_000
 _FOREVER = 2**53
+_TOGETHER = 8
+"""Carts of a batch that one commit holds: at a checkout nobody waits for more of them than that."""
+
+_Effect = Callable[[Work], tuple[Once, int]]
+"""What is carried out in the one writer: an answer, and when (UTC microseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class Coupons:
     def put_up(self) -> None:
         """Tell the ledger of the book's campaigns and limits, and take up the pace that it says.
 
-        What was given and spent stays as it is.
+        What was given and spent stays as it is. What every decision needs once, the digests that it names
+        among it, is made here: no request waits for it, the one writer in its hands.
         """
         book = self.shelf.book
         budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
@@ -95,6 +101,9 @@ class Coupons:
 
         self.store.commits.submit(effect)
         self.pace.replan(self.store)
+        with contextlib.suppress(TarifaError):  # whoever asks is told, and prices are served all the same
+            self.shelf.rehearse()
+        _ = self.pace.policy.version
 
     def offer(self, asked: OfferAsked, key: str) -> Once:
         """Decide, keep the money and record; the same key gives the same answer and keeps nothing twice.
@@ -106,28 +115,51 @@ class Coupons:
         ConflictError
             If a price in the cart is not the one on the shelf.
         """
-        if asked.customer_id is not None:
-            customer = self.key.customer(asked.customer_id)
-        else:
-            customer = self.key.anonymous(asked.anonymous_id or "")
+        return self._noted(*self.store.commits.submit(self._effect(asked, key)))
+
+    def offer_each(self, asked: Sequence[tuple[OfferAsked, str]]) -> Iterator[Once | TarifaError]:
+        """Decide for some carts, each under its own key, in their order; what refuses one harms no other.
+
+        They become durable some at a time, so that a whole batch is not a commit a cart, and who asks at a
+        checkout meanwhile does not wait for all of it.
+        """
+        for some in (asked[start : start + _TOGETHER] for start in range(0, len(asked), _TOGETHER)):
+            yield from self._together(some)
+
+    def _together(self, asked: Sequence[tuple[OfferAsked, str]]) -> Iterator[Once | TarifaError]:
+        wanted, refused = dict[int, _Effect](), dict[int, TarifaError]()
+        for place, (one, key) in enumerate(asked):
+            try:
+                wanted[place] = self._effect(one, key)
+            except TarifaError as error:
+                refused[place] = error
+        try:
+            made = dict(zip(wanted, self.store.commits.submit_all(list(wanted.values())), strict=True))
+        except TarifaError as error:
+            made, refused = {}, dict.fromkeys(wanted, error) | refused
+        for place in range(len(asked)):
+            try:
+                yield refused[place] if place in refused else self._noted(*made[place].result())
+            except TarifaError as error:
+                yield error
+
+    def _noted(self, answer: Once, at: int) -> Once:
+        if not answer.replayed:
+            self.pace.noted(self.store, at)
+        return answer
+
+    def _effect(self, asked: OfferAsked, key: str) -> _Effect:
+        """Return what decides and records in the one writer; raises where nobody is named."""
+        customer = self.key.whom(asked.customer_id, asked.anonymous_id)
         cart = asked.cart
         given = {"customer": customer, "opted_out": asked.opted_out, "cart": asdict(cart)}
-        fingerprint = hashlib.sha256(canonical(given).encode()).hexdigest()
+        asks = fingerprint(given)
 
         def effect(work: Work) -> Mapping[str, object]:
             checked = _require_prices(work, cart, self._basis(cart.zone))
             return self._decide(work, asked, customer, key, checked=checked)
 
-        made = list[int]()
-
-        def carried_out(work: Work) -> Once:
-            made.append(work.now)
-            return once(work, key, fingerprint, effect)
-
-        answer = self.store.commits.submit(carried_out)
-        if not answer.replayed:
-            self.pace.noted(self.store, made[-1])
-        return answer
+        return lambda work: (once(work, key, asks, effect), work.now)
 
     def find(self, decision_id: str) -> Offered:
         """Return a recorded offer; raises :class:`UnknownCoupon` where there is none."""
@@ -213,10 +245,9 @@ def _require_prices(work: Work, cart: Cart, basis: str) -> bool:
     ConflictError
         If one differs: whoever filled the cart saw a price that is no longer asked.
     """
-    known = price_marks.last(work.connection, sorted({line.product_id for line in cart.lines}))
     every = True
     for place, line in enumerate(cart.lines):
-        mark = known.get((line.product_id, cart.zone))
+        mark = price_marks.newest(work.connection, line.product_id, cart.zone)
         if mark is None or mark.basis != basis or mark.at > work.now or not mark.offered:
             every = False
         elif mark.offered != line.shelf_price:
@@ -230,7 +261,7 @@ def _require_prices(work: Work, cart: Cart, basis: str) -> bool:
 
 def _offered(record: CouponDecision, hold: Hold | None, *, anonymous: bool) -> Offered:
     """Return what is recorded: what was known of the customer apart from everything else."""
-    content: dict[str, Any] = asdict(record)
+    content: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
     features = content.pop("features")
     content["binding"] = None if record.binding is None else record.binding.label
     name = None if hold is None else hold.reservation_id

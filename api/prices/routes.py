@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.access import Deciding, Reading
 from api.bodies import JsonRoute
+from api.idempotency import OptionalKey, say_if_replayed
 from api.prices.schemas import (
     Detail,
     Policies,
@@ -27,16 +28,6 @@ __all__ = ["policies", "router"]
 router = APIRouter(prefix="/v1/recommendations", tags=["prices"], responses=PROBLEMS, route_class=JsonRoute)
 policies = APIRouter(prefix="/v1/policies", tags=["prices"], responses={503: PROBLEMS[503]})
 
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="Any text of your own; the same key with the same request gives the same answer.",
-    ),
-]
-
 
 def desk(request: Request) -> Desk:
     """Return the desk that serves; raises where there is none yet."""
@@ -54,7 +45,7 @@ def recommend_prices(
     told: Reader,
     response: Response,
     _actor: Deciding,
-    key: Key = None,
+    key: OptionalKey = None,
 ) -> RecommendationResponse:
     """Recommend next period's prices for some price groups, or for all.
 
@@ -62,8 +53,7 @@ def recommend_prices(
     that were asked for are recorded before this answer leaves. Asking again gives the same decisions.
     """
     answer = serving.answer(asked.ask(), key)
-    if answer.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
+    say_if_replayed(response, replayed=answer.replayed)
     return RecommendationResponse.of(answer, told)
 
 

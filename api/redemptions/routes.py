@@ -7,10 +7,11 @@ import io
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
 from api.access import Minting, Reading, Redeeming
-from api.bodies import JsonRoute
+from api.bodies import Body, JsonRoute
+from api.idempotency import Key, say_if_replayed
 from api.problems import CONFLICT, PROBLEMS
 from api.readiness import Readiness
 from api.redemptions.schemas import (
@@ -46,33 +47,18 @@ codes = APIRouter(prefix="/v1/codes", tags=["coupons"], responses=_ALL, route_cl
 webhooks = APIRouter(prefix="/v1/webhooks", tags=["coupons"], responses=_ALL)
 routers = (campaigns, reservations, redemptions, codes, webhooks)
 
-Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="Any text of your own, one a request; sent again, the request is answered as before.",
-    ),
-]
 Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
-def service(request: Request) -> Redemptions:
+async def service(request: Request) -> Redemptions:
     """Return what records; raises where nothing is served yet."""
     readiness: Readiness[Any] = request.app.state.readiness
     found: Redemptions = request.app.state.redemptions(readiness.require())
     return found
 
 
-async def body(request: Request) -> bytes:
-    """Return a body as it was sent: signatures are over its bytes."""
-    return await request.body()
-
-
 Recording = Annotated[Redemptions, Depends(service)]
-Body = Annotated[bytes, Depends(body)]
 
 
 @campaigns.put("/{campaign_id}", summary="Make or change a campaign and its coupons")
@@ -199,6 +185,5 @@ def hear(source: Source, request: Request, said: Body, recording: Recording) -> 
 
 
 def _once(done: Once, response: Response) -> dict[str, Any]:
-    if done.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
+    say_if_replayed(response, replayed=done.replayed)
     return dict(done.answer)

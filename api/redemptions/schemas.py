@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from api.named_customer import NamedCustomer
 from api.redemptions.service import Asked, CampaignRead, Read
 from api.storage.ledger import Campaign, CouponLimits, Line
 from api.storage.price_marks import instant, moment_of
@@ -42,7 +43,6 @@ _MOST = 10**12
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
 Order = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
-Customer = Annotated[str, Field(max_length=200, pattern=r"\S")]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Minor = Annotated[int, Field(ge=0, le=_MOST, description="Minor units.")]
 Units = Annotated[float, Field(ge=0.001, le=10**6)]
@@ -153,14 +153,10 @@ class CampaignInfo(BaseModel):
         )
 
 
-class ReserveRequest(BaseModel):
+class ReserveRequest(NamedCustomer):
     """What a place is wanted for; a customer or, where none is known, a session or cart."""
 
-    model_config = _STRICT
-
     coupon_id: Name
-    customer_id: Customer | None = Field(default=None, description="As orders name the customer.")
-    anonymous_id: Customer | None = None
     decision_id: Id | None = None
     liability: Annotated[int, Field(ge=0, le=_MOST)] = Field(
         default=0, description="The most that it may cost; of no account for a code of a pool."
@@ -168,12 +164,6 @@ class ReserveRequest(BaseModel):
     seconds: Annotated[int, Field(ge=1, le=366 * 86_400)] | None = Field(
         default=None, description="How long it is kept; absent: a code of the coupon's pool is given."
     )
-
-    @model_validator(mode="after")
-    def _names_one(self) -> Self:
-        if (self.customer_id is None) == (self.anonymous_id is None):
-            raise ValueError("give either customer_id or anonymous_id")
-        return self
 
     def read(self) -> Asked:
         """Return what the service is asked for."""

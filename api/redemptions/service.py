@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from sqlalchemy import Connection
 from api.customer_key import CustomerKey
 from api.redemptions.deliveries import Delivery, Paid, Refunded, read_deliveries
 from api.redemptions.signatures import InboundSecrets, Source
-from api.storage.chain import canonical
 from api.storage.ledger import (
     Campaign,
     CouponLimits,
@@ -31,7 +29,7 @@ from api.storage.ledger import (
     reservation,
     reservation_of_code,
 )
-from api.storage.ledger_audit import AuditRow, Once, Work, history, once
+from api.storage.ledger_audit import AuditRow, Once, Work, fingerprint, history, once
 from api.storage.ledger_inbox import cancelled, settle, wait, waiting
 from api.storage.ledger_redeem import Told, give_back, happened, redeem, roll_back
 from api.storage.ledger_reserve import Hold, Refusal, assign, expire, mint, release, reserve
@@ -120,7 +118,7 @@ class Redemptions:
 
     def reserve(self, asked: Asked, key: str) -> Once:
         """Keep a place; raises :class:`LimitReached`, :class:`UnknownCoupon` or :class:`UsageError`."""
-        customer, name = self._who(asked), _new()
+        customer, name = self.key.whom(asked.customer_id, asked.anonymous_id), _new()
 
         def effect(work: Work) -> Mapping[str, object]:
             return reserved(work.connection, _kept(work, asked, customer, name))
@@ -220,16 +218,11 @@ class Redemptions:
         while self.store.commits.submit(expire):
             pass
 
-    def _who(self, asked: Asked) -> str:
-        if asked.customer_id is not None:
-            return self.key.customer(asked.customer_id)
-        return self.key.anonymous(asked.anonymous_id or "")
-
     def _once(
         self, key: str, asked: Iterable[object], effect: Callable[[Work], Mapping[str, object]]
     ) -> Once:
-        fingerprint = hashlib.sha256(canonical({"asked": list(asked)}).encode()).hexdigest()
-        return self.store.commits.submit(lambda work: once(work, key, fingerprint, effect))
+        asks = fingerprint({"asked": list(asked)})
+        return self.store.commits.submit(lambda work: once(work, key, asks, effect))
 
 
 def reserved(connection: Connection, found: Reservation) -> dict[str, Any]:

@@ -7,14 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 
+from api.storage.statements import Statement
 from api.storage.tables import CHAIN, GENESIS
 from pricing.errors import ArtifactError
 
 __all__ = ["Chain", "canonical", "link"]
 
 _AT_ONCE = 500
+
+_OWN = CHAIN.c.id == bindparam("which")
+_END = Statement(select(CHAIN.c.seq, CHAIN.c.hash).where(_OWN))
+_HOLD = Statement(update(CHAIN).where(_OWN).values(id=CHAIN.c.id))
+_EXTEND = Statement(update(CHAIN).where(_OWN).values(seq=bindparam("place"), hash=bindparam("told")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +32,17 @@ class Chain:
 
     def end(self) -> tuple[int, str]:
         """Return place and hash of the last row."""
-        columns = select(CHAIN.c.seq, CHAIN.c.hash).where(CHAIN.c.id == self.number)
-        seq, digest = self.connection.execute(columns).one()
+        ((seq, digest),) = _END.rows(self.connection, which=self.number)
         return int(seq), str(digest)
 
     def held(self) -> tuple[int, str]:
         """Return the same, holding the chain until the transaction ends."""
-        self.connection.execute(update(CHAIN).where(CHAIN.c.id == self.number).values(id=self.number))
+        _HOLD.count(self.connection, which=self.number)
         return self.end()
 
     def extend(self, seq: int, digest: str) -> None:
         """Say which row is the last one now."""
-        last = update(CHAIN).where(CHAIN.c.id == self.number).values(seq=seq, hash=digest)
-        self.connection.execute(last)
+        _EXTEND.count(self.connection, which=self.number, place=seq, told=digest)
 
     def verify(self, rows: Table, name: str, parts: Sequence[str], about: str = "decision_id") -> int:
         """Return the length of the chain.

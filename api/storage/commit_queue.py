@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -91,17 +91,30 @@ class CommitQueue:
         TarifaError
             Whatever the effect raises; then it left nothing.
         """
-        waiting = _Waiting(effect, Future())
+        (answer,) = self.submit_all((effect,))
+        return answer.result()
+
+    def submit_all(self, effects: Sequence[Callable[[Work], Answer]]) -> Sequence[Future[Answer]]:
+        """Have effects carried out one after the other, in one commit where they fit; return at once.
+
+        Each is an effect of its own: its answer, or what it raises, comes when it is durable, and one that is
+        refused harms no other. Whoever asks meanwhile waits for all of them.
+
+        Raises
+        ------
+        BusyError
+            If too many wait already; then none of them is carried out.
+        """
+        some = [_Waiting(effect, Future()) for effect in effects]
         with self._changed:
-            if self._closed or len(self._waiting) >= self._most:
+            if self._closed or len(self._waiting) + len(some) > self._most:
                 raise BusyError("Too many redemptions wait to be recorded.", todo="Ask again in a moment.")
-            self._waiting.append(waiting)
+            self._waiting.extend(some)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        answer: Answer = waiting.answer.result()
-        return answer
+        return [waiting.answer for waiting in some]
 
     def close(self) -> None:
         """Carry out what waits, and end."""

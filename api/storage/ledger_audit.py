@@ -7,6 +7,7 @@ somebody leaves the chain whole.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,9 @@ from api.storage.tables import (
 )
 from pricing.errors import ArtifactError, UsageError
 
-__all__ = ["AuditRow", "Once", "Work", "append", "history", "once", "require_balance", "verify"]
+__all__ = [
+    "AuditRow", "Once", "Work", "append", "fingerprint", "history", "once", "require_balance", "verify",
+]  # fmt: skip
 
 _PARTS = ("kind", "about", "recorded_at", "content")
 _REQUEST = Statement(
@@ -88,6 +91,11 @@ class Once:
 
     answer: Mapping[str, Any]
     replayed: bool
+
+
+def fingerprint(asked: Mapping[str, object]) -> str:
+    """Return the SHA-256 of what a request asks (JSON-able)."""
+    return hashlib.sha256(canonical(asked).encode()).hexdigest()
 
 
 def once(work: Work, key: str, fingerprint: str, effect: Callable[[Work], Mapping[str, object]]) -> Once:

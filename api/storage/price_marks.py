@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, func, insert, select
 
 from api.storage.chain import Chain, link
+from api.storage.statements import Statement
 from api.storage.tables import MARK_CHAIN, PRICE_MARKS, in_parts
 from pricing.prior_price import PriceMark, proven
 
@@ -30,6 +31,7 @@ __all__ = [
     "last",
     "merged",
     "moment_of",
+    "newest",
     "record",
     "standing",
     "unknown",
@@ -146,6 +148,20 @@ def last(connection: Connection, product_ids: Sequence[str]) -> Mapping[tuple[st
         for mark in _of(connection, select(ranked).where(ranked.c.place == 1)):
             found[mark.product_id, mark.zone] = mark
     return found
+
+
+_NEWEST = Statement(
+    select(*_COLUMNS)
+    .where(PRICE_MARKS.c.product_id == bindparam("product"), PRICE_MARKS.c.zone == bindparam("where"))
+    .order_by(PRICE_MARKS.c.at.desc(), PRICE_MARKS.c.seq.desc())
+    .limit(1)
+)
+
+
+def newest(connection: Connection, product_id: str, zone: str) -> Mark | None:
+    """Return the newest mark of a product in a zone: one step down an index, however long its history is."""
+    rows = _NEWEST.rows(connection, product=product_id, where=zone)
+    return _mark(dict(zip(_NAMES, rows[0], strict=True))) if rows else None
 
 
 def clock(connection: Connection) -> str | None:

@@ -13,8 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from policies.serve.uplift_offers import UpliftOffers
-from pricing.archive import digest, pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
+from pricing.catalogue import NO_LIMIT
 from pricing.coupon_book import CouponBook
 from pricing.coupon_decision import CouponDecisions, decide_offers
 from pricing.coupon_rules import CouponSettings, OfferSituation, held_out
@@ -121,13 +122,10 @@ class Decided:
         Batch 1, one customer.
     reductions
         What every offer would take off the cart.
-    in_holdout
-        The customer is in the holdout of a campaign of the menu.
     """
 
     decisions: CouponDecisions
     reductions: Reductions
-    in_holdout: bool
 
     def by_line(self) -> Ints:
         """Return what the offer decided takes off each line, int64 [L], gross."""
@@ -179,7 +177,10 @@ class CouponShelf:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the shelf: of everything here that a decision follows from."""
-        return digest(self.to_bytes())
+        parts = {
+            "book": self.book.digest(), "customers": self.customers.digest(), "policy": self.policy.version
+        }  # fmt: skip
+        return content_digest(_KIND, _VERSION, {}, {**self._numbers(), **parts})
 
     def decide(
         self,
@@ -218,7 +219,6 @@ class CouponShelf:
         carts = self._carts(cart)
         reductions = reduce(carts, self.book.menu)
         features, consented = self._seen(customer, opted_out=opted_out)
-        lots = self._lots(customer)
         one = (1, 1, len(self.book.menu))
         situation = OfferSituation(
             menu=self.book.menu,
@@ -229,7 +229,7 @@ class CouponShelf:
             below_floor=reductions.below_floor[None],
             floor_unknown=reductions.floor_unknown[None],
             applied=np.array([[cart.coupon_applied]]),
-            held_out=lots.reshape(one),
+            held_out=self._lots(customer).reshape(one),
             recent=np.array([[left.recent if consented else 0]], dtype=np.int64),
             used=left.used.reshape(one),
             budget_left=left.budget[None],
@@ -250,18 +250,32 @@ class CouponShelf:
             runs=runs,
             fingerprint=self.fingerprint,
         )
-        return Decided(made, reductions, bool(lots.any()))
+        return Decided(made, reductions)
+
+    def rehearse(self) -> None:
+        """Decide for nobody, and forget it: what the first decision would have to make is there for it.
+
+        Raises
+        ------
+        TarifaError
+            Whatever keeps this shelf from deciding about anybody.
+        """
+        offers = len(self.book.menu)
+        most = np.full(offers, NO_LIMIT, dtype=np.int64)
+        left = Left(most, most, np.zeros(offers, dtype=np.int64), 0)
+        zone = next((name for name, _, _ in self.book.zones), "")
+        cart = Cart((CartLine("1", "", 1.0, 100),), zone)
+        made = self.decide(cart, left, customer="", key=0, at=0, run=0, opted_out=True)
+        made.decisions.record(0, 0)
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same shelf gives the same bytes."""
         parts = {name: getattr(self, name).to_bytes() for name in _PARTS}
         arrays = {name: np.frombuffer(content, dtype=np.uint8) for name, content in parts.items()}
-        return pack(
-            _KIND,
-            _VERSION,
-            arrays,
-            {**{n: getattr(self, n) for n in _NUMBERS}, "settings": asdict(self.settings)},
-        )
+        return pack(_KIND, _VERSION, arrays, self._numbers())
+
+    def _numbers(self) -> dict[str, object]:
+        return {**{name: getattr(self, name) for name in _NUMBERS}, "settings": asdict(self.settings)}
 
     @staticmethod
     def from_bytes(content: bytes) -> CouponShelf:
@@ -293,10 +307,9 @@ class CouponShelf:
 
     def _lots(self, customer: str) -> Bools:
         """Return the offers whose campaign holds the customer out, bool [K]."""
-        campaigns = sorted({coupon.campaign_id for coupon in self.book.coupons})
+        campaigns, place = self.book.payers
         drawn = held_out([customer], campaigns, self.holdout_share, self.seed)[0]
-        place = [campaigns.index(coupon.campaign_id) for coupon in self.book.coupons]
-        return np.concatenate([[False], drawn[place]]) if place else np.zeros(1, dtype=np.bool_)
+        return np.concatenate([[False], drawn[place]])
 
     def _carts(self, cart: Cart) -> Carts:
         tax, included = self.book.tax(cart.zone)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.serve.realised_use import Correction
-from pricing.archive import digest, pack, unpack
+from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_rules import OfferSituation
 from pricing.errors import ArtifactError, UsageError
@@ -29,6 +29,9 @@ from pricing.uplift import UpliftModel
 __all__ = ["UpliftOffers"]
 
 _KIND, _VERSION = "uplift-offers", 1
+
+_CELLS = 1 << 20
+"""Draws times customers times offers that are compared at once: bounds the memory, not the answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ class UpliftOffers:
 
     @cached_property
     def _version(self) -> str:
-        return digest(self.to_bytes())
+        return content_digest(_KIND, _VERSION, self._arrays(), {"model": self.model.digest})
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -109,13 +112,10 @@ class UpliftOffers:
         if self.coefficients is None:
             worth = np.where(place >= 0, self.model.profit(values)[:, place] * more - price, -np.inf)
             return Choice(index=_best(worth.reshape(allowed.shape), allowed))
-        X = self._regressors(values)
-        components = np.empty((runs, count, len(self.coefficients)), dtype=np.int64)
-        for draw, beta in enumerate(self.coefficients):
-            worth = np.where(place >= 0, (X @ beta.T)[:, place] * more - price, -np.inf)
-            components[..., draw] = _best(worth.reshape(allowed.shape), allowed)
-        shares = np.stack([np.equal(components, k).mean(axis=-1) for k in range(offers)], axis=-1)
-        return Choice(probabilities=shares, components=components)
+        open_ = allowed.reshape(runs * count, offers)
+        chosen = _chosen(self._regressors(values), self.coefficients, place, more, price, open_)
+        shares = _shares(chosen, offers).reshape(allowed.shape)
+        return Choice(probabilities=shares, components=chosen.reshape(runs, count, -1))
 
     @property
     def realised(self) -> Correction:
@@ -161,13 +161,16 @@ class UpliftOffers:
 
     def to_bytes(self) -> bytes:
         """Serialise without pickle; the same policy gives the same bytes."""
-        arrays: dict[str, NDArray[Any]] = {"shadow": self.shadow}
-        arrays["model"] = np.frombuffer(self.model.to_bytes(), dtype=np.uint8)
-        if self.coefficients is not None:
-            arrays["coefficients"] = self.coefficients
-        if self.correction is not None:
-            arrays["correction"] = self.correction.numbers()
-        return pack(_KIND, _VERSION, arrays, {})
+        model = np.frombuffer(self.model.to_bytes(), dtype=np.uint8)
+        return pack(_KIND, _VERSION, {**self._arrays(), "model": model}, {})
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        named = (
+            ("shadow", self.shadow),
+            ("coefficients", self.coefficients),
+            ("correction", None if self.correction is None else self.correction.numbers()),
+        )
+        return {name: array for name, array in named if array is not None}
 
     @staticmethod
     def from_bytes(content: bytes) -> UpliftOffers:
@@ -186,7 +189,42 @@ class UpliftOffers:
             ) from error
 
 
+def _chosen(
+    X: Floats, coefficients: Floats, place: Ints, more: Floats, price: Floats, allowed: Bools
+) -> Ints:
+    """Return the offer that each draw chooses, int64 [N, D].
+
+    Parameters
+    ----------
+    X
+        float64 [N, P]; regressors, scaled.
+    coefficients
+        float64 [D, L, P]; draws, of the L offers that the model knows.
+    place
+        int64 [K]; which of them each offer of the menu is, -1 for none.
+    more, price
+        float64 [N, K]; what they are worth is multiplied with the one, and the other taken off.
+    allowed
+        bool [N, K].
+    """
+    N, D = len(X), len(coefficients)
+    out, may = np.empty((N, D), dtype=np.int64), allowed & (place >= 0)
+    block = max(1, _CELLS // max(1, N * len(place)))
+    for start in range(0, D, block):
+        some = np.matmul(X, coefficients[start : start + block].transpose(0, 2, 1))
+        out[:, start : start + block] = _best(some[..., place] * more - price, may).T
+    return out
+
+
+def _shares(chosen: Ints, offers: int) -> Floats:
+    """Return the share of draws that choose each offer, float64 [N, K], of their choices [N, D]."""
+    N, D = chosen.shape
+    cells = np.arange(N, dtype=np.int64)[:, None] * offers + chosen
+    out: Floats = np.bincount(cells.ravel(), minlength=N * offers).reshape(N, offers) / D
+    return out
+
+
 def _best(worth: Floats, allowed: Bools) -> Ints:
-    """Return the allowed offer of most worth, int64 [B, N]; the first of equals, so no coupon wins a tie."""
+    """Return the allowed offer of most worth [..., K]; the first of equals, so no coupon wins a tie."""
     best: Ints = np.argmax(np.where(allowed, worth, -np.inf), axis=-1).astype(np.int64)
     return best

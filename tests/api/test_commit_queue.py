@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,28 @@ def test_nobody_hears_before_the_commit_and_all_hear_when_it_fails(
     assert [type(one) for one in told] == [BusyError, BusyError]
     monkeypatch.setattr(store.database, "require_file", real)
     assert store.commits.submit(lambda work: _write(work, "c")) == "c"
+
+
+def test_some_that_are_handed_in_together_are_one_commit_or_none(store: Store) -> None:
+    def refused(work: Work) -> str:
+        _write(work, "refused")
+        raise ConflictError("No.")
+
+    queue = CommitQueue(store.database, most_waiting=4)
+    some: list[Callable[[Work], str]] = [partial(_write, name="a"), refused, partial(_write, name="b")]
+    made = queue.submit_all(some)
+    assert (made[0].result(10), made[2].result(10)) == ("a", "b")
+    with pytest.raises(ConflictError):
+        made[1].result(10)
+    with pytest.raises(BusyError, match="Too many"):
+        queue.submit_all([partial(_write, name=f"c{i}") for i in range(5)])
+    queue.close()
+    with store.database.reading() as connection:
+        assert [campaign(connection, name) is not None for name in ("a", "b", "refused", "c0")] == [
+            True, True, False, False
+        ]  # fmt: skip
+        when = {history(connection, name)[0].recorded_at for name in ("a", "b")}
+    assert len(when) == 1, "one transaction, one moment"
 
 
 def test_a_full_disk_is_told_to_all_and_then_over(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -322,6 +323,24 @@ def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest
     run.pace._start = at_once
     assert len(run.run(90, 140).given) == 140
     assert run.pace.policy.version == version
+    run.close()
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.0, 20), (2_000.0, 38)])
+def test_a_plan_that_takes_long_is_made_less_often(tmp_path: Path, took: float, rest: int) -> None:
+    """A customer comes every 540 s; 2,000 s of a processor want a rest of ten times as much: 38 customers."""
+    plans, ticks = list[int](), itertools.count()
+    run = Campaigning(tmp_path, shelf(9_000))
+
+    def noted(work: Callable[[], None]) -> None:
+        plans.append(len(run.given))
+        work()
+
+    run.pace = Pace(run.shelf, noted, lambda: took * next(ticks))
+    run.coupons = Coupons(run.store, KEY, run.pace)
+    run.run(0, 200)
+    assert plans[0] == 15
+    assert set(np.diff(plans[1:])) == {rest}
     run.close()
 
 

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from anyio.from_thread import BlockingPortal
+from sqlalchemy import event
 
 from api.access import Role, make_key
 from api.app import create_app
@@ -219,6 +220,62 @@ def test_a_batch_answers_line_by_line_and_may_be_sent_again(counter: Counter) ->
     assert counter.left() == (500, 0)
     empty = counter.client.call("POST", f"{URL}/batch", content="", headers={"Idempotency-Key": "c"})
     problem(empty, 422, "usage")
+
+
+def test_a_batch_is_a_commit_for_eight_carts_and_each_stands_alone(counter: Counter) -> None:
+    """Budget for 4 of 20; every third is refused, and one line is none."""
+    counter.open(shelf(budget=2_000))
+    lines = [json.dumps(cart(zone="fr") if place % 3 == 0 else cart()) for place in range(20)]
+    lines[10] = "[]"
+    commits: list[object] = []
+    event.listen(counter.store.database._engine, "commit", commits.append)
+    response = counter.client.call(
+        "POST", f"{URL}/batch", content="\n".join(lines), headers={"Idempotency-Key": "b"}
+    )
+    told = [json.loads(line) for line in response.text.splitlines()]
+    assert len(commits) == 3, "19 carts are two eights and a three"
+    found = [one.get("coupon_id", one.get("problem", {}).get("code")) for one in told]
+    named = ["usage" if place % 3 == 0 else "five" for place in range(20)]
+    named[10] = "validation"
+    given = [place for place, name in enumerate(named) if name == "five"]
+    assert [found[place] for place in given] == ["five"] * 4 + [None] * (len(given) - 4)
+    assert [found[place] for place in range(20) if place not in given] == [
+        named[place] for place in range(20) if place not in given
+    ]
+    assert counter.left() == (2_000, 0)
+
+
+def test_a_batch_that_finds_no_room_or_no_key_says_so_line_by_line(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter.open(shelf())
+    monkeypatch.setattr(counter.store.commits, "_most", 1)
+    lines = "\n".join(json.dumps(cart()) for _ in range(9))
+    response = counter.client.call("POST", f"{URL}/batch", content=lines, headers={"Idempotency-Key": "b"})
+    codes = [json.loads(line).get("problem", {}).get("code") for line in response.text.splitlines()]
+    assert codes == ["busy"] * 8 + [None]
+    assert counter.left() == (500, 0)
+    app = create_app(lambda: Bare(counter.store), shelf=shelf())  # type: ignore[arg-type,return-value]  # as above
+    app.state.readiness.start()
+    app.state.readiness.wait(30)
+    keyless = Client(app, counter.portal)
+    response = keyless.call("POST", f"{URL}/batch", content=lines, headers={"Idempotency-Key": "c"})
+    codes = [json.loads(line)["problem"]["code"] for line in response.text.splitlines()]
+    assert codes == ["usage"] * 9
+
+
+def test_what_decisions_name_is_there_before_anybody_asks(counter: Counter) -> None:
+    """A fingerprint worked out in the first request would hold up everybody: the one writer waits for it."""
+    made = CouponShelf.from_bytes(shelf(draws=3).to_bytes())
+    counter.open(made)
+    assert "fingerprint" in vars(made)
+    assert "_version" in vars(made.policy)
+    model = made.policy.model
+    basis = replace(model.basis, features=("not known here",))
+    odd = replace(made, policy=replace(made.policy, model=replace(model, basis=basis)))
+    counter.open(odd)
+    assert counter.client.get("/v1/campaigns/spring").status_code == 200, "all else is served"
+    assert "not known here" in problem(counter.ask(cart()), 422, "usage")["detail"]
 
 
 def test_carts_that_are_none_are_refused(counter: Counter) -> None:

@@ -206,8 +206,12 @@ def test_what_is_read_for_a_window_tells_the_same_as_the_whole_history(tmp_path:
     with store.database.reading() as connection:
         part = price_marks.standing(connection, since, until, "EUR", "gross")
         whole = [price_marks.merged(price_marks.history(connection, product)) for _, product, _ in part]
+        last = price_marks.last(connection, [product for _, product, _ in part])
+        for (product, zone), mark in last.items():
+            assert price_marks.newest(connection, product, zone) == mark
+            assert price_marks.newest(connection, product, "elsewhere") is None
     store.close()
-    assert len(part) >= 3
+    assert len(part) == len(last) >= 3
     told, expected = (prior_prices(each, until, clock) for each in (list(part.values()), whole))
     for name in ("price", "lowest", "known"):
         assert getattr(told, name).tolist() == getattr(expected, name).tolist(), name

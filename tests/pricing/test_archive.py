@@ -5,13 +5,14 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing.archive import digest, pack, unpack
+from pricing.archive import content_digest, digest, pack, unpack
 from pricing.catalogue import Catalogue
 from pricing.errors import ArtifactError, DataError, UnknownProduct
 from pricing.model import COEFFICIENTS, DemandModel
@@ -229,3 +230,19 @@ def test_net_profit_of_a_unit_by_hand() -> None:
     shop = catalogue((121,), net_share=1 / 1.21, fee_share=0.1, fee_unit=5, return_rate=0.25, unit_cost=50)
     # net 100, fees 12.1 + 5, cost 50: 32.9 on three of four
     assert shop.unit_profit(np.array([121.0]))[0] == pytest.approx(24.675, rel=1e-12)
+
+
+def test_a_content_digest_is_of_kind_names_types_shapes_and_values() -> None:
+    plain: tuple[Any, ...] = ("thing", 2, _ARRAYS, {"n": 3})
+    same = dict(reversed(_ARRAYS.items())) | {"b": np.asfortranarray(_ARRAYS["b"])}
+    assert content_digest("thing", 2, same, {"n": 3}) == content_digest(*plain)
+    b = _ARRAYS["b"]
+    other: list[tuple[Any, ...]] = [
+        ("other", 2, _ARRAYS, {"n": 3}),
+        ("thing", 3, _ARRAYS, {"n": 3}),
+        ("thing", 2, _ARRAYS, {"n": 4}),
+        *(("thing", 2, _ARRAYS | {"b": changed}, {"n": 3}) for changed in (b + 1, b.T, b.ravel(), b > 0.0)),
+        ("thing", 2, {"a": _ARRAYS["a"], "c": b}, {"n": 3}),
+        ("thing", 2, {"a": _ARRAYS["a"]}, {"n": 3}),
+    ]
+    assert len({content_digest(*one) for one in (plain, *other)}) == 1 + len(other)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from api.cli.coupons.fit import day_of
 from api.cli.coupons.shelf import read_bytes
 from api.cli.grid import grid
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.cli.session import AllAgreed, AsJson, Debug, Language, Outcome, Session, carry_out
 
 if TYPE_CHECKING:
     from api.texts import Texts
@@ -35,7 +35,7 @@ def evaluate_coupons(
     ] = "",
     seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
     *,
-    panel: Annotated[bool, typer.Option("--panel", help="All customers agreed to be read.")] = False,
+    panel: AllAgreed = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out
+from api.cli.session import AllAgreed, AsJson, Debug, Language, Outcome, Session, carry_out
 
 __all__ = ["Fitting", "day_of", "fit_coupons", "fit_file"]
 
@@ -54,7 +54,7 @@ def fit_coupons(
     ] = "",
     seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
     *,
-    panel: Annotated[bool, typer.Option("--panel", help="All customers agreed to be read.")] = False,
+    panel: AllAgreed = False,
     compare: Annotated[
         bool, typer.Option("--compare", help="Measure meta-learners of EconML beside, and take a better one.")
     ] = False,

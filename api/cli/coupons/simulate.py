@@ -11,7 +11,18 @@ import typer
 from rich.markup import escape
 
 from api.cli.grid import grid
-from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out, named, written
+from api.cli.session import (
+    AllAgreed,
+    AsJson,
+    Debug,
+    Language,
+    Outcome,
+    Restart,
+    Session,
+    carry_out,
+    named,
+    written,
+)
 from pricing.errors import UsageError
 from pricing.money import Currency
 
@@ -102,12 +113,8 @@ def simulate_coupons(
         float, typer.Option(help="Share of customers who hold purchases back until a coupon comes.")
     ] = 0.0,
     *,
-    panel: Annotated[
-        bool, typer.Option("--panel", help="All customers agreed to be read, as a research panel does.")
-    ] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Start anew where an earlier call was stopped, and not go on.")
-    ] = False,
+    panel: AllAgreed = False,
+    restart: Restart = False,
     as_json: AsJson = False,
     language: Language = "en",
     debug: Debug = False,
