@@ -237,9 +237,7 @@ def serve_folder(
         where = f"http://[{address}]:{listened}" if ":" in address else f"http://{address}:{listened}"
         _tell(session, desk, where)
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on")
-        signal.signal(
-            signal.SIGTERM, lambda *_: None
-        )  # uvicorn passes it on once it has ended: then we close
+        signal.signal(signal.SIGTERM, _ended)
         uvicorn.Server(config).run(sockets=[listening])
     return Outcome({"served": where})
 
