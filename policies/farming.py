@@ -254,9 +254,12 @@ def look_for_farming(asked: Asked, taken: Taken, seed: int = 0) -> Farming:
 def luck(asked: Asked) -> tuple[Ints, Floats]:
     """Return holders int64 [H] and the log of the largest that their martingale ever was, float64 [H].
 
-    A chance of `a` is an upper bound on that of its ever reaching 1 / a, however often they ask.
+    A chance of `a` is an upper bound on that of its ever reaching 1 / a, however often they ask. The first
+    decision of a day counts alone: a draw holds for the day.
     """
-    order = np.lexsort((asked.given, asked.at, asked.holder))
+    order = np.lexsort((asked.chance, asked.given, asked.at, asked.holder))
+    day = np.stack([asked.holder[order], asked.at[order] // DAY], axis=1)
+    order = order[np.diff(day, axis=0, prepend=-1).any(axis=1)]
     holder, c = asked.holder[order], asked.chance[order, None]
     step = np.where(asked.given[order, None], np.log(_TIMES), 0.0) - np.log(1.0 - c + c * _TIMES)
     who, first = np.unique(holder, return_index=True)
@@ -309,7 +312,7 @@ def _top(holders: Ints, taken: Taken, seed: int) -> tuple[Beside, Beside] | None
 
 
 def _asking(asked: Asked) -> Asking:
-    order = np.lexsort((asked.given, asked.at, asked.holder))
+    order = np.lexsort((asked.chance, asked.given, asked.at, asked.holder))
     holder, at, given = asked.holder[order], asked.at[order], asked.given[order]
     _, count = np.unique(np.stack([holder, at // DAY]), axis=1, return_counts=True)
     again = np.zeros(len(holder), dtype=np.bool_)

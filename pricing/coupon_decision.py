@@ -57,7 +57,8 @@ class CouponDecision:
     Attributes
     ----------
     decision_id
-        32 hexadecimal digits: key (16), second (8), run (8). The draw follows from it and the seed.
+        32 hexadecimal digits: key (16), second (8), run (8). The draw follows from it and the seed, or from
+        the key and the day where a draw holds for the day.
     at, run
         Second since 1970-01-01 UTC; 32-bit number of the run or request.
     coupon
@@ -198,6 +199,7 @@ def decide_offers(
     seed: int,
     runs: Ints,
     fingerprint: str,
+    holds: int | None = None,
 ) -> CouponDecisions:
     """Decide which offer, if any, each customer gets in every run.
 
@@ -215,6 +217,9 @@ def decide_offers(
         int64 [B]; 32-bit number of each run or request.
     fingerprint
         Digest of the model that the beliefs come from.
+    holds
+        Seconds for which a customer's draw holds, counted from 1970: who asks again meanwhile draws the same,
+        so that asking often brings no coupon. None: every decision draws anew.
 
     Raises
     ------
@@ -228,7 +233,7 @@ def decide_offers(
     allowed = rejections == 0
     choice = policy.choose(situation, allowed)
     keys = decision_keys(situation.keys, np.full(len(runs), situation.at, dtype=np.int64), runs)
-    index, draw = draw_rung(choice, uniforms(keys, seed), allowed.shape[-1])
+    index, draw = draw_rung(choice, uniforms(_drawn_by(keys, holds), seed), allowed.shape[-1])
     probabilities = choice.over(allowed.shape[-1])
     check_choice(probabilities, index, allowed, policy.name)
     unbound = choice if allowed.all() else policy.choose(situation, np.ones_like(allowed))
@@ -250,6 +255,16 @@ def decide_offers(
         fingerprint=fingerprint,
         personalised=situation.consented & read,
     )
+
+
+def _drawn_by(keys: Words, holds: int | None) -> Words:
+    """Return what draws follow from, uint64 [B, N, 4]: decision ids, or the customer and how long it holds."""
+    if holds is None:
+        return keys
+    out = keys.copy()
+    out[..., 2] //= np.uint64(holds)
+    out[..., 3] = 0
+    return out
 
 
 def _unheld(policy: OfferPolicy, situation: OfferSituation, rejections: Bits, given: Floats) -> Floats:

@@ -249,6 +249,7 @@ class CouponShelf:
             seed=self.seed,
             runs=runs,
             fingerprint=self.fingerprint,
+            holds=_DAY,
         )
         return Decided(made, reductions)
 
@@ -328,6 +329,8 @@ class CouponShelf:
 
 
 _KIND, _VERSION = "coupon-shelf", 1
+_DAY = 86_400
+"""Seconds (UTC days) for which a draw holds: asking again brings nothing."""
 _PARTS = ("book", "customers", "policy")
 _NUMBERS = (
     "margin_floor", "holdout_share", "reservation_seconds", "seed", "replan_decisions", "replan_seconds"

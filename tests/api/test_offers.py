@@ -23,6 +23,7 @@ from api.storage.ledger_audit import Work, require_balance, verify
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
 from policies.serve.coupon_shelf import CouponShelf
+from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_rules import CouponRule, CouponSettings
 from pricing.evidence import Identification
 from tests.api.client import Client, problem
@@ -330,3 +331,21 @@ def test_putting_the_same_book_up_again_records_nothing(counter: Counter) -> Non
     counter.open(shelf(budget=77))
     told = counter.client.get("/v1/campaigns/spring").json()
     assert (told["budget"], {coupon["code"] for coupon in told["coupons"]}) == (77, {"SPRING5", None})
+
+
+def test_asking_again_the_same_day_draws_the_same(counter: Counter) -> None:
+    """Half of the draws would give a coupon: on one day all of a customer's answers agree, over days they differ."""
+    made = shelf(np.array([[0.0, 0.0], [0.0, 0.0], [-900.0, 0.0]]))
+    unsure = np.einsum("kl,pq->kplq", np.diag([0.0, 2500.0, 1.0]), np.eye(2))
+    doubting = UpliftOffers.of(replace(made.policy.model, covariance=unsure), 40, 3)
+    roomy = replace(made, policy=doubting, settings=CouponSettings(frequency_cap=1000))
+    counter.open(roomy)
+    start, days = counter.clock.now, list[set[str | None]]()
+    for day in range(12):
+        found = set[str | None]()
+        for hour in (0, 3, 9):
+            counter.clock.now = start.replace(hour=1) + dt.timedelta(days=day, hours=hour)
+            found.add(counter.told(cart())["coupon_id"])
+        days.append(found)
+    assert all(len(found) == 1 for found in days)
+    assert set[str | None]().union(*days) == {None, "five"}

@@ -56,12 +56,17 @@ def test_wealth_is_rarely_ever_large_whenever_one_stops(chance: float) -> None:
 
 
 def test_who_is_offered_far_more_than_the_chances_say_is_worth_a_look() -> None:
-    patient = [(1, hour, 0.2, hour % 5 == 4) for hour in range(40)]
-    found = look_for_farming(asked(*patient, *((2, hour, 0.2, True) for hour in range(40))), taken())
+    patient = [(1, 24 * day, 0.2, day % 5 == 4) for day in range(40)]
+    found = look_for_farming(asked(*patient, *((2, 24 * day, 0.2, True) for day in range(40))), taken())
     (one,) = found.lucky
     assert (one.holder, one.count, one.of) == (2, 40, 40)
     assert one.expected == pytest.approx(8.0)
     assert one.p * 2 <= FALSE_ALARMS
+
+
+def test_a_draw_that_holds_for_the_day_is_counted_once() -> None:
+    often = [(3, hour / 4, 0.2, True) for hour in range(40)]
+    assert look_for_farming(asked(*often), taken()).lucky == (), "one draw of a fifth is no luck"
 
 
 def test_asking_again_is_counted_by_hand() -> None:
