@@ -32,7 +32,8 @@ from simulators.customers.worth import FEW
 __all__ = [
     "SEGMENT_COLUMNS",
     "ClusterTold", "cart_hours", "cart_lines", "cluster_tells", "cluster_why", "coupon_rows", "ground_told",
-    "headlines", "off_told", "outlook_lines", "relevance_lines", "relevance_rows", "segment_rows", "untold_lines",
+    "headlines", "off_told", "outlook_lines", "relevance_lines", "relevance_rows", "segment_rows",
+    "untold_lines",
 ]  # fmt: skip
 
 SEGMENT_COLUMNS = (
