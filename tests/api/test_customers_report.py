@@ -215,7 +215,6 @@ def test_figures_that_chance_does_not_explain_are_called_too_high_or_too_low() -
     assert off_told(-3.1, 120.0, 100, english) == [
         "That is farther off than chance explains: the figures are 20% too high."
     ]
-    assert off_told(4.0, 75.0, 100, spanish)[0].endswith(
-        "las cifras son un 25\N{NO-BREAK SPACE}% demasiado bajas."
-    )
+    said = off_told(4.0, 75.0, 100, spanish)[0]
+    assert said.endswith("las cifras son un 25\N{NO-BREAK SPACE}% demasiado bajas.")
     assert off_told(2.9, 75.0, 100, english) == []
