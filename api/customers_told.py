@@ -32,7 +32,8 @@ from simulators.customers.worth import FEW
 __all__ = [
     "SEGMENT_COLUMNS",
     "ClusterTold", "cart_hours", "cart_lines", "cluster_tells", "cluster_why", "coupon_rows", "ground_told",
-    "headlines", "outlook_lines", "relevance_lines", "relevance_rows", "segment_rows", "untold_lines",
+    "headlines", "off_told", "outlook_lines", "relevance_lines", "relevance_rows", "segment_rows",
+    "untold_lines",
 ]  # fmt: skip
 
 SEGMENT_COLUMNS = (
@@ -209,11 +210,14 @@ def outlook_lines(portrait: Portrait, texts: Texts) -> list[str]:
             **came,
         )
     ]
-    lines += _off(check.off, texts)
+    lines += off_told(check.off, check.expected, check.came, texts)
     lines += [_better(found, check, texts) for found in check.gains]
     lines.append(word("inside", inside=texts.percent(check.inside)))
     came_less = {"came_less": texts.number(check.came_less), "comes_less": texts.number(check.comes_less)}
-    lines += [word("came_less", **came_less), *_off(check.less_off, texts)]
+    lines += [
+        word("came_less", **came_less),
+        *off_told(check.less_off, check.comes_less, check.came_less, texts),
+    ]
     if check.likely_less < FEW:
         lines.append(word("likely_less_few"))
     else:
@@ -225,11 +229,12 @@ def outlook_lines(portrait: Portrait, texts: Texts) -> list[str]:
     return lines
 
 
-def _off(deviations: float, texts: Texts) -> list[str]:
-    """Say so where chance alone hardly makes what came lie so far from what was expected."""
-    if abs(deviations) < _BEYOND_CHANCE:
+def off_told(deviations: float, expected: float, came: int, texts: Texts) -> list[str]:
+    """Say so where chance alone hardly makes what came lie so far from what was expected, and by how much."""
+    if abs(deviations) < _BEYOND_CHANCE or not came:
         return []
-    return [texts.text(_SECTION, "too_high" if deviations < 0.0 else "too_low")]
+    share = texts.percent(abs(expected / came - 1.0))
+    return [texts.text(_SECTION, "too_high" if deviations < 0.0 else "too_low", share=share)]
 
 
 def _iso(day: int) -> str:
@@ -268,7 +273,7 @@ def cart_lines(carts: Carts, portrait: Portrait, texts: Texts) -> list[str]:
             bought=texts.number(check.bought),
         )
     )
-    lines += _off(check.off, texts)
+    lines += off_told(check.off, check.expected, check.bought, texts)
     return [*lines, word("carts_better" if check.gain.better else "carts_no_better")]
 
 

@@ -30,6 +30,8 @@ __all__ = [
 
 _TOLD_APART = ("interval", "basket_value", "basket_size", "discount_share", "coupon_share", "categories")
 _MOST = 3
+_SEEN_SHARE = 0.05
+"""Shares are shrunk towards a constant, so those of seldom customers differ by less where nothing does."""
 _TOP = 5
 
 
@@ -162,6 +164,8 @@ def contrasts(portrait: Portrait) -> tuple[tuple[Contrast, ...], ...]:
         for name in _TOLD_APART if clusters.count[j] >= FEW else ():
             value = portrait.customers.column(name)[known]
             own, others = float(value[label == j].mean()), float(value[label != j].mean())
+            if name.endswith("_share") and abs(own - others) < _SEEN_SHARE:
+                continue
             spread = max(float(value.std()), 1e-9)
             far.append(
                 (abs(own - others) / spread, Contrast(name, _natural(name, own), _natural(name, others)))

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
+from api.customers_told import off_told
 from api.texts import LANGUAGES, texts
 from pricing.customer_outputs import CUSTOMER_OUTPUTS
 from pricing.customers import CUSTOMER_FEATURES, REPORTED
@@ -206,3 +207,14 @@ def test_a_protected_attribute_is_refused_by_name(name: str) -> None:
 def test_every_entry_of_the_register_has_words(language: str) -> None:
     names = {one.name for one in (*CUSTOMER_FEATURES, *REPORTED)}
     assert set(texts(language).sections["customer_feature"]) == names
+
+
+def test_figures_that_chance_does_not_explain_are_called_too_high_or_too_low() -> None:
+
+    english, spanish = texts("en"), texts("es")
+    assert off_told(-3.1, 120.0, 100, english) == [
+        "That is farther off than chance explains: the figures are 20% too high."
+    ]
+    said = off_told(4.0, 75.0, 100, spanish)[0]
+    assert said.endswith("las cifras son un 25\N{NO-BREAK SPACE}% demasiado bajas.")
+    assert off_told(2.9, 75.0, 100, english) == []
