@@ -23,6 +23,7 @@ __all__ = [
     "histogram",
     "interval_chart",
     "pair_chart",
+    "reliability_chart",
     "scatter_chart",
     "share_chart",
 ]
@@ -282,6 +283,25 @@ def _diagonal(
         radius = 3.0 + 6.0 * float(np.sqrt(w / largest))
         place = f'cx="{frame.across(float(x)):.1f}" cy="{frame.up(float(y)):.1f}"'
         body += f'<circle class="dot soft" {place} r="{radius:.1f}"/>'
+    return _svg(frame, body + frame.named(axes[0].label, axes[1].label))
+
+
+def reliability_chart(said: Floats, came: Floats, axes: tuple[Axis, Axis]) -> str:
+    """Draw shares that came true against the probabilities that were said, [K] each, with their diagonal.
+
+    Both axes go from 0 to the next tenth above all of them; `axes` are the level and the upright one.
+    """
+    top = min(max(float(np.ceil(10.0 * max(said.max(), came.max()))) / 10.0, 0.1), 1.0)
+    room = 0.03 * top
+    frame = _Frame(_WIDTH, 340.0, (-room, top + room), (-room, top + room))
+    ticks = _ticks(0.0, top, 5)
+    body = frame.rules(ticks, [axes[1].form(t) for t in ticks])
+    body += frame.feet(ticks, [axes[0].form(t) for t in ticks])
+    ends = np.array([0.0, top])
+    body += frame.line(ends, ends, "diagonal") + frame.line(said, came, "expected")
+    for x, y in zip(said, came, strict=True):
+        place = f'cx="{frame.across(float(x)):.1f}" cy="{frame.up(float(y)):.1f}"'
+        body += f'<circle class="actual" {place} r="4.5"/>'
     return _svg(frame, body + frame.named(axes[0].label, axes[1].label))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from pricing.coupon_rules import CouponSettings
 from pricing.coupons import CouponMenu
 from pricing.errors import UsageError
 from pricing.randomness import philox
+from simulators.coupons.farming import HONEST, Farming
 from simulators.coupons.habits import Habits
 from simulators.coupons.market import Visit
 from simulators.coupons.shop_floor import SIMULATED, ShopFloor, choice_of, level_menu
@@ -43,6 +45,8 @@ class CouponProblem:
         Periods of an episode.
     settings
         The corridor.
+    farming
+        Who farms coupons; what they hold back when an episode ends is in no reward.
     """
 
     habits: Habits
@@ -50,6 +54,7 @@ class CouponProblem:
     menu: CouponMenu
     horizon: int = 20
     settings: CouponSettings = SIMULATED
+    farming: Farming = HONEST
 
     def __post_init__(self) -> None:
         if len(self.truths) < 1:
@@ -102,7 +107,8 @@ class CouponRuns:
         pairs: Words = (words[..., 0::2] << _HIGH) | words[..., 1::2]
         made = self.problem
         world = (pairs[0, :, 0] % np.uint64(len(made.truths))).astype(np.int64)
-        crowd = crowd_of(made.habits, made.truths.take(world), world, pairs[0, :, 1:])
+        truths = made.truths.take(world)
+        crowd = crowd_of(made.habits, truths, world, pairs[0, :, 1:], made.farming)
         self._streams: Words = pairs[1, :, 0]
         self.floor = ShopFloor.of(crowd, made.menu, made.horizon, made.settings)
         self._look(0, crowd.open())
@@ -129,6 +135,15 @@ class CouponRuns:
     def observe(self) -> NDArray[np.float32]:
         """Return what is known of each customer, float32 [B, F]."""
         return self.floor.context(self.state, self.period)[:, 0].astype(np.float32)
+
+    def report(self, brought: Given | None) -> dict[str, Any]:
+        """Return what is told besides the observation, arrays with the batch axis first."""
+        info: dict[str, Any] = {"allowed": self.allowed[:, 0].copy()}
+        if brought is not None:
+            names, visit = ("bought", "used", "revenue", "profit"), brought.visit
+            told = {name: getattr(visit, name)[:, 0].copy() for name in names}
+            info |= {"offer": brought.offer.copy(), **told}
+        return info
 
     def _look(self, period: int, state: State) -> None:
         self.period, self.state = period, state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +136,13 @@ class Runs:
         out = np.empty((self.copies, len(self.scenario.catalogue), len(FEATURES)), dtype=np.float32)
         write(self.situation, self.opened.allowed, out)
         return out
+
+    def report(self, brought: Period | None) -> dict[str, Any]:
+        """Return what is told besides the observation, arrays with the batch axis first."""
+        info: dict[str, Any] = {"allowed": self.allowed.copy()}
+        if brought is not None:
+            info |= {"price": brought.price.copy(), "profit": brought.sale.profit, "units": brought.sale.sold}
+        return info
 
     def _look(self, period: int, state: State) -> None:
         self.period = period

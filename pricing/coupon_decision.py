@@ -22,8 +22,8 @@ from pricing.randomness import decision_keys, uniforms
 
 __all__ = ["CouponDecision", "CouponDecisions", "OfferPolicy", "allowed_action", "decide_offers"]
 
-SCHEMA = 1
-"""Version of the record."""
+SCHEMA = 2
+"""Version of the record; 1 did not say what it would have been without a holdout."""
 
 
 @runtime_checkable
@@ -72,7 +72,11 @@ class CouponDecision:
     features
         What was seen of the customer, by :attr:`OfferSituation.feature_names`.
     probabilities, propensity, draw
-        Over the menu; of the offer decided; the stored draw used, None where the policy has none.
+        Over the menu; of the offer decided; the stored draw used, None where the policy has none. All three
+        are given the customer's lots.
+    unheld, holdout_share
+        Probabilities over the menu had the customer been in no holdout, which do not depend on the lots; the
+        chance of each lot. What compares those held out with the others goes by them.
     policy, policy_version, model_fingerprint
         What decided, on what.
     context_hash
@@ -97,6 +101,8 @@ class CouponDecision:
     probabilities: tuple[float, ...]
     propensity: float
     draw: int | None
+    unheld: tuple[float, ...]
+    holdout_share: float
     policy: str
     policy_version: str
     model_fingerprint: str
@@ -123,6 +129,8 @@ class CouponDecisions:
         float64 [B, N]; probability of the offer decided.
     draw
         int64 [B, N]; stored draw used, -1 where the policy has none.
+    unheld
+        float64 [B, N, K]; probabilities were nobody held out.
     binding
         int64 [B, N]; rule of highest precedence that the likeliest offer without rules breaks, -1 for none.
     keys
@@ -139,6 +147,7 @@ class CouponDecisions:
     index: Ints
     propensity: Floats
     draw: Ints
+    unheld: Floats
     binding: Ints
     keys: Words
     policy: str
@@ -171,6 +180,8 @@ class CouponDecisions:
             probabilities=tuple(self.probabilities[at].tolist()),
             propensity=float(self.propensity[at]),
             draw=None if draw < 0 else draw,
+            unheld=tuple(self.unheld[at].tolist()),
+            holdout_share=s.holdout_share,
             policy=self.policy,
             policy_version=self.version,
             model_fingerprint=self.fingerprint,
@@ -231,6 +242,7 @@ def decide_offers(
         index=index,
         propensity=of_rung(probabilities, index),
         draw=draw,
+        unheld=_unheld(policy, situation, rejections, probabilities),
         binding=first_rule(broken),
         keys=keys,
         policy=policy.name,
@@ -238,6 +250,14 @@ def decide_offers(
         fingerprint=fingerprint,
         personalised=situation.consented & read,
     )
+
+
+def _unheld(policy: OfferPolicy, situation: OfferSituation, rejections: Bits, given: Floats) -> Floats:
+    """Return probabilities [B, N, K] were nobody held out; `given` where that changes nothing."""
+    but_lots = (rejections & ~CouponRule.HOLDOUT.bit) == 0
+    if np.array_equal(but_lots, rejections == 0):
+        return given
+    return policy.choose(situation, but_lots).over(but_lots.shape[-1])
 
 
 def allowed_action(index: Ints, allowed: Bools) -> Ints:
@@ -262,7 +282,7 @@ def _check_words(situation: OfferSituation, runs: Ints) -> None:
         raise UsageError("Two customers of the batch share a key: they would share a decision id and a draw.")
 
 
-_SHARED = ("menu", "keys", "at", "feature_names", "personal", "consented", "identified")
+_SHARED = ("menu", "keys", "at", "feature_names", "personal", "consented", "identified", "holdout_share")
 _BY_RUN = ("budget_left", "limit_left")
 
 

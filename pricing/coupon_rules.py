@@ -129,6 +129,8 @@ class OfferSituation:
         F names, and those of them that are personal data.
     consented
         bool [N]; the customer agreed to personal offers.
+    holdout_share
+        Chance with which `held_out` was drawn, campaign by campaign; 0 where nobody is held out.
     """
 
     menu: CouponMenu
@@ -149,6 +151,7 @@ class OfferSituation:
     feature_names: tuple[str, ...]
     personal: frozenset[str]
     consented: Bools
+    holdout_share: float = 0.0
 
     def __post_init__(self) -> None:
         runs, count, offers = self.shape

@@ -21,7 +21,8 @@ from pricing.errors import ArtifactError, UsageError
 from pricing.protected import refuse_protected
 
 __all__ = [
-    "CUSTOMER_FEATURES", "PERSONAL_OFFERS", "CustomerFeature", "Customers", "place_of", "unknown", "visible",
+    "CUSTOMER_FEATURES", "PERSONAL_OFFERS", "REPORTED", "CustomerFeature", "Customers", "place_of", "unknown",
+    "visible",
 ]  # fmt: skip
 
 PERSONAL_OFFERS = "personal_offers"
@@ -115,6 +116,15 @@ CUSTOMER_FEATURES = (
 )  # fmt: skip
 """What a personal offer may read, in the order of the F axis. A share is shrunk towards a constant, never
 towards other customers: what a row says of one customer follows from that customer's rows alone."""
+
+REPORTED = (
+    _feature("profit", "revenue of the time kept less unit costs and fees", "minor units", 365,
+             ("orders", "discounts", "returns", "costs")),
+    _feature("order_days", "each day with an order: who returns, how often and when", "days", 730, _ORDERS),
+    _feature("purchases", "each day on which a product was bought: what comes next", "days", 365, _BOUGHT),
+    _feature("carts", "each touch of a cart: how long it waits, what comes of it", "events", 180, _EVENTS),
+)  # fmt: skip
+"""What `tarifa customers report` and the relevance of coupons read beside, on the same terms."""
 
 _PLACES = {feature.name: place for place, feature in enumerate(CUSTOMER_FEATURES)}
 

@@ -7,6 +7,7 @@ of ``docs/data-contract.md`` follows from it.
 from __future__ import annotations
 
 from pricing.columns import Column, ColumnType, Table
+from pricing.customer_outputs import CUSTOMER_OUTPUTS
 from pricing.evidence import Identification, PriceKind
 from pricing.features import FEATURES
 from pricing.guardrails import Rule, Status
@@ -424,6 +425,7 @@ COUPON_ALLOCATIONS = OutputTable(
 
 OUTPUTS: tuple[OutputTable, ...] = (
     ELASTICITIES, PREDICTIONS, RECOMMENDATIONS, ROLLOUTS, DECISIONS, OUTCOMES, SNAPSHOTS, COUPON_ALLOCATIONS,
+    *CUSTOMER_OUTPUTS,
 )  # fmt: skip
 """Every table that Tarifa writes, in the order in which they are documented."""
 

@@ -359,6 +359,11 @@ _CUSTOMERS = (
             _text("assigned_by", "Rule, experiment or policy that chose."),
             _share("propensity", "Probability with which it was chosen."),
             _flag("holdout", "Chosen to receive nothing."),
+            _text(
+                "drawn_among",
+                "Coupons that could have been drawn beside nothing, separated by |; absent: those that the "
+                "campaign drew for anybody.",
+            ),
         ),
         ("customer_id", "coupon_id", "campaign_id", "at"),
         one_of=(("coupon_id", "campaign_id"),),

@@ -19,7 +19,8 @@ from pricing.errors import UsageError
 if TYPE_CHECKING:
     import datetime as dt
 
-    from simulators.importers.sheet_additions import Added, Names
+    from simulators.importers.folder_additions import Added
+    from simulators.importers.sheet_additions import Names
     from simulators.importers.sheet_grid import Meaning, Words
     from simulators.importers.sheets import Sheet
 

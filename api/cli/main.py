@@ -10,6 +10,7 @@ import typer
 from api.cli import (
     check,
     coupons,
+    customers,
     cycle,
     elasticities,
     fit,
@@ -54,6 +55,7 @@ for _name, _command in (
     app.command(_name)(_command)
 app.add_typer(impact.impact, name="impact")
 app.add_typer(coupons.coupons, name="coupons")
+app.add_typer(customers.customers, name="customers")
 
 
 def main() -> None:

@@ -8,9 +8,11 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
@@ -230,8 +232,13 @@ def serve_folder(
         where = f"http://[{address}]:{listened}" if ":" in address else f"http://{address}:{listened}"
         _tell(session, desk, where)
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on")
+        signal.signal(signal.SIGTERM, _ended)
         uvicorn.Server(config).run(sockets=[listening])
     return Outcome({"served": where})
+
+
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    """Let the store be closed: uvicorn ends on a signal by itself, and raises it once more afterwards."""
 
 
 def _require_keys(desk: Desk) -> None:

@@ -36,7 +36,9 @@ def read(store: Store) -> Lately | None:
 
 def record(store: Store, found: UpliftOffers) -> None:
     """Write down the prices that a version stands for, before anything is decided by it."""
-    shadow, correction = _by_name(found, found.shadow), _by_name(found, found.scale)
+    shadow, told = _by_name(found, found.shadow), found.realised
+    slopes = {"own": told.use.own, "others": told.use.others, "money": told.money}
+    correction = {"level": _by_name(found, told.use.level), **slopes}
     store.commits.submit(lambda work: record_prices(work, found.version, shadow, correction))
 
 

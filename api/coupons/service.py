@@ -191,7 +191,7 @@ class Coupons:
             kept = reserve(work, hold)
             if isinstance(kept, Refusal):
                 raise kept.error()
-        made = _offered(record, hold)
+        made = _offered(record, hold, anonymous=asked.customer_id is None)
         offers.keep(work, made, holder)
         return self._answer(asked.cart, record, decided, hold, checked=checked)
 
@@ -259,13 +259,14 @@ def _require_prices(work: Work, cart: Cart, basis: str) -> bool:
     return every
 
 
-def _offered(record: CouponDecision, hold: Hold | None) -> Offered:
+def _offered(record: CouponDecision, hold: Hold | None, *, anonymous: bool) -> Offered:
     """Return what is recorded: what was known of the customer apart from everything else."""
     content: dict[str, Any] = {field.name: getattr(record, field.name) for field in fields(record)}
     features = content.pop("features")
     content["binding"] = None if record.binding is None else record.binding.label
     name = None if hold is None else hold.reservation_id
-    return Offered(record.decision_id, record.coupon, name, content, {"features": list(features)}, "")
+    known = {"features": list(features), "anonymous": anonymous}
+    return Offered(record.decision_id, record.coupon, name, content, known, "")
 
 
 def _reason(record: CouponDecision) -> str:

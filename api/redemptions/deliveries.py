@@ -39,12 +39,16 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """An order that was paid, with the pseudonym of its customer (None: not told)."""
+    """An order that was paid, with the pseudonym of its customer (None: not told).
+
+    `at` is when the platform says that the order came to be so, as text that sorts; "" where it does not.
+    """
 
     order_id: str
     currency: str
     customer: str | None
     uses: tuple[Use, ...]
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Refunded:
         Of all that the order cost: part and whole, minor units; (1, 1) is all of it.
     cancelled
         It never happened: its place is given back too.
+    at
+        As of :class:`Paid`; who pays after a first attempt failed has paid.
     """
 
     event_id: str
@@ -70,16 +76,19 @@ class Refunded:
     units: Mapping[str, int]
     share: tuple[int, int]
     cancelled: bool = False
+    at: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, for one that has to wait for its order."""
-        return {"units": dict(self.units), "share": list(self.share), "cancelled": self.cancelled}
+        told = {"units": dict(self.units), "share": list(self.share), "cancelled": self.cancelled}
+        return {**told, "at": self.at} if self.at else told
 
     @staticmethod
     def read(event_id: str, order_id: str, document: Mapping[str, Any]) -> Refunded:
         """Read what :meth:`document` wrote."""
         part, whole = document["share"]
-        return Refunded(event_id, order_id, document["units"], (part, whole), document["cancelled"])
+        at = document.get("at", "")
+        return Refunded(event_id, order_id, document["units"], (part, whole), document["cancelled"], at)
 
 
 Delivery = Paid | Refunded
@@ -154,7 +163,8 @@ def _woocommerce(message: Message, key: CustomerKey) -> tuple[Delivery, ...]:
     found = message.content
     order, status = _needed(found, "id"), _text(found, "status")
     if status in _OVER:
-        return (Refunded(f"cancelled {order}", order, {}, _ALL, cancelled=True),)
+        at = _text(found, "date_modified_gmt")
+        return (Refunded(f"cancelled {order} {at}".strip(), order, {}, _ALL, cancelled=True, at=at),)
     if status == "refunded":
         return (Refunded(f"refunded {order}", order, {}, _ALL),)
     if status not in _PAID:
@@ -188,7 +198,8 @@ def _woocommerce_order(found: Mapping[str, Any], order: str, currency: Currency,
     who = _text(_object(found, "billing"), "email")
     if not who and _text(found, "customer_id") not in ("", "0"):
         who = f"woocommerce:customer:{_text(found, 'customer_id')}"
-    return Paid(order, currency.code, key.customer(who) if who else None, tuple(uses))
+    at = _text(found, "date_modified_gmt")
+    return Paid(order, currency.code, key.customer(who) if who else None, tuple(uses), at)
 
 
 def _off(item: Mapping[str, Any], currency: Currency, *, gross: bool) -> int:

@@ -18,6 +18,7 @@ from api.storage.ledger import (
     Line,
     Redemption,
     Reservation,
+    Standing,
     campaign,
     coupon_limits,
     coupons_of,
@@ -29,7 +30,7 @@ from api.storage.ledger import (
     reservation_of_code,
 )
 from api.storage.ledger_audit import AuditRow, Once, Work, fingerprint, history, once
-from api.storage.ledger_inbox import settle, wait, waiting
+from api.storage.ledger_inbox import cancelled, settle, wait, waiting
 from api.storage.ledger_redeem import Told, give_back, happened, redeem, roll_back
 from api.storage.ledger_reserve import Hold, Refusal, assign, expire, mint, release, reserve
 from api.storage.price_marks import moment_of
@@ -287,10 +288,17 @@ def _deliver(work: Work, source: Source, found: Sequence[Delivery]) -> int:
 
 def _paid(work: Work, source: Source, found: Paid) -> int:
     order = found.order_id
-    told = [Told(_new(), use.code, found.customer, order, found.currency, use.lines) for use in found.uses]
+    over = cancelled(work, source.value, order)
+    revived = bool(over) and found.at > over
+    told = [
+        Told(_new(), use.code, found.customer, order, found.currency, use.lines, revived=revived, at=found.at)
+        for use in found.uses
+    ]
     used = [made for one in told if (made := happened(work, one)) is not None]
     for event_id, document in waiting(work, source.value, order) if used else ():
-        _refunded(work, source, Refunded.read(event_id, order, document))
+        refund = Refunded.read(event_id, order, document)
+        if not (refund.cancelled and refund.at and found.at > refund.at):
+            _refunded(work, source, refund)
     return len(used)
 
 
@@ -303,11 +311,20 @@ def _refunded(work: Work, source: Source, found: Refunded) -> int:
     elif settle(work, *event):
         for one in concerned:
             if found.cancelled:
-                roll_back(work, one.reservation_id, None)
+                if _is_over(work, one, found):
+                    roll_back(work, one.reservation_id, None)
             else:
                 units = _units(one, found)
                 _ = give_back(work, one.reservation_id, units) if units else None
     return len(concerned)
+
+
+def _is_over(work: Work, of: Redemption, found: Refunded) -> bool:
+    """Return whether a cancellation ends it: it stands, and was not paid for later than that."""
+    held = reservation(work.connection, of.reservation_id)
+    rows = history(work.connection, of.reservation_id)
+    paid = max((str(row.content.get("at", "")) for row in rows if row.kind == "redeemed"), default="")
+    return held.standing is not Standing.UNDONE and not (found.at and paid > found.at)
 
 
 def _units(of: Redemption, found: Refunded) -> dict[str, int]:

@@ -23,7 +23,7 @@ from api.storage.tables import CHAIN, SCHEMA, create
 from api.storage.upgrade import upgrade
 from pricing.errors import ArtifactError, BusyError, UsageError
 
-__all__ = ["Database", "Transaction"]
+__all__ = ["Database", "Transaction", "engine_of", "failures"]
 
 _PATIENCE = 10.0
 
@@ -59,19 +59,19 @@ class Database:
     def __init__(self, url: str | URL, now: Callable[[], datetime]) -> None:
         self._now = now
         self._one_writer = threading.Lock()
-        self._engine = _engine(url)
+        self._engine = engine_of(url)
         self._file: StoreFile | None = None
         embedded = self._engine.dialect.name == "sqlite"
         if embedded:
             require_place(self._engine.url)
             prepare(self._engine, _PATIENCE)
-        with _failures(), self._engine.execution_options(writes=True).begin() as connection:
+        with failures(), self._engine.execution_options(writes=True).begin() as connection:
             recorded = create(connection)
             if recorded is not None and recorded < SCHEMA:
                 upgrade(connection, recorded, self._now().isoformat())
             _touch(connection)
         if embedded:
-            with _failures(), self._engine.connect() as connection:
+            with failures(), self._engine.connect() as connection:
                 self._file = StoreFile.of(connection)
             self._file.require_room()
 
@@ -92,7 +92,7 @@ class Database:
         if not self._one_writer.acquire(timeout=_PATIENCE):
             raise BusyError("The decision store has been busy for too long.", todo="Ask again in a moment.")
         try:
-            with _failures(), self._engine.execution_options(writes=True).begin() as connection:
+            with failures(), self._engine.execution_options(writes=True).begin() as connection:
                 yield Transaction(connection, self._now().isoformat())
             self.require_file()
         finally:
@@ -101,7 +101,7 @@ class Database:
     @contextmanager
     def reading(self) -> Generator[Connection]:
         """Look at what is recorded, as it is at the first question."""
-        with _failures(), self._engine.connect() as connection:
+        with failures(), self._engine.connect() as connection:
             yield connection
 
     def require_file(self) -> None:
@@ -115,7 +115,8 @@ def _touch(connection: Connection) -> None:
     connection.execute(update(CHAIN).values(id=CHAIN.c.id))
 
 
-def _engine(url: str | URL) -> Engine:
+def engine_of(url: str | URL) -> Engine:
+    """Return the engine of a database; raises :class:`UsageError` for one that cannot be used here."""
     try:
         return create_engine(url, poolclass=QueuePool, pool_size=8)
     except (ArgumentError, ModuleNotFoundError) as error:
@@ -127,7 +128,7 @@ def _engine(url: str | URL) -> Engine:
 
 
 @contextmanager
-def _failures() -> Generator[None]:
+def failures() -> Generator[None]:
     """Turn what a database reports into errors that say what to do."""
     try:
         yield

@@ -309,9 +309,15 @@ def reservation(connection: Connection, reservation_id: str) -> Reservation:
 
 
 def reservation_of_code(connection: Connection, code: str) -> Reservation | None:
-    """Return the reservation that a code of a pool stands for, None where it stands for none."""
-    row = connection.execute(select(RESERVATIONS).where(RESERVATIONS.c.code == code)).first()
-    return None if row is None else reservation_in(row)
+    """Return the reservation that a code of a pool stands for, None where it stands for none.
+
+    Our own codes have capitals; a platform may tell them small, as WooCommerce does.
+    """
+    for name in dict.fromkeys((code, code.upper())):
+        row = connection.execute(select(RESERVATIONS).where(RESERVATIONS.c.code == name)).first()
+        if row is not None:
+            return reservation_in(row)
+    return None
 
 
 def redemption(connection: Connection, reservation_id: str) -> Redemption | None:

@@ -12,7 +12,7 @@ from api.storage.chain import canonical
 from api.storage.ledger_audit import Work
 from api.storage.tables import RETURNS
 
-__all__ = ["settle", "wait", "waiting"]
+__all__ = ["cancelled", "settle", "wait", "waiting"]
 
 
 def settle(work: Work, source: str, event_id: str, order_id: str, content: Mapping[str, Any]) -> bool:
@@ -39,6 +39,13 @@ def waiting(work: Work, source: str, order_id: str) -> tuple[tuple[str, Mapping[
     query = select(table.event_id, table.content).where(table.source == source, table.order_id == order_id)
     query = query.where(table.applied.is_(False)).order_by(table.event_id)
     return tuple((name, json.loads(text)) for name, text in work.connection.execute(query))
+
+
+def cancelled(work: Work, source: str, order_id: str) -> str:
+    """Return when a platform last said that an order was cancelled; "" where it never did, or not when."""
+    query = select(RETURNS.c.content).where(RETURNS.c.source == source, RETURNS.c.order_id == order_id)
+    told = [json.loads(text) for text in work.connection.execute(query).scalars()]
+    return max((str(one.get("at", "")) for one in told if one["cancelled"]), default="")
 
 
 def _add(

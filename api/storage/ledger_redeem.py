@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import String, bindparam, insert, or_, select, update
+from sqlalchemy import String, bindparam, case, func, insert, or_, select, update
 
 from api.storage.ledger import (
     CouponLimits,
@@ -99,6 +99,10 @@ class Told:
         Pseudonym, None where it is not told.
     order_id, currency, lines
         What it took off where, in which money.
+    revived
+        The order was cancelled before, and is paid again since.
+    at
+        When the order came to be paid, as the platform says; "" where it does not.
     """
 
     reservation_id: str
@@ -107,6 +111,8 @@ class Told:
     order_id: str
     currency: str
     lines: tuple[Line, ...]
+    revived: bool = False
+    at: str = ""
 
 
 def redeem(work: Work, reservation_id: str, order_id: str, lines: Sequence[Line]) -> Redemption:
@@ -154,8 +160,8 @@ def happened(work: Work, told: Told) -> Redemption | None:
     if limits is None:
         return None
     _require_currency(work, limits, told.currency)
-    before = _recorded(work, told.order_id, limits.coupon_id)
-    if before is not None:
+    before, undone = _recorded(work, told.order_id, limits.coupon_id)
+    if before is not None and not (undone and told.revived):
         return before
     if found is None and told.customer is not None:
         found = _held_by(work, limits.coupon_id, told.customer)
@@ -168,7 +174,7 @@ def happened(work: Work, told: Told) -> Redemption | None:
     money = {"campaign": limits.campaign_id, "money": amount, "kept": kept}
     within = fits and (amount <= kept or connection.execute(_HAS_ROOM, money).first() is not None)
     _USED.count(connection, which=found.reservation_id)
-    return _settle(work, found, told.order_id, told.lines, kept=kept, within=within)
+    return _settle(work, found, told.order_id, told.lines, kept=kept, within=within, at=told.at)
 
 
 def roll_back(work: Work, reservation_id: str, amounts: Mapping[str, int] | None) -> Redemption:
@@ -240,7 +246,14 @@ def shares(of: Redemption, units: Mapping[str, int]) -> dict[str, tuple[int, int
 
 
 def _settle(
-    work: Work, used: Reservation, order_id: str, lines: Sequence[Line], *, kept: int, within: bool
+    work: Work,
+    used: Reservation,
+    order_id: str,
+    lines: Sequence[Line],
+    *,
+    kept: int,
+    within: bool,
+    at: str = "",
 ) -> Redemption:
     """Book a redemption whose reservation is marked as used."""
     amount, connection = sum(line.amount for line in lines), work.connection
@@ -262,6 +275,7 @@ def _settle(
         amount=amount,
         kept=kept,
         within_budget=within,
+        **({"at": at} if at else {}),
     )
     return made
 
@@ -348,7 +362,11 @@ def _given_to(work: Work, found: Reservation, holder: int | None) -> Reservation
 
 
 def _of_shared(work: Work, code: str) -> CouponLimits | None:
-    row = work.connection.execute(select(COUPON_LIMITS).where(COUPON_LIMITS.c.code == code)).first()
+    """Return the coupon of a code that everybody types; capitals tell only two of the same letters apart."""
+    like = COUPON_LIMITS.c.code.is_not(None) & (func.lower(COUPON_LIMITS.c.code) == code.lower())
+    exact = case((COUPON_LIMITS.c.code == code, 0), else_=1)
+    query = select(COUPON_LIMITS).where(like).order_by(exact, COUPON_LIMITS.c.coupon_id).limit(1)
+    row = work.connection.execute(query).first()
     return None if row is None else CouponLimits(*row)
 
 
@@ -371,11 +389,16 @@ def _require_currency(work: Work, limits: CouponLimits, currency: str) -> None:
         )
 
 
-def _recorded(work: Work, order_id: str, coupon_id: str) -> Redemption | None:
+def _recorded(work: Work, order_id: str, coupon_id: str) -> tuple[Redemption | None, bool]:
+    """Return what a coupon was used for on an order, if it was, and whether nothing of that stands."""
+    undone: Redemption | None = None
     for one in redemptions_of(work.connection, order_id):
-        if reservation(work.connection, one.reservation_id).coupon_id == coupon_id:
-            return one
-    return None
+        held = reservation(work.connection, one.reservation_id)
+        if held.coupon_id == coupon_id:
+            if held.standing is not Standing.UNDONE:
+                return one, False
+            undone = one
+    return undone, undone is not None
 
 
 def _redeemed(work: Work, reservation_id: str) -> Redemption:

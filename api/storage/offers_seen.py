@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -184,7 +184,9 @@ def unhurried(rows: Iterable[Row]) -> Iterator[Row]:
         yield row
 
 
-def record_prices(work: Work, version: str, shadow: dict[str, float], correction: dict[str, float]) -> None:
+def record_prices(
+    work: Work, version: str, shadow: Mapping[str, float], correction: Mapping[str, object]
+) -> None:
     """Write down what prices a version of the policy stands for, by coupon, unless it is written already."""
     if not history(work.connection, version):
         work.add("priced", version, shadow=shadow, correction=correction)

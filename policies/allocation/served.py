@@ -8,13 +8,15 @@ Whoever reads the same ledger finds the same prices: another process, and a serv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from policies.allocation.instance import Cells, Schedule
 from policies.allocation.one_limit import one_price
 from policies.allocation.oracle import NumpyOracle
+from policies.allocation.uses import learned_use
+from policies.serve.realised_use import Correction
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.arrays import Bools, Floats, Ints
 
@@ -22,7 +24,7 @@ __all__ = ["Ended", "Remaining", "Seen", "corrected", "repriced"]
 
 _ORACLE = NumpyOracle()
 _PRIOR = 20.0
-"""Uses that the predictions are worth against what is realised."""
+"""Uses that are worth as much as the prediction that a use draws the most that it may."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,21 +96,13 @@ class Remaining:
     counts: bool = False
 
 
-def corrected(policy: UpliftOffers, ended: Ended) -> Floats:
-    """Return realised over predicted draw by offer, float64 [K], shrunk to all offers' and that to 1."""
-    offers = len(policy.model.offers)
-    chance = policy.model.used(ended.features)[np.arange(len(ended.offer)), ended.offer]
-    money = chance * ended.liability
-    predicted = np.bincount(ended.offer, money, offers)
-    spent = np.bincount(ended.offer, ended.spent, offers)
-    uses = float(chance.sum())
-    worth = _PRIOR * float(money.sum()) / uses if uses > 0.0 else 0.0
-    if not worth > 0.0:
-        return np.ones(offers)
-    common = (spent.sum() + worth) / (predicted.sum() + worth)
-    out: Floats = (spent + worth * common) / (predicted + worth)
-    out[0] = 1.0
-    return out
+def corrected(policy: UpliftOffers, ended: Ended) -> Correction:
+    """Return what uses so far say: how likely offers are used, and what a use draws of its most."""
+    used = ended.spent > 0
+    odds = learned_use(policy.model.used(ended.features), ended.offer, used.astype(np.float64))
+    most = float(ended.liability[used].sum())
+    worth = _PRIOR * most / max(int(used.sum()), 1)
+    return Correction(odds, (float(ended.spent.sum()) + worth) / (most + worth) if most else 1.0)
 
 
 def repriced(policy: UpliftOffers, seen: Seen, ended: Ended, limits: Sequence[Remaining]) -> UpliftOffers:
@@ -129,16 +123,18 @@ def repriced(policy: UpliftOffers, seen: Seen, ended: Ended, limits: Sequence[Re
         As it was fitted where nothing binds.
     """
     none = np.zeros(len(policy.model.offers))
-    base = policy.priced(none, none)
+    base = policy.priced(none, Correction.none(len(none)))
     if not limits or not len(seen):
         return base
-    factor = corrected(base, ended)
-    chance = np.minimum(base.model.used(seen.features) * factor, 1.0)
-    cost: Floats = chance * seen.discount.astype(np.float64)
-    cells = Cells(base.sampled(seen.features), cost, seen.open)
-    rate = _rates(base, factor, chance, ended)
+    learned = corrected(base, ended)
+    told = replace(base, correction=learned)
+    chance, more = told.chance(seen.features)
+    cost: Floats = chance * seen.discount * learned.money
+    cells = Cells(base.sampled(seen.features) * more, cost, seen.open)
+    rate = _rates(told, chance, ended)
+    every = [(limit, rate if limit.counts else rate * learned.money) for limit in limits]
     budgets = np.array([limit.offers for limit in limits], dtype=np.float64)
-    most = np.array([_money(limit, rate, chance, seen) for limit in limits])
+    most = np.array([_money(limit, drawn, chance, cost, seen.open) for limit, drawn in every])
     schedule = Schedule(most, budgets, np.zeros_like(budgets), np.full(len(none), np.inf))
     if len(limits) == 1:
         prices = np.array([one_price(cells, schedule, _ORACLE).high])
@@ -146,23 +142,23 @@ def repriced(policy: UpliftOffers, seen: Seen, ended: Ended, limits: Sequence[Re
         from policies.allocation.several_limits import several_prices  # SciPy: only where it is needed
 
         prices = several_prices(cells, schedule, _ORACLE)
-    return base.priced(prices @ budgets, factor)
+    return base.priced(prices @ budgets, learned)
 
 
-def _rates(policy: UpliftOffers, factor: Floats, chance: Floats, ended: Ended) -> Floats:
+def _rates(told: UpliftOffers, chance: Floats, ended: Ended) -> Floats:
     """Return how likely an offer that was made is used, float64 [K]: of those it was made to, if any."""
-    offers = len(factor)
-    given = np.minimum(policy.model.used(ended.features) * factor, 1.0)
+    offers = chance.shape[1]
+    given, _ = told.chance(ended.features)
     count = np.bincount(ended.offer, minlength=offers)
     total = np.bincount(ended.offer, given[np.arange(len(ended.offer)), ended.offer], offers)
     out: Floats = np.where(count > 0, total / np.maximum(count, 1), chance.mean(axis=0))
     return out
 
 
-def _money(limit: Remaining, rate: Floats, chance: Floats, seen: Seen) -> float:
+def _money(limit: Remaining, rate: Floats, chance: Floats, cost: Floats, open_: Bools) -> float:
     """Return what customers like those seen may draw on a limit, minor units."""
     left = max(limit.left - float(limit.held @ (rate * limit.offers)), 0.0) * limit.share
     if not limit.counts:
         return left
-    uses = chance * (seen.open & limit.offers)
-    return left * float((uses * seen.discount).sum()) / max(float(uses.sum()), 1e-12)
+    on = open_ & limit.offers
+    return left * float((cost * on).sum()) / max(float((chance * on).sum()), 1e-12)

@@ -60,7 +60,8 @@ class Tally:
     Attributes
     ----------
     profit, revenue, discount
-        float64 [T]; minor units, all customers together.
+        float64 [T]; minor units, all customers together. The last period has what farmers still hold back and
+        will yet buy at the full price, so that putting off is no loss by itself.
     offers
         int64 [T, K]; customers given each offer.
     bought, used
@@ -139,6 +140,11 @@ def roll_out_offers(rehearsal: Rehearsal, policy: OfferPolicy) -> OfferRun:
         rows.append(np.array([float(part.sum()) for part in parts]))
         offers.append(np.bincount(decided.index[0], minlength=len(floor.menu)))
         state = visit.state
+    late = market.put_off(state)
+    rows[-1][:2] += [
+        float((late * market.crowd.habits.economics.margin(np.zeros(1))).sum()),
+        float(late.sum()),
+    ]
     return OfferRun(policy.name, _tally(np.array(rows), np.array(offers, dtype=np.int64)), policy, decided)
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from policies.evaluation.off_policy import Log, PolicyValue, chosen, evaluate_policy, gain_over
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError, RefusedError
 from pricing.uplift import UpliftModel
-from simulators.uplift.assignment import Doubt, check_assignment, drawn_rows
+from simulators.uplift.assignment import Doubt, check_assignment, compared_rows
 from simulators.uplift.basis import basis_of, telling
 from simulators.uplift.exposures import Exposures
 from simulators.uplift.fit import scores_of
+from simulators.uplift.lotteries import open_offers
 from simulators.uplift.scores import Mean, folds_of
 
 __all__ = ["JudgedPolicy", "Judgement", "best_offers", "judge"]
@@ -54,7 +55,7 @@ class Judgement:
     policies
         The model first.
     exposures
-        Drawn by lot, on which all were judged.
+        Drawn by lot, on which all were judged: each by what it gives of the offers that were open.
     seen
         Some of them taught the model.
     missing
@@ -73,7 +74,7 @@ class Judgement:
     currency: str
 
 
-def best_offers(model: UpliftModel, values: Floats, offers: tuple[str, ...]) -> Ints:
+def best_offers(model: UpliftModel, values: Floats, offers: tuple[str, ...], open_to: Bools) -> Ints:
     """Return each customer's best offer among `offers`, int64 [N]: no coupon unless an identified one gains.
 
     Parameters
@@ -84,6 +85,8 @@ def best_offers(model: UpliftModel, values: Floats, offers: tuple[str, ...]) -> 
         float64 [N, F] in the order of the model's features.
     offers
         Names that may be given; the result counts in them. The first is no coupon.
+    open_to
+        bool [N, K]; which of them each customer could get.
     """
     place = {name: k for k, name in enumerate(model.offers)}
     profit, act = model.profit(values), model.may_act
@@ -91,7 +94,7 @@ def best_offers(model: UpliftModel, values: Floats, offers: tuple[str, ...]) -> 
     out[:, 0] = 0.0
     for k, name in enumerate(offers[1:], 1):
         if name in place and act[place[name]]:
-            out[:, k] = profit[:, place[name]]
+            out[:, k] = np.where(open_to[:, k], profit[:, place[name]], -np.inf)
     best: Ints = np.argmax(out, axis=1).astype(np.int64)
     return best
 
@@ -112,16 +115,17 @@ def judge(model: UpliftModel, exposures: Exposures, seed: int = 0) -> Judgement:
             why=f"They are not a lottery: {', '.join(sorted(fatal))}.",
             todo="Give coupons with recorded chances and a holdout; `tarifa coupons fit` proposes one.",
         )
-    mine = exposures.take(drawn_rows(exposures))
+    mine = exposures.take(compared_rows(exposures))
     if mine.currency != model.currency:
         raise DataError(f"The model counts in {model.currency} and the log in {mine.currency}.")
-    offer = best_offers(model, mine.reading(model.basis.features).X, mine.offers)
+    open_to = open_offers(mine)
+    offer = best_offers(model, mine.reading(model.basis.features).X, mine.offers, open_to)
     log, K = _log(mine, seed), len(mine.offers)
     nobody = chosen(np.zeros(len(mine), dtype=np.int64), K)
     entries = [_judged(log, chosen(offer, K), nobody, "model")]
     entries.append(_judged(log, nobody, nobody, "nobody"))
     entries += [
-        _judged(log, chosen(np.full(len(mine), k, dtype=np.int64), K), nobody, "everybody", mine.offers[k])
+        _judged(log, chosen(np.where(open_to[:, k], k, 0), K), nobody, "everybody", mine.offers[k])
         for k in range(1, K)
     ]
     missing = tuple(name for name in model.offers if name not in mine.offers)

@@ -239,6 +239,7 @@ class CouponShelf:
             feature_names=_NAMES,
             personal=_PERSONAL,
             consented=np.array([consented]),
+            holdout_share=self.holdout_share,
         )
         runs = np.array([run], dtype=np.int64)
         made = decide_offers(

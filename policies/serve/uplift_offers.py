@@ -3,6 +3,9 @@
 An offer is worth its expected incremental profit less what its money is worth elsewhere: the shadow price of
 its campaign's budget times what it is expected to draw on it, the chance that it is used times what it takes
 off this cart. No coupon is worth nothing, and is what is left where no offer is worth more.
+
+Where offers are used more or less than was predicted, both follow: each use costs what it costs and adds what
+it was predicted to add. An offer that nobody uses would else look cheap, and be given to everybody.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.serve.realised_use import Correction
 from pricing.archive import content_digest, pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.coupon_rules import OfferSituation
@@ -47,21 +51,22 @@ class UpliftOffers:
     coefficients
         float64 [D, K, P]; draws of the model's coefficients; None for its mean alone.
     correction
-        float64 [K]; realised over predicted draw on budgets, by offer; None where nothing tells. It corrects
-        what an offer costs and never what it adds: only a comparison with no coupon tells that.
+        What realised uses say of predicted ones; None where nothing tells. What a *use* adds stays as it was
+        predicted: only a comparison with no coupon tells that.
     """
 
     model: UpliftModel
     shadow: Floats
     coefficients: Floats | None = None
-    correction: Floats | None = None
+    correction: Correction | None = None
     name: str = field(default="uplift", init=False)
 
     def __post_init__(self) -> None:
         K, P = self.model.mean.shape
-        for told in (self.shadow, self.scale):
-            if told.shape != (K,) or not ((told >= 0.0) & (told < np.inf)).all():
-                raise UsageError(f"A shadow price and a correction of each of {K} offers must be 0 or more.")
+        if self.shadow.shape != (K,) or not ((self.shadow >= 0.0) & (self.shadow < np.inf)).all():
+            raise UsageError(f"A shadow price of each of {K} offers must be 0 or more.")
+        if self.realised.use.level.shape != (K,):
+            raise UsageError(f"A correction by uses is about {K} offers.")
         drawn = self.coefficients
         if drawn is not None and (drawn.ndim != 3 or not len(drawn) or drawn.shape[1:] != (K, P)):
             raise UsageError(f"Draws have shape {drawn.shape}, not [D, {K}, {P}] with one or more of them.")
@@ -98,31 +103,33 @@ class UpliftOffers:
         runs, count, offers = allowed.shape
         where = {name: k for k, name in enumerate(self.model.offers)}
         place = np.array([where.get(name, -1) for name in situation.menu.ids], dtype=np.int64)
-        price = np.zeros((runs * count, offers))
+        price, more = np.zeros((runs * count, offers)), np.ones((runs * count, offers))
         if self.shadow.any():
-            off = situation.discount.reshape(runs * count, offers)
-            price = (self.shadow * self.chance(values))[:, place] * off
+            chance, ratio = self.chance(values)
+            charged = self.shadow * self.realised.money * chance
+            price = charged[:, place] * situation.discount.reshape(runs * count, offers)
+            more = ratio[:, place]
         if self.coefficients is None:
-            worth = np.where(place >= 0, self.model.profit(values)[:, place] - price, -np.inf)
+            worth = np.where(place >= 0, self.model.profit(values)[:, place] * more - price, -np.inf)
             return Choice(index=_best(worth.reshape(allowed.shape), allowed))
         open_ = allowed.reshape(runs * count, offers)
-        chosen = _chosen(self._regressors(values), self.coefficients, place, price, open_)
+        chosen = _chosen(self._regressors(values), self.coefficients, place, more, price, open_)
         shares = _shares(chosen, offers).reshape(allowed.shape)
         return Choice(probabilities=shares, components=chosen.reshape(runs, count, -1))
 
     @property
-    def scale(self) -> Floats:
-        """The correction, 1 where nothing tells one, float64 [K]."""
-        return np.ones(len(self.model.offers)) if self.correction is None else self.correction
+    def realised(self) -> Correction:
+        """The correction; where nothing tells one, one that changes nothing."""
+        return Correction.none(len(self.model.offers)) if self.correction is None else self.correction
 
-    def priced(self, shadow: Floats, correction: Floats) -> UpliftOffers:
+    def priced(self, shadow: Floats, correction: Correction) -> UpliftOffers:
         """Return the same policy at other shadow prices; where no budget binds, just as it was fitted."""
         bound = bool(shadow.any())
         return replace(self, shadow=shadow, correction=correction if bound else None)
 
-    def chance(self, values: Floats) -> Floats:
-        """Return how likely each offer is used, float64 [N, K], of features [N, F]; corrected."""
-        return np.minimum(self.model.used(values) * self.scale, 1.0)
+    def chance(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the chance of use for features [N, F], and what it multiplies profits by: [N, K] each."""
+        return self.realised.applied(self.model.used(values))
 
     def sampled(self, values: Floats) -> Floats:
         """Return profits of N customers as the draws take turns, float64 [N, K]: what choices come from."""
@@ -161,7 +168,7 @@ class UpliftOffers:
         named = (
             ("shadow", self.shadow),
             ("coefficients", self.coefficients),
-            ("correction", self.correction),
+            ("correction", None if self.correction is None else self.correction.numbers()),
         )
         return {name: array for name, array in named if array is not None}
 
@@ -171,7 +178,9 @@ class UpliftOffers:
         arrays, _ = unpack(_KIND, _VERSION, content)
         try:
             model = UpliftModel.from_bytes(arrays["model"].tobytes())
-            return UpliftOffers(model, arrays["shadow"], arrays.get("coefficients"), arrays.get("correction"))
+            told = arrays.get("correction")
+            correction = None if told is None else Correction.of(told)
+            return UpliftOffers(model, arrays["shadow"], arrays.get("coefficients"), correction)
         except (LookupError, UsageError) as error:
             raise ArtifactError(
                 "This archive does not hold a policy of offers.",
@@ -180,7 +189,9 @@ class UpliftOffers:
             ) from error
 
 
-def _chosen(X: Floats, coefficients: Floats, place: Ints, price: Floats, allowed: Bools) -> Ints:
+def _chosen(
+    X: Floats, coefficients: Floats, place: Ints, more: Floats, price: Floats, allowed: Bools
+) -> Ints:
     """Return the offer that each draw chooses, int64 [N, D].
 
     Parameters
@@ -191,8 +202,8 @@ def _chosen(X: Floats, coefficients: Floats, place: Ints, price: Floats, allowed
         float64 [D, L, P]; draws, of the L offers that the model knows.
     place
         int64 [K]; which of them each offer of the menu is, -1 for none.
-    price
-        float64 [N, K]; taken off what they are worth.
+    more, price
+        float64 [N, K]; what they are worth is multiplied with the one, and the other taken off.
     allowed
         bool [N, K].
     """
@@ -201,7 +212,7 @@ def _chosen(X: Floats, coefficients: Floats, place: Ints, price: Floats, allowed
     block = max(1, _CELLS // max(1, N * len(place)))
     for start in range(0, D, block):
         some = np.matmul(X, coefficients[start : start + block].transpose(0, 2, 1))
-        out[:, start : start + block] = _best(some[..., place] - price, may).T
+        out[:, start : start + block] = _best(some[..., place] * more - price, may).T
     return out
 
 

@@ -13,12 +13,15 @@ exactly inside the simulator: the purchase that would not have happened without 
 basket beyond what it would have been; a share of both is debt. A customer who buys because of a coupon is
 also one that bought one period ago, and the fitted recency says what that does to later periods.
 
+Who farms coupons (:mod:`simulators.coupons.farming`) has these wishes too, and may put off fulfilling them;
+what is expected here is expected of those who do not.
+
 Randomness follows from (stream, customer, period): policies meet the same chance whatever they offer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +30,7 @@ from scipy.special import expit, ndtri
 from pricing.arrays import Bools, Floats, Ints, Words
 from pricing.errors import UsageError
 from pricing.randomness import philox
+from simulators.coupons.farming import Waiting, at_the_till
 from simulators.coupons.habits import CARTS, recency_class
 from simulators.coupons.state import Seen, State, remembered
 from simulators.coupons.worlds import Crowd
@@ -75,7 +79,7 @@ class Visit:
     bought, used
         bool; a purchase, and one with the coupon used.
     caused
-        bool; a purchase that would not have been made in this period without the coupon. Nobody can see it.
+        bool; one that would not have been wished for in this period without the coupon. Nobody can see it.
     value, revenue, profit
         float64; goods at shelf prices, what was paid, net profit; minor units.
     state
@@ -89,6 +93,18 @@ class Visit:
     revenue: Floats
     profit: Floats
     state: State
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What customers wish to buy in a period, as :class:`Visit`, and their debt and habit after it."""
+
+    bought: Bools
+    used: Bools
+    caused: Bools
+    value: Floats
+    debt: Floats
+    habit: Floats
 
 
 @dataclass(frozen=True)
@@ -152,6 +168,8 @@ class CouponMarket:
     def log_odds(self, state: State) -> Floats:
         """Return the log odds of buying without a coupon, float64 [B, N]."""
         crowd = self.crowd
+        if (own_self := state.waiting) is not None:
+            state = replace(state, since=own_self.since, cart=own_self.cart)
         own = self.plain_odds(state) + crowd.visit
         feel = crowd.truths.visit_response[:, None] * crowd.keen
         return np.asarray(own - feel * self._wary * state.habit)
@@ -201,8 +219,44 @@ class CouponMarket:
             Of :meth:`chance`.
         """
         crowd, t = self.crowd, self.crowd.truths
-        depth = self.depth[choice]
-        log_depth = -np.log1p(-depth)
+        depth, given, u = self.depth[choice], choice > 0, chance[..., 3]
+        wish, opens = self._wish(state, choice, chance), u < crowd.habits.cart_opens
+        bought, used, value, waiting = wish.bought, wish.used, wish.value, state.waiting
+        shown = opens
+        if crowd.farmers is not None and waiting is not None:
+            till = at_the_till(
+                crowd.farmers, waiting, expect=crowd.farmers.expect(state.offers), given=given,
+                wished=bought, used=used, value=value, u=u,
+            )  # fmt: skip
+            own = _since(waiting.since, bought), _carts(waiting.cart, bought, opens)
+            waiting = Waiting(till.goods, till.periods, *own)
+            bought, used, value = till.bought, till.used, till.value
+            shown = opens | (till.opened & (crowd.habits.cart_opens > 0.0))
+        taken, w = np.where(used, depth, 0.0), t.wear_memory[:, None]
+        odds = self.plain_odds(state) + state.seen.visit
+        after = State(
+            since=_since(state.since, bought),
+            cart=_carts(state.cart, bought, shown),
+            debt=wish.debt,
+            habit=wish.habit,
+            worn=w * state.worn + (1.0 - w) * given,
+            offers=(state.offers << np.uint64(1)) | given.astype(np.uint64),
+            seen=look(state.seen, odds, depth, bought, used, value, -np.log1p(-taken), crowd),
+            waiting=waiting,
+        )
+        margin = crowd.habits.economics.margin(taken)
+        return Visit(bought, used, wish.caused, value, value * (1.0 - taken), value * margin, after)
+
+    def put_off(self, state: State) -> Floats:
+        """Return what farmers hold back and will yet buy at the full price, float64 [B, N]; minor units."""
+        if self.crowd.farmers is None or state.waiting is None:
+            return np.zeros(self.crowd.visit.shape)
+        return np.asarray(state.waiting.goods * (1.0 - self.crowd.farmers.dropped))
+
+    def _wish(self, state: State, choice: Ints, chance: Floats) -> _Wish:
+        """Return what customers wish to buy; who does not farm buys it."""
+        crowd, t = self.crowd, self.crowd.truths
+        log_depth = -np.log1p(-self.depth[choice])
         a = np.take_along_axis(self._attention, choice[..., None], axis=-1)[..., 0]
         base = self.log_odds(state)
         feel = crowd.keen * t.visit_response[:, None]
@@ -216,36 +270,21 @@ class CouponMarket:
         size = np.maximum(lift - t.repay[:, None] * state.debt, np.minimum(lift, _LEAST_BASKET))
         sd = crowd.habits.noise_sd
         usual = np.exp(crowd.basket + sd * ndtri(chance[..., 2]) - 0.5 * sd**2)
-        value = np.where(bought, usual * size, 0.0)
-        taken = np.where(used, depth, 0.0)
         added = np.where(caused, lift, lift - plain)
         debt = state.debt + np.where(bought, size - lift + t.forward[:, None] * added, 0.0)
-        m, w = t.memory[:, None], t.wear_memory[:, None]
+        m = t.memory[:, None]
         habit = np.where(bought, m * state.habit + (1.0 - m) * np.where(used, log_depth, 0.0), state.habit)
-        after = State(
-            since=np.where(bought, 1, np.minimum(state.since + 1, 10_000)),
-            cart=self._carts(state.cart, bought, chance[..., 3]),
-            debt=debt,
-            habit=habit,
-            worn=w * state.worn + (1.0 - w) * (choice > 0),
-            offers=(state.offers << np.uint64(1)) | (choice > 0).astype(np.uint64),
-            seen=self._look(state, choice, bought, used, value, np.where(used, log_depth, 0.0)),
-        )
-        margin = crowd.habits.economics.margin(taken)
-        return Visit(bought, used, caused, value, value * (1.0 - taken), value * margin, after)
+        return _Wish(bought, used, caused, np.where(bought, usual * size, 0.0), debt, habit)
 
-    def _carts(self, cart: Ints, bought: Bools, u: Floats) -> Ints:
-        older = np.where(cart > 0, cart + 1, 0)
-        older = np.where(older > CARTS, 0, older)
-        older = np.where(u < self.crowd.habits.cart_opens, 1, older)
-        return np.where(bought, 0, older)
 
-    def _look(
-        self, state: State, choice: Ints, bought: Bools, used: Bools, value: Floats, log_depth: Floats
-    ) -> Seen:
-        """Return what the shop has seen after a period; it knows what it offered and what was bought."""
-        odds = self.plain_odds(state) + state.seen.visit
-        return look(state.seen, odds, self.depth[choice], bought, used, value, log_depth, self.crowd)
+def _since(since: Ints, bought: Bools) -> Ints:
+    return np.where(bought, 1, np.minimum(since + 1, 10_000))
+
+
+def _carts(cart: Ints, bought: Bools, opened: Bools) -> Ints:
+    older = np.where(cart > 0, cart + 1, 0)
+    older = np.where(older > CARTS, 0, older)
+    return np.where(bought, 0, np.where(opened, 1, older))
 
 
 def look(

@@ -8,6 +8,7 @@ import numpy as np
 
 from pricing.arrays import Bools, Floats, Ints, Words
 from pricing.errors import UsageError
+from simulators.coupons.farming import Waiting
 
 __all__ = ["CONTEXT", "MEMORY", "Seen", "State", "remembered"]
 
@@ -95,6 +96,8 @@ class State:
         uint64 [B, N]; one bit a past period, the last one lowest: 1 where an offer was made.
     seen
         What the shop can know.
+    waiting
+        What farmers hold back (:mod:`simulators.coupons.farming`), hidden; None where nobody farms.
     """
 
     since: Ints
@@ -104,6 +107,7 @@ class State:
     worn: Floats
     offers: Words
     seen: Seen
+    waiting: Waiting | None = None
 
     def recent(self, periods: int) -> Ints:
         """Return offers made in the last `periods`, int64 [B, N]; 64 are remembered, more are refused."""

@@ -15,6 +15,7 @@ from pricing.arrays import Floats, Ints, Words
 from pricing.errors import DataError
 from pricing.model import DISCOUNT, DemandModel
 from pricing.randomness import label_hash, normals, philox
+from simulators.coupons.farming import HONEST, Farmers, Farming, Waiting
 from simulators.coupons.habits import Habits
 from simulators.coupons.state import Seen, State
 
@@ -213,6 +214,8 @@ class Crowd:
         float64 [B, N]; log odds of using a coupon beyond the average customer's.
     keen
         float64 [B, N]; factor on both responses, mean 1.
+    farmers
+        Which of them farm coupons; None where nobody does.
     """
 
     habits: Habits
@@ -223,6 +226,7 @@ class Crowd:
     basket: Floats
     use: Floats
     keen: Floats
+    farmers: Farmers | None = None
 
     def attention(self, depth: Floats) -> Floats:
         """Return the chance of using a coupon of a depth above 0 when buying; depth [B, N, ...]."""
@@ -252,8 +256,9 @@ class Crowd:
             depth=zero,
         )
         return State(
-            h.since[who], np.zeros(who.shape, dtype=np.int64), zero, zero, zero, zero.astype(np.uint64), seen
-        )
+            h.since[who], np.zeros(who.shape, dtype=np.int64), zero, zero, zero, zero.astype(np.uint64), seen,
+            None if self.farmers is None else Waiting.for_nothing(h.since[who]),
+        )  # fmt: skip
 
 
 def customer_keys(count: int, *, first: int = 0) -> Words:
@@ -265,7 +270,7 @@ def customer_keys(count: int, *, first: int = 0) -> Words:
     return out
 
 
-def crowd_of(habits: Habits, truths: Truths, world: Ints, key: Words) -> Crowd:
+def crowd_of(habits: Habits, truths: Truths, world: Ints, key: Words, farming: Farming = HONEST) -> Crowd:
     """Return customers drawn from the posterior of the shop's households.
 
     A customer has the history of a household drawn at random, and its own draw of what that history leaves
@@ -281,6 +286,8 @@ def crowd_of(habits: Habits, truths: Truths, world: Ints, key: Words) -> Crowd:
         int64 [B]; numbers of the rows' worlds, below 2**32.
     key
         uint64 [B, N] or [N].
+    farming
+        Who farms coupons; it changes nothing else of anybody.
     """
     keys = np.ascontiguousarray(np.broadcast_to(key, (len(world), key.shape[-1])))
     household = (_uniform(keys, world, 0)[..., 0] * len(habits)).astype(np.int64)
@@ -295,7 +302,8 @@ def crowd_of(habits: Habits, truths: Truths, world: Ints, key: Words) -> Crowd:
     score = links[0] * own[0] + links[1] * own[1] + rest * z[..., 3]
     sd = t.keen_sd[:, None]
     keen = np.exp(np.clip(sd * score, -3.0, 3.0) - 0.5 * sd**2)
-    return Crowd(habits, t, keys, household, visit, basket, use, keen)
+    farmers = Farmers.of(farming, _uniform(keys, world, 3)) if farming.share > 0.0 else None
+    return Crowd(habits, t, keys, household, visit, basket, use, keen, farmers)
 
 
 def _uniform(keys: Words, world: Ints, place: int) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from pricing.archive import pack, unpack
-from pricing.arrays import Bools, Floats
+from pricing.arrays import Bools, Floats, Ints
 from pricing.customers import CUSTOMER_FEATURES, PERSONAL_OFFERS, place_of
 from pricing.errors import ArtifactError, NotIdentified, UsageError
 from simulators.contract.engine import literal
@@ -26,7 +26,7 @@ from simulators.customers.consent import agreed
 from simulators.customers.logistic import fit_logistic
 from simulators.customers.redemption import day_number
 
-__all__ = ["EDGES", "AbandonmentModel", "CartSpells", "build_spells", "fit_abandonment"]
+__all__ = ["EDGES", "AbandonmentModel", "CartSpells", "at_risk", "build_spells", "fit_abandonment"]
 
 EDGES = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 24.0, 48.0, 72.0, 168.0, 336.0])
 """Hours since the last touch at which the A intervals begin and, 14 days on, the last one ends."""
@@ -198,6 +198,20 @@ def build_spells(source: Source, as_of: str, purpose: str | None = PERSONAL_OFFE
     )
 
 
+def at_risk(spells: CartSpells) -> tuple[Ints, Ints, Bools]:
+    """Return the intervals in which carts waited: spell [m], interval of :data:`EDGES` [m], bought in it [m].
+
+    An interval that a spell leaves otherwise than by a purchase before it is over is not among them.
+    """
+    began = EDGES[:-1] < np.minimum(spells.hours, EDGES[-1])[:, None]
+    here = (spells.hours[:, None] > EDGES[:-1]) & (spells.hours[:, None] <= EDGES[1:])
+    here[:, 0] |= spells.hours == 0.0
+    came = here & spells.bought[:, None]
+    waited = (began & ~here) | came | (here & (spells.hours[:, None] == EDGES[1:]))
+    row, interval = np.nonzero(waited)
+    return row.astype(np.int64), interval.astype(np.int64), came[row, interval]
+
+
 def fit_abandonment(spells: CartSpells) -> AbandonmentModel:
     """Fit the hazard of purchase.
 
@@ -206,13 +220,7 @@ def fit_abandonment(spells: CartSpells) -> AbandonmentModel:
     NotIdentified
         If fewer than 20 carts were bought, or fewer than 20 were left.
     """
-    began = EDGES[:-1] < np.minimum(spells.hours, EDGES[-1])[:, None]
-    here = (spells.hours[:, None] > EDGES[:-1]) & (spells.hours[:, None] <= EDGES[1:])
-    here[:, 0] |= spells.hours == 0.0
-    came = here & spells.bought[:, None]
-    at_risk = (began & ~here) | came | (here & (spells.hours[:, None] == EDGES[1:]))
-    row, interval = np.nonzero(at_risk)
-    y = came[row, interval]
+    row, interval, y = at_risk(spells)
     if min(int(y.sum()), int((~spells.bought).sum())) < _LEAST:
         raise NotIdentified(
             f"{int(y.sum())} carts were bought and {int((~spells.bought).sum())} left waiting.",

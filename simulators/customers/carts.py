@@ -29,11 +29,11 @@ def define_carts(engine: Engine, first: str, until: str, allowed: str) -> None:
 
 
 def define_cart_spells(engine: Engine, first: str, until: str, allowed: str) -> None:
-    """Create ``cart_spells`` (known, hours, bought, value), one row each time that a full cart was touched.
+    """Create ``cart_spells`` (known, hours, bought, value, open), one row for each touch of a full cart.
 
-    A spell lasts to the next touch, to the purchase (then `bought`) or to `until`. `value` is what lay in the
-    cart, at the products' median shelf prices, in minor units; 0 where the events name no product that sold.
-    Arguments as in :func:`define_carts`.
+    A spell lasts to the next touch, to the purchase (then `bought`) or to `until` (then `open`). `value` is
+    what lay in the cart, at the products' median shelf prices, in minor units; 0 where the events name no
+    product that sold. Arguments as in :func:`define_carts`.
     """
     engine.run(_TOUCHES.format(first=first, until=until, allowed=allowed))
     engine.run(_SPELLS.format(first=first, until=until))
@@ -101,6 +101,6 @@ WITH prices AS (
 )
 SELECT cart, "at", customer_id IS NOT NULL AS known,
     epoch(coalesce(after, {until}) - "at") / 3600 AS hours, coalesce(bought, false) AS bought,
-    greatest(value, 0)::DOUBLE AS value
+    after IS NULL AS open, greatest(value, 0)::DOUBLE AS value
 FROM spells WHERE NOT ends AND held > 0
 """

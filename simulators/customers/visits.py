@@ -20,11 +20,15 @@ from pricing.archive import pack, unpack
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import ArtifactError, DataError, NotIdentified
 from pricing.randomness import decision_keys, label_hash, normals, uniforms
+from simulators.contract.engine import literal
 from simulators.contract.tables import Source
 from simulators.customers.consent import agreed
 from simulators.customers.logistic import fit_logistic
 
-__all__ = ["ABSENCES", "ShoppingDays", "VisitModel", "build_shopping_days", "fit_visits", "simulate_visits"]
+__all__ = [
+    "ABSENCES", "ShoppingDays", "VisitModel", "build_shopping_days", "days_since", "fit_visits",
+    "simulate_visits",
+]  # fmt: skip
 
 ABSENCES = np.array([1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 22, 29, 57], dtype=np.int64)
 """First days since the last shopping day of each class of absence; the last class never ends."""
@@ -166,7 +170,9 @@ class VisitModel:
             ) from error
 
 
-def build_shopping_days(source: Source, purpose: str | None) -> ShoppingDays:
+def build_shopping_days(
+    source: Source, purpose: str | None, since: str = "", until: str = ""
+) -> ShoppingDays:  # fmt: skip
     """Read on which days each household had a paid order.
 
     Parameters
@@ -175,6 +181,8 @@ def build_shopping_days(source: Source, purpose: str | None) -> ShoppingDays:
         The shop's tables, open; orders, products and consents are read.
     purpose
         See :func:`simulators.customers.consent.agreed`.
+    since, until
+        ISO dates, first day to read and first one not to; empty for all.
 
     Raises
     ------
@@ -185,17 +193,22 @@ def build_shopping_days(source: Source, purpose: str | None) -> ShoppingDays:
     """
     source.require_clean()
     engine = source.engine
+    within = "".join(
+        f" AND ordered_at {sign} TIMESTAMP {literal(day)}"
+        for sign, day in ((">=", since), ("<", until))
+        if day
+    )
     engine.run(
         f"""
         CREATE OR REPLACE TABLE shopping_days AS
         WITH known AS (
-            SELECT DISTINCT customer_id FROM orders WHERE status = 'paid' AND customer_id IS NOT NULL
+            SELECT DISTINCT customer_id FROM orders WHERE status = 'paid' AND customer_id IS NOT NULL{within}
         )
         SELECT DISTINCT o.customer_id, o.ordered_at::DATE - DATE '1970-01-01' AS day, k.agreed
         FROM orders AS o
             JOIN (SELECT customer_id, {agreed(purpose, "known.customer_id")} AS agreed FROM known) AS k
             USING (customer_id)
-        WHERE o.status = 'paid'
+        WHERE o.status = 'paid'{within}
         """
     )
     found = engine.arrays("SELECT customer_id, day FROM shopping_days WHERE agreed ORDER BY customer_id, day")
@@ -225,7 +238,7 @@ def fit_visits(shopping: ShoppingDays, as_of: int) -> VisitModel:
     days = min(as_of - shopping.first_day, shopping.visited.shape[1])
     known = shopping.visited[:, : max(days, 0)]
     chosen = np.flatnonzero(known.any(axis=1))
-    since = _days_since(known[chosen])
+    since = days_since(known[chosen])
     household, column = np.nonzero(since > 0)
     came = known[chosen][household, column]
     if not came.any():
@@ -295,7 +308,7 @@ def _absence_class(since: Ints) -> Ints:
     return np.searchsorted(ABSENCES, since, side="right").astype(np.int64) - 1
 
 
-def _days_since(visited: Bools) -> Ints:
+def days_since(visited: Bools) -> Ints:
     """Return days since the last earlier visit [H, D]; 0 before the first."""
     column: Ints = np.arange(visited.shape[1], dtype=np.int64)
     upto = np.maximum.accumulate(np.where(visited, column, -1), axis=1)

@@ -1,32 +1,30 @@
 """Costs and stock from sheets, added to a data folder: what was there stays, what contradicts it is refused.
 
-The addition writes a whole folder beside the old one (:func:`simulators.folders.claim`), its tables grown
-longer: either there is the whole result or nothing.
+The addition is a folder of its own (:mod:`simulators.importers.folder_additions`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pricing.columns import Table
-from pricing.errors import DataError, UsageError
-from pricing.schema import CONTRACT_VERSION, table
-from simulators.contract.engine import Engine, file_literal, literal, quoted
-from simulators.contract.files import CANONICAL
-from simulators.contract.shop_file import SHOP_FILE, ShopFile
+from pricing.columns import ColumnType, Table
+from pricing.errors import DataError
+from pricing.schema import table
+from simulators.contract.engine import Engine, literal, quoted
+from simulators.contract.shop_file import ShopFile
 from simulators.contract.tables import Source, open_source
-from simulators.folders import Folder, claim, read_folder
+from simulators.folders import read_folder
+from simulators.importers.folder_additions import NEW_TYPES, Added, Continued, continued
 from simulators.importers.sheet_grid import Meaning
 from simulators.importers.sheet_readings import READINGS_FILE, readings_with
 from simulators.importers.sheets import Sheet, SheetRow
 
-__all__ = ["Added", "Names", "add_sheets", "names_in"]
+__all__ = ["Names", "add_sheets", "names_in"]
 
-_NUMBER, _TIME = "DECIMAL(26, 8)", "TIMESTAMP WITH TIME ZONE"
+_NUMBER, _TIME = NEW_TYPES[ColumnType.NUMBER], NEW_TYPES[ColumnType.TIME]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +54,6 @@ class Names:
             return key
         meant = self.aliases.get(key, frozenset())
         return next(iter(meant)) if len(meant) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What one sheet added to one table.
-
-    Attributes
-    ----------
-    table
-        Of the contract.
-    rows
-        Added.
-    known
-        Rows of the sheet that the table held already.
-    total
-        Rows of the table now.
-    """
-
-    table: str
-    rows: int
-    known: int
-    total: int
 
 
 def names_in(before: Path, today: dt.date | dt.datetime) -> Names:
@@ -125,49 +101,17 @@ def add_sheets(
     UsageError
         If `out` holds something else, or lies in `before`.
     """
-    if out.resolve().is_relative_to(before.resolve()):
-        raise UsageError(
-            f"{out} is the folder that is to be continued.",
-            why="An earlier folder stays as it is, so that every run made of it can be made again.",
-            todo="Give another place with --out.",
-        )
     touched = {meaning.table for meaning, _ in sheets}
-    with claim(out, "data", editable=(SHOP_FILE,)) as draft:
-        folder = read_folder(before, "data")
-        for name, _ in folder.digests:
-            if name not in {READINGS_FILE, *(f"{table_name}.parquet" for table_name in touched)}:
-                shutil.copyfile(folder.file(name), draft / name)
-        (draft / READINGS_FILE).write_bytes(readings_with(folder.path, sheets))
-        shutil.copyfile(folder.path / SHOP_FILE, draft / SHOP_FILE)
-        with open_source(folder.path, today=today, only=("products", "product_aliases", *touched)) as source:
-            return tuple(_add(source, folder, meaning, sheet, draft) for meaning, sheet in sheets)
+    names = ("products", "product_aliases")
+    with continued(before, out, touched, today, read=names, rewritten=(READINGS_FILE,)) as made:
+        (made.draft / READINGS_FILE).write_bytes(readings_with(made.folder.path, sheets))
+        return tuple(_add(made, meaning, sheet) for meaning, sheet in sheets)
 
 
-def _add(source: Source, folder: Folder, meaning: Meaning, sheet: Sheet, draft: Path) -> Added:
-    new = _unknown(source, meaning, sheet)
-    own, engine = table(meaning.table), source.engine
-    _register(engine, own, meaning, new, source.shop.time_zone)
-    name = f"{own.name}.parquet"
-    rows = "SELECT * EXCLUDE (place) FROM added ORDER BY place"
-    if name in dict(folder.digests):
-        path = file_literal(folder.file(name))
-        kinds = dict(engine.columns(f"SELECT * FROM read_parquet({path})"))
-        decimal = next(found.notation.decimal for found in source.tables if found.table.name == own.name)
-        _recast(engine, meaning, kinds, decimal, source.shop.time_zone)
-        old = (
-            f"SELECT * EXCLUDE (file_row_number), file_row_number AS place "
-            f"FROM read_parquet({path}, file_row_number = true)"
-        )
-        rows = (
-            f"SELECT * EXCLUDE (origin, place) FROM (SELECT *, 0 AS origin FROM ({old}) "
-            "UNION ALL BY NAME SELECT *, 1 AS origin FROM added) ORDER BY origin, place"
-        )
-    engine.run(
-        f"COPY ({rows}) TO {literal(str(draft / name))} "
-        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{CANONICAL}: '{CONTRACT_VERSION}'}})"
-    )
-    total = engine.count(f"SELECT count(*) FROM read_parquet({file_literal(draft / name)})")
-    return Added(own.name, len(new), len(sheet.rows) - len(new), total)
+def _add(made: Continued, meaning: Meaning, sheet: Sheet) -> Added:
+    new, own = _unknown(made.source, meaning, sheet), table(meaning.table)
+    _register(made.source.engine, own, meaning, new, made.source.shop.time_zone)
+    return Added(own.name, len(new), len(sheet.rows) - len(new), made.lengthen(own))
 
 
 def _unknown(source: Source, meaning: Meaning, sheet: Sheet) -> list[SheetRow]:
@@ -215,20 +159,3 @@ def _register(engine: Engine, own: Table, meaning: Meaning, rows: Sequence[Sheet
         f'timezone({literal(time_zone)}, "at"::TIMESTAMP)::{_TIME} AS {quoted(meaning.time)}, '
         f"value::{_NUMBER} AS {quoted(meaning.value)}{zone}, place::BIGINT AS place FROM said"
     )
-
-
-def _recast(engine: Engine, meaning: Meaning, kinds: Mapping[str, str], decimal: str, time_zone: str) -> None:
-    """Write ``added`` as the table that is there writes its cells, where that is text or local time."""
-    value, at = quoted(meaning.value), quoted(meaning.time)
-    cells: dict[str, str] = {}
-    if kinds[meaning.value] == "VARCHAR":
-        # Eight decimals always: three would read like thousands.
-        cells[value] = f"replace({value}::VARCHAR, '.', {literal(decimal)})"
-    local = f"timezone({literal(time_zone)}, {at})"
-    if kinds[meaning.time] == "VARCHAR":
-        cells[at] = f"strftime({local}, '%Y-%m-%d %H:%M:%S')"
-    elif kinds[meaning.time] != _TIME:
-        cells[at] = local
-    changed = ", ".join(f"{cell} AS {name}" for name, cell in cells.items())
-    if changed:
-        engine.run(f"CREATE OR REPLACE TEMP TABLE added AS SELECT * REPLACE ({changed}) FROM added")

@@ -49,6 +49,8 @@ def exposures_of(shop: CouponShop) -> Exposures:
         day=np.floor(start).astype(np.int64) + 19_000,
         offers=offer_names(),
         offer=shop.offer,
+        lottery=np.arange(M) // shop.spec.customers,
+        declared=np.zeros((M, len(DEPTHS)), dtype=np.bool_),
         propensity=shop.propensity,
         drawn=np.full(M, shop.spec.assignment is not Assignment.TARGETED),
         features=TRAITS,

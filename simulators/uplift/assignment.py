@@ -1,8 +1,9 @@
 """Was it a lottery? Recorded chances against what was given, and customers before against customers before.
 
-If offer k was drawn with the recorded chance e, then 1(offer = k) / e averages 1 whatever it is multiplied
-with, so long as that was known before the draw. Shares that are not as declared, and offers aimed at some
-customers, both break this; what nobody recorded before the draw cannot be tested.
+If offer k was drawn with the recorded chance e, then 1(offer = k) / e averages 1 over those who could have
+got it, whatever it is multiplied with, so long as that was known before the draw. Shares that are not as
+declared, and offers aimed at some customers, both break this; what nobody recorded before the draw cannot be
+tested.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from scipy.special import chdtrc
 from pricing.arrays import Bools, Floats, Ints
 from pricing.evidence import Identification
 from simulators.uplift.exposures import Exposures
+from simulators.uplift.lotteries import comparable_rows, open_offers
 from simulators.uplift.scores import Mean, clustered_mean
 
-__all__ = ["LEAST_GIVEN", "LOTTERY", "Arm", "AssignmentCheck", "Doubt", "check_assignment", "drawn_rows"]
+__all__ = ["LEAST_GIVEN", "LOTTERY", "Arm", "AssignmentCheck", "Doubt", "check_assignment", "compared_rows"]
 
 LOTTERY = 0.001
 """Chance below which what was given is not what the recorded propensities say."""
@@ -29,6 +31,8 @@ LEAST_GIVEN = 100
 _LEAST_CHANCE = 0.01
 _TAILS = 0.01
 _RANK = 1e-8
+_URNS = 8
+"""Urns that are looked at one by one, the largest."""
 
 
 class Doubt(StrEnum):
@@ -37,7 +41,7 @@ class Doubt(StrEnum):
     NO_PROPENSITY = "no_propensity"
     """No exposure says that it was drawn by lot."""
     NO_HOLDOUT = "no_holdout"
-    """Everybody got a coupon: there is nobody to compare with."""
+    """No campaign drew both a coupon and none: there is nobody to compare with."""
     NOT_AS_DECLARED = "not_as_declared"
     """What was given is not what the recorded chances say."""
     TOO_FEW = "too_few"
@@ -61,7 +65,8 @@ class Arm:
     least
         Smallest propensity; NaN where it was never given.
     difference, feature
-        Largest standardised difference of a feature, weighted by propensity, to all customers; which one.
+        Largest standardised difference of a feature, weighted by propensity, to all who could have got it;
+        which one.
     effective
         Effective number of exposures (Kish 1965): what unequal weights leave.
     """
@@ -92,7 +97,7 @@ class AssignmentCheck:
     doubts
         Each once.
     drawn
-        Exposures that say they were drawn by lot.
+        Exposures that say they were drawn by lot, with no coupon among what could be drawn.
     """
 
     identified_by: tuple[Identification, ...]
@@ -109,19 +114,26 @@ class AssignmentCheck:
         return any(kind is Identification.EXPERIMENT for kind in self.identified_by[1:])
 
 
-def drawn_rows(exposures: Exposures) -> Bools:
-    """Return which exposures were drawn by lot with a recorded chance, bool [N]."""
+def compared_rows(exposures: Exposures) -> Bools:
+    """Return which exposures were drawn by lot, no coupon among what could be drawn, bool [N]."""
+    drawn = _drawn(exposures)
+    drawn[drawn] = comparable_rows(open_offers(exposures.take(drawn)))
+    return drawn
+
+
+def _drawn(exposures: Exposures) -> Bools:
     return np.asarray(exposures.drawn & (exposures.propensity > 0.0) & (exposures.propensity < 1.0))
 
 
 def check_assignment(exposures: Exposures) -> AssignmentCheck:
     """Judge exposures: which offers were drawn by lot, with chances as recorded."""
-    mine = exposures.take(drawn_rows(exposures))
+    mine = exposures.take(compared_rows(exposures))
+    open_to = open_offers(mine)
     names, known = _known_before(mine)
-    arms = tuple(_arm(mine, names, known, k) for k in range(len(mine.offers)))
-    p, statistic, freedom = _joint(mine, known)
+    arms = tuple(_arm(mine, names, known, k, open_to[:, k]) for k in range(len(mine.offers)))
+    p, statistic, freedom = _joint(mine, known, open_to)
     enough = [arm.customers >= LEAST_GIVEN for arm in arms]
-    doubts = _doubts(arms, enough, p)
+    doubts = _doubts(arms, enough, p) if _drawn(exposures).any() else (Doubt.NO_PROPENSITY,)
     sound = enough[0] and not set(doubts) & {Doubt.NOT_AS_DECLARED, Doubt.NO_HOLDOUT, Doubt.NO_PROPENSITY}
     kinds = tuple(
         Identification.EXPERIMENT if k == 0 or (sound and enough[k]) else Identification.NOT_IDENTIFIED
@@ -131,8 +143,6 @@ def check_assignment(exposures: Exposures) -> AssignmentCheck:
 
 
 def _doubts(arms: tuple[Arm, ...], enough: list[bool], p: float) -> tuple[Doubt, ...]:
-    if not any(arm.given for arm in arms):
-        return (Doubt.NO_PROPENSITY,)
     if arms[0].given == 0:
         return (Doubt.NO_HOLDOUT,)
     found: list[Doubt] = []
@@ -167,18 +177,17 @@ def _known_before(exposures: Exposures) -> tuple[tuple[str, ...], Floats]:
     return ("", *(names[i] for i in kept)), np.concatenate([np.ones((len(raw), 1)), z], axis=1)
 
 
-def _arm(exposures: Exposures, names: tuple[str, ...], known: Floats, k: int) -> Arm:
+def _arm(exposures: Exposures, names: tuple[str, ...], known: Floats, k: int, open_to: Bools) -> Arm:
     mine = exposures.offer == k
     weight = np.where(mine, 1.0 / exposures.propensity, 0.0)
     total = float(weight.sum())
-    gap = weight @ known / total if total > 0.0 else np.zeros(known.shape[1])
-    gap[0] = 0.0
+    gap = weight @ known / total - known[open_to].mean(axis=0) if total > 0.0 else np.zeros(known.shape[1])
     worst = int(np.argmax(np.abs(gap)))
     return Arm(
         exposures.offers[k],
         int(mine.sum()),
         len(np.unique(exposures.customer[mine])),
-        clustered_mean(weight, exposures.customer),
+        clustered_mean(weight[open_to], exposures.customer[open_to]),
         float(exposures.propensity[mine].min()) if mine.any() else float("nan"),
         float(gap[worst]),
         names[worst],
@@ -186,18 +195,27 @@ def _arm(exposures: Exposures, names: tuple[str, ...], known: Floats, k: int) ->
     )
 
 
-def _joint(exposures: Exposures, known: Floats) -> tuple[float, float, int]:
-    """Return p, statistic and rank of the Wald test that every moment (1(k) / e - 1) z is 0."""
+def _joint(exposures: Exposures, known: Floats, open_to: Bools) -> tuple[float, float, int]:
+    """Return p, statistic and rank of the Wald test that every moment (1(k) / e - 1) z is 0.
+
+    Over those who could have got offer k; z is what was known before the draw, and which urn was drawn from.
+    """
     given = [k for k in range(len(exposures.offers)) if int((exposures.offer == k).sum()) >= LEAST_GIVEN]
     if not given or exposures.offer.min() > 0:
         return float("nan"), float("nan"), 0
     _, place = np.unique(exposures.customer, return_inverse=True)
     G = int(place.max()) + 1
+    _, urn, many = np.unique(open_to, axis=0, return_inverse=True, return_counts=True)
+    large = np.argsort(-many, kind="stable")[1:_URNS]
+    apart = np.equal(urn.reshape(-1, 1), large[many[large] >= LEAST_GIVEN])
+    moments = np.concatenate([known, apart], axis=1)
     sums = np.stack(
         [
-            np.bincount(place, (np.where(exposures.offer == k, 1.0 / exposures.propensity, 0.0) - 1.0) * z, G)
-            for k in given
-            for z in known.T
+            np.bincount(place, surplus * z, G)
+            for surplus in (
+                np.where(exposures.offer == k, 1.0 / exposures.propensity, 0.0) - open_to[:, k] for k in given
+            )
+            for z in moments.T
         ],
         axis=1,
     ).astype(np.float64)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.customers import CUSTOMER_FEATURES, Customers
 from pricing.errors import DataError
 from simulators.contract.engine import Engine, literal
@@ -151,6 +152,8 @@ def _define_exposed(engine: Engine, purpose: str | None, since: str, until: str)
                 THEN min(e.coupon_id) END AS coupon,
             CASE WHEN min(propensity) = max(propensity) AND count(*) = count(propensity)
                 THEN min(propensity) END AS propensity,
+            CASE WHEN min(drawn_among) = max(drawn_among) AND count(*) = count(drawn_among)
+                THEN min(drawn_among) ELSE '' END AS among,
             bool_or(lower(assigned_by) IN ({rule})) IS TRUE AS by_rule,
             bool_and(lower(assigned_by) = {literal(EXPERIMENT)}) IS TRUE AS experiment,
             min(coalesce(k.valid_to, c.ends_at, kc.ends_at)) AS ends,
@@ -207,7 +210,7 @@ def _define_kept(engine: Engine, no_consent: int, window: int, after: int) -> Le
         f"""
         CREATE OR REPLACE TABLE kept AS SELECT row_number() OVER (ORDER BY "at", customer_id, campaign) - 1
         AS n,
-            customer_id, "at", campaign, offer, coupon, held, chance, propensity, by_rule
+            customer_id, "at", campaign, offer, coupon, held, chance, propensity, by_rule, among
         FROM exposed WHERE {over} AND NOT ({early})
         """
     )
@@ -254,7 +257,8 @@ shop_paid AS (
             / 10000.0 AS discount
     FROM used LEFT JOIN shop_paid AS s USING (order_id) LEFT JOIN rates USING (order_id) GROUP BY n
 )
-SELECT k.n, k.customer_id, k."at"::DATE - DATE '1970-01-01' AS day, k.offer, k.chance, k.by_rule,
+SELECT k.n, k.customer_id, k."at"::DATE - DATE '1970-01-01' AS day, k.offer, k.campaign, k.among,
+    k.chance, k.by_rule,
     k.propensity IS NULL AND k.chance IS NOT NULL AS taken, coalesce(cost.used, 0) AS used,
     coalesce(cost.discount, 0) AS discount, wide.* EXCLUDE (n)
 FROM kept AS k LEFT JOIN wide USING (n) LEFT JOIN cost USING (n) ORDER BY k.n
@@ -286,6 +290,8 @@ def _read(source: Source, found: dict[str, Any], left: Left, terms: _Terms) -> R
     offers = tuple(words.tolist())
     if offers[0] != "":
         offers, offer = ("", *offers), offer + 1
+    declared = _declared(found["among"].astype(str), offers)
+    _require_drawn(declared, offer, offers)
     names, customer = np.unique(found["customer_id"].astype(str), return_inverse=True)
     chance = np.asarray(found["chance"], dtype=np.float64)
     drawn = (
@@ -306,6 +312,8 @@ def _read(source: Source, found: dict[str, Any], left: Left, terms: _Terms) -> R
         day=day,
         offers=offers,
         offer=offer.astype(np.int64),
+        declared=declared,
+        lottery=np.unique(found["campaign"].astype(str), return_inverse=True)[1].astype(np.int64),
         propensity=chance,
         drawn=drawn,
         features=tuple(feature.name for feature in CUSTOMER_FEATURES),
@@ -323,6 +331,25 @@ def _read(source: Source, found: dict[str, Any], left: Left, terms: _Terms) -> R
         as_of=str(np.datetime64(int(day.max()) + 1, "D")),
     )
     return Read(exposures, tuple(names.tolist()), left, terms.assumed, int(np.asarray(found["taken"]).sum()))
+
+
+def _declared(among: NDArray[np.str_], offers: tuple[str, ...]) -> Bools:
+    """Return which offers were possible, bool [N, K], no coupon always; none where nothing is said."""
+    words, place = np.unique(among, return_inverse=True)
+    sets = [set(word.split("|")) if word else set[str]() for word in words.tolist()]
+    table = [[bool(some) and (k == 0 or name in some) for k, name in enumerate(offers)] for some in sets]
+    return np.array(table, dtype=np.bool_).reshape(len(words), len(offers))[place]
+
+
+def _require_drawn(declared: Bools, offer: Ints, offers: tuple[str, ...]) -> None:
+    wrong = declared.any(axis=1) & ~np.take_along_axis(declared, offer[:, None], axis=1)[:, 0]
+    if wrong.any():
+        raise DataError(
+            f"{int(wrong.sum())} exposures were given what was not among drawn_among, the first "
+            f"{offers[int(offer[np.argmax(wrong)])]}.",
+            why="Then it is unknown what else could have been given.",
+            todo="Name every coupon that could have been drawn, separated by |, or leave the column out.",
+        )
 
 
 def _described(names: list[str], day: Ints, describe: Callable[[str], Customers]) -> Floats:

@@ -29,6 +29,11 @@ class Exposures:
         K names; the first is empty.
     offer
         int64 [N]; which one was given.
+    lottery
+        int64 [N]; number of the campaign that gave or withheld it: what could have been given goes by it
+        (:func:`simulators.uplift.lotteries.open_offers`).
+    declared
+        bool [N, K]; which offers are said to have been possible; none where nothing is said.
     propensity
         float64 [N]; chance with which it was chosen, as recorded; NaN where it was not.
     drawn
@@ -53,6 +58,8 @@ class Exposures:
     day: Ints
     offers: tuple[str, ...]
     offer: Ints
+    lottery: Ints
+    declared: Bools
     propensity: Floats
     drawn: Bools
     features: tuple[str, ...]
@@ -72,7 +79,7 @@ class Exposures:
     def __post_init__(self) -> None:
         N = len(self.customer)
         shapes = dict.fromkeys(_FLAT, (N,)) | {name: (N, len(PHASES)) for name in _PHASED}
-        shapes["X"] = (N, len(self.features))
+        shapes |= {"X": (N, len(self.features)), "declared": (N, len(self.offers))}
         wrong = [name for name, shape in shapes.items() if getattr(self, name).shape != shape]
         if self.offers[:1] != ("",) or (
             N and not 0 <= self.offer.min() <= self.offer.max() < len(self.offers)
@@ -91,7 +98,7 @@ class Exposures:
 
     def take(self, chosen: Bools) -> Exposures:
         """Return the exposures where `chosen` [N] holds."""
-        names = ("X", *_FLAT, *_PHASED)
+        names = ("X", "declared", *_FLAT, *_PHASED)
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def reading(self, features: tuple[str, ...]) -> Exposures:
@@ -103,5 +110,5 @@ class Exposures:
         return replace(self, features=features, X=self.X[:, [place[name] for name in features]])
 
 
-_FLAT = ("customer", "day", "offer", "propensity", "drawn", "redeemed", "discount")
+_FLAT = ("customer", "day", "offer", "lottery", "propensity", "drawn", "redeemed", "discount")
 _PHASED = ("units", "revenue", "profit")

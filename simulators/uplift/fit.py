@@ -11,10 +11,11 @@ from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import DataError
 from pricing.evidence import Identification
 from pricing.uplift import Basis, UpliftModel
-from simulators.uplift.assignment import AssignmentCheck, check_assignment, drawn_rows
+from simulators.uplift.assignment import AssignmentCheck, check_assignment, compared_rows
 from simulators.uplift.basis import basis_of, multiplied, telling
 from simulators.uplift.exposures import PHASES, Exposures
 from simulators.uplift.holdout import Holdout, propose_holdout
+from simulators.uplift.lotteries import open_offers
 from simulators.uplift.projection import Coefficients, least_squares, pool
 from simulators.uplift.ranking import Curve, Decile, calibration, score_curve
 from simulators.uplift.redemption import fit_usage
@@ -50,7 +51,7 @@ _CEILING = 2.0
 
 @dataclass(frozen=True, slots=True)
 class OfferEffect:
-    """What one offer did on average, against no coupon; minor units a customer exposed.
+    """What one offer did on average, against no coupon; minor units a customer who could have got it.
 
     Attributes
     ----------
@@ -96,10 +97,12 @@ class UpliftReport:
     curve
         Uplift curve of the same, None where nothing is identified.
     value
-        Doubly robust gain per customer of giving each its best offer where that is above 0, out of fold: each
-        customer's offer was chosen without that customer's data. None where nothing is identified.
+        Doubly robust gain per customer of giving each the best offer of its campaign where that is above 0,
+        out of fold: each customer's offer was chosen without that customer's data. None where nothing is
+        identified.
     everybody
-        The same of giving everybody the one offer that is best on average, likewise chosen out of fold.
+        The same of giving everybody who could get it the one offer that is best on average, likewise chosen
+        out of fold.
     holdout
         A proposal for the next campaign, None where the data say no cost.
     exposures, customers
@@ -187,7 +190,7 @@ def _prepared(exposures: Exposures, seed: int) -> _Ready:
             todo="Add coupon_exposures with a coupon_id or campaign_id; see docs/coupons.md.",
         )
     check = check_assignment(exposures)
-    mine = exposures.take(drawn_rows(exposures)) if check.usable else exposures
+    mine = exposures.take(compared_rows(exposures)) if check.usable else exposures
     mine = mine.reading(telling(mine.features, mine.X))
     basis = basis_of(mine.features, mine.X, mine.revenue[:, 1:].sum(axis=1))
     fold = folds_of(mine.customer, seed)
@@ -205,7 +208,7 @@ def _model_of(ready: _Ready, learner: Learner) -> UpliftModel:
 def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints) -> Scores:
     """Return cross-fitted scores of one outcome on the regressors of a basis."""
     X = regressors(basis, exposures.X)
-    return score_outcome(outcome, exposures.offer, exposures.propensity, X, len(exposures.offers), fold)
+    return score_outcome(outcome, exposures.offer, exposures.propensity, X, fold, open_offers(exposures))
 
 
 def regressors(basis: Basis, values: Floats) -> Floats:
@@ -236,7 +239,7 @@ def pooled(exposures: Exposures, scores: Scores, basis: Basis) -> Learned:
 def _projected(exposures: Exposures, scores: Scores, basis: Basis) -> Coefficients:
     X = _in_money(basis, exposures.X)
     scale = basis.scale_of(basis.standardised(exposures.X))
-    raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
+    raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale, scores.open_to[:, 1:])
     of_three = basis.products[:, 2] >= 0
     group = np.concatenate([[0], np.ones(len(basis.features)), np.where(of_three, 3, 2)]).astype(np.int64)
     return pool(raw, _depths(exposures), group)
@@ -276,7 +279,10 @@ def _model(exposures: Exposures, found: Learned, kinds: tuple[Identification, ..
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Out:
-    """Out-of-fold predictions [N, K] of effects, and the offer best on average in the other folds [N]."""
+    """Out-of-fold predictions [N, K] of effects, -inf of what could not be given.
+
+    And the offer best on average in the other folds [N], no coupon where that could not be given.
+    """
 
     predicted: Floats
     everybody: Ints
@@ -287,11 +293,13 @@ def _out_of_fold(exposures: Exposures, scores: Scores, basis: Basis, learner: Le
     out, everybody = np.zeros((N, K)), np.zeros(N, dtype=np.int64)
     for f in range(int(scores.fold.max()) + 1):
         learn, told = scores.fold != f, scores.fold == f
-        part = Scores(scores.value[learn], scores.expected[learn], scores.fold[learn])
+        part = scores.take(learn)
         found = learner(exposures.take(learn), part, basis)
         out[told, 1:] = _in_money(found.basis, exposures.X[told]) @ found.coefficients.mean.T
-        everybody[told] = int(np.argmax(np.where(apart, part.effect.mean(axis=0), -np.inf)))
-    out[:, ~apart] = -np.inf
+        usual = np.where(part.open_to, part.effect, 0.0).mean(axis=0)
+        everybody[told] = int(np.argmax(np.where(apart, usual, -np.inf)))
+    out[~(scores.open_to & apart)] = -np.inf
+    everybody = np.where(scores.open_to[np.arange(N), everybody], everybody, 0)
     return _Out(out, everybody)
 
 
@@ -300,11 +308,12 @@ def _report(ready: _Ready, scores: Scores, out: _Out, half_width: float | None) 
     best = 1 + np.argmax(out.predicted[:, 1:], axis=1)
     predicted, found = out.predicted[rows, best], scores.effect[rows, best]
     kept = np.where(predicted > 0.0, found, 0.0)
+    some = np.isfinite(predicted)
     return UpliftReport(
         check=ready.check,
         effects=_effects(mine, scores, ready.basis, ready.check, ready.apart),
-        deciles=calibration(predicted, found, mine.customer),
-        curve=score_curve(predicted, found),
+        deciles=calibration(predicted[some], found[some], mine.customer[some]),
+        curve=score_curve(predicted[some], found[some]),
         value=clustered_mean(kept, mine.customer),
         everybody=clustered_mean(scores.effect[rows, out.everybody], mine.customer),
         holdout=propose_holdout(mine, regressors(ready.basis, mine.X), half_width),
@@ -343,7 +352,7 @@ def _effects(
 
 
 def _means(scores: Scores, customer: Ints) -> list[Mean]:
-    return [clustered_mean(scores.effect[:, k], customer) for k in range(scores.value.shape[1])]
+    return [clustered_mean(scores.effect[mine, k], customer[mine]) for k, mine in enumerate(scores.open_to.T)]
 
 
 def _silent(ready: _Ready, half_width: float | None) -> UpliftReport:

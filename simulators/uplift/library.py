@@ -53,7 +53,7 @@ def library_learner(meta: Meta, seed: int = 0) -> Learner:
         weighted = X / scale[:, None]
         gram = weighted.T @ X + 1e-9 * len(X) * np.eye(X.shape[1])
         mean = np.linalg.solve(gram, weighted.T @ library_effects(meta, exposures, z, z, seed)).T
-        raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale)
+        raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale, scores.open_to[:, 1:])
         return Learned(found, Coefficients(np.asarray(mean, dtype=np.float64), raw.covariance))
 
     return learn

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 
 __all__ = ["Coefficients", "least_squares", "pool"]
 
@@ -45,7 +45,7 @@ class Coefficients:
     covariance: Floats
 
 
-def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> Coefficients:
+def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats, counted: Bools) -> Coefficients:
     """Project scores on regressors by weighted least squares, errors clustered by customer.
 
     Parameters
@@ -58,13 +58,23 @@ def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> 
         int64 [N].
     weight
         float64 [N]; positive, and a function of the regressors alone.
+    counted
+        bool [N, J]; which scores count. An offer of which none does has all of them counted: they are what
+        a model guesses, and say so nowhere but here.
     """
     N, J = effect.shape
     P = X.shape[1]
-    gram = (X * weight[:, None]).T @ X
-    bread = np.linalg.inv(gram + _JITTER * np.diag(np.diag(gram)))
-    mean: Floats = (bread @ (X * weight[:, None]).T @ effect).T
-    left = (effect - X @ mean.T) * weight[:, None]
+    counted = counted | ~counted.any(axis=0)
+    mean, wide = np.zeros((J, P)), np.zeros((J, P, J, P))
+    kinds, kind = np.unique(counted, axis=1, return_inverse=True)
+    for number, rows in enumerate(kinds.T):
+        mine, own = np.flatnonzero(kind.reshape(-1) == number), slice(None) if rows.all() else rows
+        weighted = (X * weight[:, None])[own]
+        gram = weighted.T @ X[own]
+        bread = np.linalg.inv(gram + _JITTER * np.diag(np.diag(gram)))
+        mean[mine] = (bread @ weighted.T @ effect[own][:, mine]).T
+        wide[mine, :, mine, :] = bread
+    left = np.where(counted, (effect - X @ mean.T) * weight[:, None], 0.0)
     _, place = np.unique(customer, return_inverse=True)
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))
@@ -77,9 +87,8 @@ def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats) -> 
         scores = (left[rows][:, :, None] * X[rows][:, None, :]).reshape(len(rows), J * P)
         sums = np.add.reduceat(scores, starts[first : first + step] - begin, axis=0)
         meat += sums.T @ sums
-    wide = np.kron(np.eye(J), bread)
-    G = len(starts)
-    covariance = wide @ meat @ wide * (G / max(G - 1.0, 1.0))
+    G, breads = len(starts), wide.reshape(J * P, J * P)
+    covariance = breads @ meat @ breads * (G / max(G - 1.0, 1.0))
     return Coefficients(mean, 0.5 * (covariance + covariance.T))
 
 

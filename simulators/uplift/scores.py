@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import UsageError
 
 __all__ = [
@@ -44,16 +44,23 @@ class Scores:
         float64 [N, K]; the outcome model's prediction, from other customers.
     fold
         int64 [N]; fold of the customer.
+    open_to
+        bool [N, K]; which offers could have been given: of the others a score is the model's guess alone.
     """
 
     value: Floats
     expected: Floats
     fold: Ints
+    open_to: Bools
 
     @property
     def effect(self) -> Floats:
         """float64 [N, K]; scores of the difference to no coupon; column 0 is 0."""
         return np.asarray(self.value - self.value[:, :1])
+
+    def take(self, chosen: Bools) -> Scores:
+        """Return the scores where `chosen` [N] holds."""
+        return Scores(self.value[chosen], self.expected[chosen], self.fold[chosen], self.open_to[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +164,11 @@ def _ridge(gram: Floats, moment: Floats) -> Floats:
 
 
 def score_outcome(
-    outcome: Floats, offer: Ints, propensity: Floats, X: Floats, offers: int, fold: Ints
+    outcome: Floats, offer: Ints, propensity: Floats, X: Floats, fold: Ints, open_to: Bools
 ) -> Scores:
     """Return cross-fitted AIPW scores of one outcome; see :func:`aipw` and :func:`crossfit_outcome`."""
-    expected = crossfit_outcome(outcome, offer, X, offers, fold)
-    return Scores(aipw(outcome, offer, propensity, expected), expected, fold)
+    expected = crossfit_outcome(outcome, offer, X, open_to.shape[1], fold)
+    return Scores(aipw(outcome, offer, propensity, expected), expected, fold, open_to)
 
 
 def clustered_mean(values: Floats, customer: Ints) -> Mean:

@@ -75,6 +75,21 @@ def test_everybody_of_a_panel_is_read_and_spanish_is_spoken(data: Path, tmp_path
     assert "level-2" in said
 
 
+def test_what_farmers_cost_is_told_beside_the_same_run_without_them(data: Path, tmp_path: Path) -> None:
+    words = (*SMALL[:2], "--seeds", 2, *SMALL[4:], "--panel", "--policies", "none,level-2")
+    honest = facts(data, "--out", tmp_path / "one", *words)
+    farmed = facts(data, "--out", tmp_path / "two", *words, "--farming", 0.5)
+    assert (honest["farming"]["share"], farmed["farming"]["share"]) == (0.0, 0.5)
+    assert [line.pop("lost_to_farming") for line in honest["policies"]] == [None, None]
+    none, level = (line.pop("lost_to_farming") for line in farmed["policies"])
+    assert none["estimate"] == pytest.approx(0.0, abs=1e-12)
+    earned, kept = (found["policies"][1]["profit"] for found in (honest, farmed))
+    assert level["estimate"] == pytest.approx(1.0 - kept / earned)
+    assert level["estimate"] > 0.0
+    shown = call(data, "--out", tmp_path / "three", *words, "--farming", 0.5)
+    assert "Profit lost to farming, 50%" in " ".join(shown.output.split())
+
+
 def test_a_stopped_simulation_goes_on_where_it_stopped(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +124,8 @@ def test_a_stopped_simulation_goes_on_where_it_stopped(
         (("--levels", "ten"), "does not hold shares"),
         (("--levels", "nan"), "ascending"),
         (("--faked", "2"), "no share"),
+        (("--farming", "-0.1"), "no share"),
+        (("--farming", "nan"), "no share"),
         (("--levels", "0.05", "--policies", "none,level-2"), "no coupon policy level-2"),
     ],
 )

@@ -186,10 +186,14 @@ def test_a_short_answer_is_not_held_back(run_folder: Path, tmp_path: Path) -> No
     assert statistics.median(took[20:]) < 0.03, "a delayed acknowledgement takes 0.04 s, every time"
 
 
-def test_a_signal_ends_the_service_and_logs_are_one_json_a_line(run_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_the_service_and_logs_are_one_json_a_line(
+    run_folder: Path, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
     with served(run_folder, tmp_path / "d.sqlite3") as server:
-        server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(timeout=30) == 130
+        server.process.send_signal(sent)
+        assert server.process.wait(timeout=30) == code
+        assert not list(tmp_path.glob("*-wal")), "the store was closed: its one file holds everything"
         while b'"route": "/health/ready"' not in server.said:
             pass
     assert b"Traceback" not in server.said

@@ -24,6 +24,7 @@ from api.storage.ledger_reserve import mint
 from api.storage.offers_seen import _ENDED, _SEEN, Lately, lately
 from api.storage.store import Store
 from policies.serve.coupon_shelf import Cart, CartLine, CouponShelf
+from policies.serve.realised_use import Correction, LogOdds
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_book import CampaignTerms
 from pricing.coupon_rules import CouponSettings
@@ -219,8 +220,9 @@ def test_every_service_on_a_store_finds_the_same_prices_and_records_them_once(tm
         last = history(connection, one.pace.policy.version)
     assert row.kind == "priced"
     assert len(last) == 1
-    shadow, correction = (np.array([0.0, *row.content[part].values()]) for part in ("shadow", "correction"))
-    correction[0] = 1.0
+    told = row.content["correction"]
+    shadow, level = (np.array([0.0, *part.values()]) for part in (row.content["shadow"], told["level"]))
+    correction = Correction(LogOdds(level, told["own"], told["others"]), told["money"])
     assert one.shelf.policy.priced(shadow, correction).version == version, "the record tells the policy"
     for run in (one, other):
         run.close()

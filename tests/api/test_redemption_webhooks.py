@@ -169,6 +169,54 @@ def test_woocommerce_tells_totals_and_refunds_count_in_proportion(shop: Platform
     assert shop.tell("woocommerce", b"webhook_id=12", {}).json() == {"redemptions": 0, "heard": True}
 
 
+def _at(status: str, minute: int) -> dict[str, Any]:
+    return {**WOO, "status": status, "date_modified_gmt": f"2026-01-01T10:{minute:02}:00"}
+
+
+def test_who_pays_at_the_second_attempt_has_paid(shop: Platform) -> None:
+    """WooCommerce calls an order failed whose payment did not go through, until it does."""
+    failed, paid = _at("failed", 1), _at("processing", 2)
+    shop.told(woo(_at("pending", 0), "order.created"))
+    shop.told(woo(failed))
+    for _ in range(2):
+        shop.told(woo(paid))
+        assert shop.money() == (0, 2420)
+    again = woo({**failed, "date_modified_gmt": "2026-01-01T10:01:01"})
+    shop.told(again)
+    assert shop.money() == (0, 2420), "told late: it was paid since"
+
+
+def test_the_last_state_of_a_woocommerce_order_counts(shop: Platform) -> None:
+    paid, over, again, end = (_at(*told) for told in (
+        ("processing", 2), ("cancelled", 3), ("processing", 4), ("cancelled", 5)))  # fmt: skip
+    for _ in range(2):
+        shop.told(woo(paid))
+    for _ in range(2):
+        shop.told(woo(over))
+        assert shop.money() == (0, 0)
+    shop.told(woo(paid))
+    assert shop.money() == (0, 0), "told again, and older than its end"
+    for _ in range(2):
+        shop.told(woo(again))
+        assert shop.money() == (0, 2420)
+    shop.told(woo(end))
+    assert shop.money() == (0, 0)
+
+
+def test_woocommerce_tells_codes_in_small_letters(shop: Platform) -> None:
+    """``wc_strtolower`` is a filter of every code there; ours have capitals."""
+    pool = {"count": 1, "liability": 2500, "expires_at": "2026-01-02T00:00:00Z"}
+    code = shop.done("/v1/codes/ten", pool)["codes"][0]
+    for number, name in enumerate(("save", code.lower())):
+        lines = [{"id": 57, "code": name, "discount": "20.00", "discount_tax": "4.20"}]
+        assert shop.told(woo({**WOO, "id": number, "coupon_lines": lines})) == 1
+    assert shop.money() == (0, 4840)
+    used = shop.done("/v1/codes/used", {"currency": "EUR", "codes": [
+        {"code": code.lower(), "order_id": "1", "amount": 2420}]})  # fmt: skip
+    assert used == {"recorded": 1, "unknown": []}
+    assert shop.money() == (0, 4840), "the same order"
+
+
 def test_lines_of_a_woocommerce_order_share_each_code_exactly(shop: Platform) -> None:
     body = {**WOO, "prices_include_tax": False}
     body["coupon_lines"] = [

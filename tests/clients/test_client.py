@@ -319,6 +319,32 @@ def test_an_answer_that_would_raise_a_price_or_makes_no_sense_is_no_offer(wrong:
         assert client.offer(CART) == Offer.none()
 
 
+def test_what_comes_off_shipping_is_redeemed_as_a_line_of_its_own() -> None:
+    """An offer is redeemed with ``offer.taken``, and a redemption has a line at least."""
+    told = {**TOLD, "discount": 300, "lines": [{"line_id": "1", "discount": 0}]}
+    with _said(told) as client:
+        cart = replace(CART, shipping=500)
+        assert client.offer(cart).taken == (Line("shipping", 300),)
+        named = replace(cart, lines=(replace(CART.lines[0], line_id="shipping"),))
+    with _said({**told, "lines": []}) as client:
+        assert client.offer(named).taken == (Line("shipping-", 300),)
+
+
+def test_a_price_shown_without_tax_may_be_less_than_what_comes_off() -> None:
+    with _said({**TOLD, "discount": 1000, "lines": [{"line_id": "1", "discount": 1000}]}) as client:
+        cart = Cart("us", (CartLine("1", "MUG", 930),), customer_id="ana")
+        assert client.offer(cart).discount == 1000, "10.00 of 9.30 net, which are 11.25 with tax"
+        assert client.offer(Cart("us", (CartLine("1", "MUG", 700),), customer_id="ana")) == Offer.none()
+
+
+def test_an_answer_that_cannot_be_decoded_holds_up_no_checkout() -> None:
+    def handle(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"{}"))
+
+    with Client("http://tarifa", transport=httpx.MockTransport(handle), patience=SHORT) as client:
+        assert client.offer(CART) == Offer.none()
+
+
 def test_pauses_are_jittered_doubled_and_bounded() -> None:
     paused, clock = list[float](), [0.0]
 

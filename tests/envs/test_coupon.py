@@ -16,6 +16,7 @@ from envs.registration import COUPON, register_envs
 from envs.sb3 import BatchVecEnv
 from pricing.coupon_rules import CouponSettings
 from pricing.errors import UsageError
+from simulators.coupons.farming import Farming
 from simulators.coupons.shop_floor import level_menu
 from simulators.coupons.state import CONTEXT
 from simulators.coupons.toy import toy_habits
@@ -117,3 +118,17 @@ def test_sb3_learns_from_the_native_batch(problem: CouponProblem) -> None:
     model.learn(80)
     chosen, _ = model.predict(first, deterministic=True)
     assert chosen.shape == (8,)
+
+
+def test_farmers_learn_from_offers_and_from_nothing_else(problem: CouponProblem) -> None:
+    """Never offered anything, 60 farmers bring what honest customers bring; offered once, they wait."""
+    farmed = replace(problem, farming=Farming(1.0))
+    for first in (0, 1):
+        bought = list[int]()
+        for made in (problem, farmed):
+            env = CouponVectorEnv(60, made)
+            env.reset(seed=3)
+            steps = [env.step(np.full(60, first if t == 0 else 0))[4] for t in range(4)]
+            bought.append(sum(int(info["bought"].sum()) for info in steps[1:]))
+        assert (bought[0] == bought[1]) == (first == 0)
+        assert bought[1] <= bought[0]

@@ -20,6 +20,8 @@ from pricing.arrays import Bools, Floats
 from pricing.coupon_decision import OfferPolicy, decide_offers
 from pricing.coupon_rules import OfferSituation
 from pricing.errors import ArtifactError, UsageError
+from pricing.policy import Choice
+from simulators.coupons.farming import HONEST, Farming
 from simulators.coupons.shop_floor import ShopFloor, level_menu
 from simulators.coupons.state import CONTEXT
 from simulators.coupons.toy import toy_habits
@@ -30,11 +32,13 @@ from tests.simulators.coupon_cases import plain_habits, truths
 PRIOR = Prior()
 
 
-def floor(customers: int = 60, world: int = 0, weeks: int = 6, **changed: float) -> ShopFloor:
+def floor(
+    customers: int = 60, world: int = 0, weeks: int = 6, farming: Farming = HONEST, **changed: float
+) -> ShopFloor:
     habits = toy_habits()
     truth = draw_truths(habits, PRIOR, 1, seed=3, first=world)
     truth = replace(truth, **{name: np.array([value]) for name, value in changed.items()})
-    crowd = crowd_of(habits, truth, np.array([world]), customer_keys(customers))
+    crowd = crowd_of(habits, truth, np.array([world]), customer_keys(customers), farming)
     return ShopFloor.of(crowd, level_menu((0.05, 0.1, 0.2)), weeks)
 
 
@@ -265,6 +269,42 @@ def test_five_percent_of_fakes_cost_little() -> None:
     start = Foresight.of(Shop.of(made), PRIOR, 8, 1)
     honest, cheated = (profit(roll_out_offers(Rehearsal(made, 2, 2, faked=f), start)) for f in (0.0, 0.05))
     assert cheated > 0.95 * honest
+
+
+def test_farmers_cost_nothing_without_coupons_and_little_with_ours() -> None:
+    """Of 800 customers 5 % farm: offering nothing loses nothing; a coupon for all is used more often."""
+    honest, farmed = floor(800, 2, 8), floor(800, 2, 8, Farming(0.05))
+
+    def both(policy: OfferPolicy) -> tuple[Tally, Tally]:
+        one, two = (roll_out_offers(Rehearsal(made, 2, 2), policy).tally for made in (honest, farmed))
+        return one, two
+
+    without = both(ConstantLevel(0))
+    np.testing.assert_allclose(without[1].profit, without[0].profit, rtol=1e-12)
+    one, two = both(ConstantLevel(3))
+    assert two.used.sum() > 1.05 * one.used.sum()
+    assert two.profit.sum() < one.profit.sum()
+    np.testing.assert_allclose(two.revenue + two.discount, one.revenue + one.discount)
+    one, two = both(Foresight.of(Shop.of(honest), PRIOR, 8, 1))
+    assert two.profit.sum() > 0.95 * one.profit.sum()
+
+
+def test_what_farmers_still_hold_back_at_the_end_is_no_loss() -> None:
+    """Offered once and never again, one who never drops anything pays all of it at the full price."""
+
+    class Once(ConstantLevel):
+        def choose(self, situation: OfferSituation, allowed: Bools) -> Choice:
+            first = float(situation.features[0, 0, CONTEXT.index("steps_left")]) == 1.0
+            return ConstantLevel(3 if first else 0).choose(situation, allowed)
+
+    sure = Farming(1.0, patience=(2, 2), dropped=(0.0, 0.0))
+    one, two = (
+        roll_out_offers(Rehearsal(floor(200, 1, 3, farming), 1, 4), Once(0)).tally
+        for farming in (HONEST, sure)
+    )
+    np.testing.assert_array_equal(two.bought[1:], 0)
+    assert (two.revenue + two.discount).sum() == pytest.approx((one.revenue + one.discount).sum())
+    np.testing.assert_array_equal(two.discount[1:], 0.0)
 
 
 @given(st.integers(0, 5), st.integers(1, 8))

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.allocation.served import Ended, Remaining, Seen, corrected, repriced
+from policies.allocation.uses import learned_use
+from policies.serve.realised_use import Correction, LogOdds
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.arrays import Bools, Floats, Ints
 from pricing.errors import UsageError
@@ -53,8 +55,11 @@ def test_the_price_is_that_of_whoever_just_does_not_fit() -> None:
     out = repriced(policy(), only, NOTHING, [budget(600.0, held=np.array([0.0, 200.0, 0.0]))])
     assert out.version == found.version, "of 200 that are out, half will be drawn"
     used = ended(np.full(40, 1), np.where(np.arange(40) < 30, 100, 0))
-    more = repriced(policy(), only, used, [budget(687.5)])
-    assert more.shadow[1] == pytest.approx(100.0 / 343.75), "1.375 times as much is drawn as predicted"
+    often = float(corrected(policy(), used).applied(np.full((1, 3), 0.5))[1][0, 1])
+    assert 1.2 < often < 1.5
+    more = repriced(policy(), only, used, [budget(500.0 * often)])
+    assert more.shadow[1] == pytest.approx(0.4), "more uses draw more, and add as much each"
+    assert repriced(policy(), only, used, [budget(500.0 * often - 1.0)]).shadow[1] > 0.5
 
 
 def test_a_cap_counts_uses() -> None:
@@ -67,7 +72,7 @@ def test_a_cap_counts_uses() -> None:
 
 def test_what_binds_nothing_changes_nothing() -> None:
     fitted, three = policy(5), seen(np.array([3.0, 4.0, 5.0]))
-    priced = fitted.priced(np.array([0.0, 2.0, 0.0]), np.ones(3))
+    priced = fitted.priced(np.array([0.0, 2.0, 0.0]), Correction.none(3))
     for limits in ([], [budget(1e9)], [budget(1e9), budget(1e9, FIVE)]):
         assert repriced(fitted, three, NOTHING, limits).version == fitted.version != priced.version
     nobody = seen(np.zeros(0))
@@ -78,15 +83,61 @@ def test_what_binds_nothing_changes_nothing() -> None:
 
 
 def test_the_correction_is_what_was_realised_over_what_was_predicted() -> None:
-    """40 offers of five at 100, of which half should be used: 2000 predicted, 3000 spent. The prior is worth
-    20 uses, 2000: 5000 over 4000 for all, and so for ten, of which nothing came back."""
-    assert corrected(policy(), NOTHING).tolist() == [1.0, 1.0, 1.0]
-    offer = np.full(40, 1)
-    spent = np.where(np.arange(40) < 30, 100, 0)
-    found = corrected(policy(), ended(offer, spent))
-    assert found.tolist() == pytest.approx([1.0, (3000 + 2000 * 1.25) / 4000, 1.25])
-    unused = corrected(policy(), ended(offer, 0 * spent))
-    assert 0.0 < unused[1] < unused[2] < 1.0
+    """A half was to use five and three quarters did, for 80 of the 100 that it may cost.
+
+    One offer, one prediction: all that can be learned is a shift of the log odds, between 0 and log 3.
+    """
+    nothing = corrected(policy(), NOTHING)
+    assert (nothing.use.level.tolist(), nothing.use.own, nothing.use.others, nothing.money) == (
+        [0.0] * 3,
+        1,
+        0,
+        1,
+    )
+    offer, rank = np.full(400, 1), np.arange(400)
+    found = corrected(policy(), ended(offer, np.where(rank < 300, 80, 0)))
+    assert 0.9 * np.log(3.0) < found.use.level[1] < np.log(3.0)
+    assert 0.0 < found.use.level[2] <= found.use.level[1], "an offer not made follows those that were"
+    assert found.money == pytest.approx((300 * 80 + 20 * 100) / (320 * 100))
+    few = corrected(policy(), ended(offer[:8], np.where(rank[:8] < 6, 80, 0)))
+    assert 0.0 <= few.use.level[1] < 0.9 * found.use.level[1], "eight tell less than four hundred"
+    unused = corrected(policy(), ended(offer, 0 * offer))
+    chance, more = unused.applied(np.full((1, 3), 0.5))
+    assert 0.0 < chance[0, 1] < 0.01
+    assert more[0, 1] == 0.125, "what a lottery found is not taken for nothing"
+
+
+def test_an_offer_that_nobody_uses_is_not_cheap() -> None:
+    """Five and ten add 200 and 100 for 250 and 125: of 500 there is one each of two, or four times ten.
+
+    Nobody uses ten. Were only its cost corrected it would be the bargain, and everybody would get it.
+    """
+    two = seen(np.array([3.0, 3.0]))
+    made = np.repeat([1, 2], 100)
+    out = ended(made, np.where((made == 1) & (np.arange(200) % 2 == 0), 100, 0))
+    found = repriced(policy(), two, out, [budget(200.0)])
+    chance, more = found.chance(two.features)
+    assert chance[0, 2] < 0.2
+    assert chance[0, 1] > 0.4
+    worth = found.model.profit(two.features) * more - found.shadow * chance * two.discount
+    assert worth[0, 1] == pytest.approx(worth[0, 2], abs=1.0), "a use of either adds as much for its money"
+
+
+@pytest.mark.parametrize("own", [1.0, 0.4])
+def test_whoever_looked_likeliest_is_so_less(own: float) -> None:
+    """Log odds spread from -3 to 3 are right, or two and a half times too wide."""
+    rng = np.random.default_rng(3)
+    logit = rng.uniform(-3.0, 3.0, (6000, 1)) + np.array([0.0, 0.5, -0.5])
+    predicted = 1.0 / (1.0 + np.exp(-logit))
+    offer = rng.integers(1, 3, 6000)
+    mine = logit[np.arange(6000), offer]
+    used = (rng.random(6000) < 1.0 / (1.0 + np.exp(-own * mine - 0.3))).astype(np.float64)
+    found = learned_use(predicted, offer, used)
+    slope = float(found.own + found.others)
+    assert abs(slope - own) < 0.07
+    chance = found.chance(predicted)[np.arange(6000), offer]
+    for k in (1, 2):
+        assert chance[offer == k].mean() == pytest.approx(used[offer == k].mean(), abs=0.01)
 
 
 @settings(max_examples=20, deadline=None)
@@ -116,7 +167,19 @@ def test_whoever_comes_again_draws_no_more_than_is_left(
 
 
 def test_prices_that_are_none_are_refused() -> None:
-    for shadow, correction in (([0.0, -1.0, 0.0], [1.0] * 3), ([0.0, np.inf, 0.0], [1.0] * 3),
-                               ([0.0, 1.0, 0.0], [np.nan] * 3), ([1.0], [1.0] * 3)):  # fmt: skip
+    for shadow in ([0.0, -1.0, 0.0], [0.0, np.inf, 0.0], [1.0]):
         with pytest.raises(UsageError, match="shadow price"):
-            policy().priced(np.array(shadow), np.array(correction))
+            policy().priced(np.array(shadow), Correction.none(3))
+    for numbers in ([0.0, 0.0, 0.0, 1.0, 0.0, -1.0], [0.0, np.nan, 0.0, 1.0, 0.0, 1.0]):
+        with pytest.raises(UsageError, match="correction"):
+            Correction.of(np.array(numbers))
+    with pytest.raises(UsageError, match="3 offers"):
+        policy().priced(np.ones(3), Correction.none(2))
+
+
+def test_a_correction_is_kept_as_it_is() -> None:
+    told = Correction(LogOdds(np.array([0.0, 0.1, -0.2]), 0.7, 0.2), 0.9)
+    priced = policy(4).priced(np.array([0.0, 0.3, 0.3]), told)
+    again = UpliftOffers.from_bytes(priced.to_bytes())
+    assert again.version == priced.version != policy(4).priced(priced.shadow, Correction.none(3)).version
+    assert again.realised.numbers().tolist() == told.numbers().tolist()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.archive import pack, unpack
-from pricing.customers import CUSTOMER_FEATURES, Customers, place_of, unknown, visible
+from pricing.customers import CUSTOMER_FEATURES, REPORTED, Customers, place_of, unknown, visible
 from pricing.errors import ArtifactError, RefusedError, UsageError
 from pricing.protected import PROTECTED, protected_as, refuse_protected
 from pricing.schema import table
@@ -138,4 +138,14 @@ def test_the_page_says_what_the_register_says() -> None:
     assert [line for line in section.splitlines() if line.startswith("| `")] == rows
     grounds = [line.removeprefix("- ") for line in section.splitlines() if line.startswith("- ")]
     assert grounds == [entry.ground for entry in PROTECTED]
-    assert {feature.purpose for feature in CUSTOMER_FEATURES} == {"personal_offers"}
+    assert {feature.purpose for feature in (*CUSTOMER_FEATURES, *REPORTED)} == {"personal_offers"}
+
+
+def test_the_page_of_customers_says_what_else_is_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "customers.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{one.name}` | {one.meaning} | {one.retention} | {', '.join(one.sources)} | {one.legal_basis} |"
+        for one in REPORTED
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `") and "consent" in line] == rows
+    assert not {one.name for one in REPORTED} & {one.name for one in CUSTOMER_FEATURES}

@@ -123,7 +123,7 @@ def test_tables_say_what_the_world_did(tmp_path: Path) -> None:
     read, told = _read(tmp_path / "data"), exposures_of(shop)
     found = read.exposures
     assert (found.window_days, found.after_days, found.offers) == (14, 28, told.offers)
-    for name in ("offer", "redeemed", "propensity", "units", "discount", "revenue", "profit"):
+    for name in ("offer", "lottery", "redeemed", "propensity", "units", "discount", "revenue", "profit"):
         assert np.allclose(getattr(found, name), getattr(told, name), rtol=0.0, atol=1e-6), name
     assert read.cost_assumed
     assert found.drawn.all()
@@ -213,7 +213,9 @@ def test_poor_logs_end_in_a_model_or_in_words(kind: str) -> None:
         "constant": replace(log, X=np.ones((N, F))),
         "unknown": replace(log, X=np.full((N, F), np.nan)),
         "no profit": replace(log, profit=np.zeros((N, 3)), revenue=np.zeros((N, 3))),
-        "an offer nobody got": replace(log, offers=(*log.offers, "never")),
+        "an offer nobody got": replace(
+            log, offers=(*log.offers, "never"), declared=np.zeros((N, 6), dtype=np.bool_)
+        ),
         "few": log.take(np.arange(N) < 40),
     }[kind]
     found = fit_uplift(poor)

@@ -55,7 +55,7 @@ def test_the_projection_is_weighted_least_squares_with_clustered_errors() -> Non
     rng = np.random.default_rng(1)
     customer, X = rng.integers(0, 60, 400), np.c_[np.ones(400), rng.normal(size=(400, 2))]
     y, w = rng.normal(size=(400, 2)) * 9.0 + X[:, [1]], rng.uniform(0.5, 2.0, 400)
-    found = least_squares(y, X, customer, w)
+    found = least_squares(y, X, customer, w, np.ones((len(X), y.shape[1]), dtype=np.bool_))
     for j in range(2):
         wls = sm.WLS(y[:, j], X, weights=w).fit(
             cov_type="cluster", cov_kwds={"groups": customer, "use_correction": False}
@@ -70,7 +70,7 @@ def test_pooling_leaves_means_alone_and_shrinks_noise_to_nothing() -> None:
     N, P = 4000, 12
     X = np.c_[np.ones(N), rng.normal(size=(N, P - 1))]
     effect = 3.0 + 40.0 * rng.normal(size=(N, 3))
-    raw = least_squares(effect, X, np.arange(N), np.ones(N))
+    raw = least_squares(effect, X, np.arange(N), np.ones(N), np.ones(effect.shape, dtype=np.bool_))
     found = pool(raw, np.array([1.0, 2.0, 3.0]), np.repeat([0, 1], [1, P - 1]))
     assert found.mean[:, 0] == pytest.approx(raw.mean[:, 0], abs=0.05)
     assert np.square(found.mean[:, 1:]).sum() < 0.2 * np.square(raw.mean[:, 1:]).sum()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli.coupons import allocate, evaluate, fairness, fit, shelf, simulate
+from api.cli.coupons import allocate, evaluate, fairness, farming, fit, log, shelf, simulate
 
 __all__ = ["coupons"]
 
@@ -13,9 +13,11 @@ coupons = typer.Typer(
 )
 
 coupons.command("fit")(fit.fit_coupons)
+coupons.command("log")(log.log_coupons)
 coupons.command("evaluate")(evaluate.evaluate_coupons)
 coupons.command("shelf")(shelf.make_shelf)
 coupons.command("score")(shelf.score_offers)
 coupons.command("allocate")(allocate.allocate_coupons)
 coupons.command("simulate")(simulate.simulate_coupons)
 coupons.command("fairness")(fairness.report_fairness)
+coupons.command("farming")(farming.report_farming)

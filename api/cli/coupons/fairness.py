@@ -20,7 +20,13 @@ __all__ = ["fairness_of", "report_fairness"]
 
 
 def report_fairness(
-    allocations: Annotated[Path, typer.Argument(help="Allocations of `tarifa coupons allocate`.")],
+    given: Annotated[
+        str,
+        typer.Argument(
+            help="What was given: allocations of `tarifa coupons allocate` (Parquet or CSV), or the store of "
+            "`tarifa serve`: a file or the URL of a database."
+        ),
+    ],
     groups: Annotated[
         Path,
         typer.Argument(help="Who belongs where: CSV or Parquet with customer_id and the column of --by."),
@@ -33,35 +39,61 @@ def report_fairness(
 ) -> None:
     """Compare what audit groups are offered: rates and values with intervals, and the four-fifths rule.
 
-    Groups may be what no offer may ever read, age or sex for instance: they are read here and kept nowhere.
+    Of a store: who was ever offered a coupon among those for whom one was decided, and what coupons took
+    off for them. Groups may be what no offer may ever read, age or sex for instance: they are read here and
+    kept nowhere.
 
     Example: tarifa coupons fairness allocations.parquet groups.csv --by age_band
     """
 
     def work(session: Session) -> Outcome:
-        return fairness_of(session, allocations, groups, by)
+        return fairness_of(session, given, groups, by)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
-def fairness_of(session: Session, allocations: Path, groups: Path, by: str) -> Outcome:
-    """Compare the groups of a file."""
+def fairness_of(session: Session, given: str, groups: Path, by: str) -> Outcome:
+    """Compare the groups of a file by what was allocated, or served."""
     import numpy as np
 
     from policies.fairness import by_group
 
-    given = _columns(allocations, ("customer_id", "coupon_id", "expected_cost"))
     known = _columns(groups, ("customer_id", by))
     labels = {
         str(name): str(group)
         for name, group in zip(known["customer_id"], known[by], strict=True)
         if name is not None and group is not None
     }
-    offered = np.array([bool(name) for name in given["coupon_id"]], dtype=np.bool_)
-    value = np.array([cost or 0.0 for cost in given["expected_cost"]], dtype=np.float64)
-    found = by_group([str(name) for name in given["customer_id"]], offered, value, labels)
-    document = {"by": by, "groups": [_told(group) for group in found]}
+    served = not given.endswith((".parquet", ".csv"))
+    names, offered, value = _served(given, labels) if served else _allocated(Path(given))
+    found = by_group(names, np.array(offered, dtype=np.bool_), np.array(value, dtype=np.float64), labels)
+    document = {"by": by, "served": served, "groups": [_told(group) for group in found]}
     return Outcome(document, (_grid(session, found, by),))
+
+
+Given = tuple[list[str], list[bool], list[float]]
+"""Customers, whether they got an offer, and its value to them, minor units."""
+
+
+def _allocated(path: Path) -> Given:
+    table = _columns(path, ("customer_id", "coupon_id", "expected_cost"))
+    offered = [bool(name) for name in table["coupon_id"]]
+    value = [float(cost or 0.0) for cost in table["expected_cost"]]
+    return [str(name) for name in table["customer_id"]], offered, value
+
+
+def _served(store: str, labels: Mapping[str, str]) -> Given:
+    """Read a store: those who have a group, since visitors that nobody knows look like anybody else."""
+    from api.storage.ledger_looked_at import looked_at
+    from api.storage.offers_told import received
+
+    with looked_at(store) as connection:
+        rows = [row for row in received(connection) if row.customer_id in labels]
+    return (
+        [row.customer_id for row in rows],
+        [row.offered for row in rows],
+        [float(row.taken_off) for row in rows],
+    )
 
 
 def _columns(path: Path, names: tuple[str, ...]) -> dict[str, list[Any]]:

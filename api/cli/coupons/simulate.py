@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.markup import escape
@@ -32,13 +32,18 @@ if TYPE_CHECKING:
 
     from api.cli.session import Told
     from api.texts import Texts
-    from policies.bandits.rollout import Tally
+    from policies.bandits.rollout import Rehearsal, Tally
     from policies.compare import Interval
+    from pricing.arrays import Floats
     from pricing.coupon_decision import OfferPolicy
+    from simulators.coupons.farming import Farming
     from simulators.coupons.habits import Habits
     from simulators.coupons.shop_floor import ShopFloor
     from simulators.coupons.worlds import Prior
     from simulators.unfinished import Work
+
+Tallies: TypeAlias = "dict[str, list[Tally]]"
+"""By policy, one a world."""
 
 __all__ = ["COUPON_SIMULATION_KIND", "Asked", "Line", "simulate_coupons", "simulate_offers"]
 
@@ -63,12 +68,16 @@ class Asked:
     run: Path | None
     panel: bool
     faked: float
+    farming: float
     restart: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How one policy compares; money in minor units a customer over the horizon."""
+    """How one policy compares; money in minor units a customer over the horizon.
+
+    `lost_to_farming` is the share of its profit that is missing beside the same run without farmers.
+    """
 
     policy: str
     profit: float
@@ -76,6 +85,7 @@ class Line:
     revenue: float
     discount: float
     offered: float
+    lost_to_farming: Interval | None
 
 
 def simulate_coupons(
@@ -99,6 +109,9 @@ def simulate_coupons(
         typer.Option(help="Run folder: its response to discounts; default: published elasticities."),
     ] = None,
     faked: Annotated[float, typer.Option(help="Share of customers whose feedback is faked.")] = 0.0,
+    farming: Annotated[
+        float, typer.Option(help="Share of customers who hold purchases back until a coupon comes.")
+    ] = 0.0,
     *,
     panel: AllAgreed = False,
     restart: Restart = False,
@@ -117,8 +130,9 @@ def simulate_coupons(
 
     def work(session: Session) -> Outcome:
         asked = Asked(
-            named(policies), _shares(levels), customers, seeds, horizon, reference, run, panel, faked, restart
-        )
+            named(policies), _shares(levels), customers, seeds, horizon, reference, run, panel, faked,
+            farming, restart,
+        )  # fmt: skip
         return simulate_offers(session, data, out, asked)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
@@ -133,8 +147,8 @@ def simulate_offers(session: Session, data: Path, out: Path, asked: Asked) -> Ou
     with resumable(out, COUPON_SIMULATION_KIND) as work, session.progress("coupons simulate") as told:
         told("reading tables", 0.0)
         habits, prior = _fitted(data, asked), _prior(asked.run)
-        found = _played(habits, prior, asked, work, told)
-        lines = _lines(found, asked)
+        found, honest = _played(habits, prior, asked, work, told)
+        lines = _lines(found, honest, asked)
         facts = _facts(habits, prior, asked, lines)
         (work.draft / "coupons.json").write_text(written(facts), encoding="utf-8")
         import numpy as np
@@ -155,6 +169,7 @@ def simulate_offers(session: Session, data: Path, out: Path, asked: Asked) -> Ou
             if money.cost_assumed > 0.0
             else []
         ),
+        *_farmed(lines, asked, texts),
         said("written", place=escape(str(out))),
     ]
     return Outcome({**facts, "out": str(out)}, tuple(shown))
@@ -177,6 +192,8 @@ def _check(asked: Asked) -> None:
         raise UsageError(f"{asked.reference} is not among the policies.", todo="Name it in --policies too.")
     if not 0.0 <= asked.faked <= 1.0:
         raise UsageError(f"--faked {asked.faked} is no share from 0 to 1.")
+    if not 0.0 <= asked.farming <= 1.0:
+        raise UsageError(f"--farming {asked.farming} is no share from 0 to 1.")
 
 
 def _shares(levels: str) -> tuple[float, ...]:
@@ -208,32 +225,40 @@ def _prior(run: Path | None) -> Prior:
     return Prior() if run is None else replace(Prior(), response=response_of(open_shelf(run).model))
 
 
-def _played(habits: Habits, prior: Prior, asked: Asked, work: Work, told: Told) -> dict[str, list[Tally]]:
-    """Play every policy in every world that is not done yet; each is kept as soon as it is there."""
+def _played(
+    habits: Habits, prior: Prior, asked: Asked, work: Work, told: Told
+) -> tuple[Tallies, Tallies | None]:
+    """Play every policy in every world, and without farmers too; each is kept as soon as it is there."""
+    from policies.bandits.rollout import Tally, roll_out_offers
+    from simulators.coupons.farming import Farming
+
+    pieces = work.resume(_recipe(habits, prior, asked), restart=asked.restart)
+    ends = {"": asked.farming} if asked.farming == 0.0 else {"": asked.farming, "-honest": 0.0}
+    found: dict[str, Tallies] = {end: {name: [] for name in asked.policies} for end in ends}
+    share = 1.0 / (asked.seeds * len(ends) * len(asked.policies))
+    for number, (place, end) in enumerate((place, end) for place in range(asked.seeds) for end in ends):
+        rehearsal = _rehearsal(habits, prior, asked, _HELD_OUT + place, Farming(ends[end]))
+        for done, name in enumerate(asked.policies, number * len(asked.policies)):
+            told(name, done * share)
+            kept = pieces.read(f"{place:04d}-{name}{end}")
+            if kept is None:
+                kept = roll_out_offers(rehearsal, _policy(name, rehearsal.floor, prior)).tally.to_bytes()
+                pieces.write(f"{place:04d}-{name}{end}", kept)
+            found[end][name].append(Tally.from_bytes(kept))
+    return found[""], found.get("-honest")
+
+
+def _rehearsal(habits: Habits, prior: Prior, asked: Asked, world: int, farming: Farming) -> Rehearsal:
     import numpy as np
 
-    from policies.bandits.rollout import Rehearsal, Tally, roll_out_offers
+    from policies.bandits.rollout import Rehearsal
     from simulators.coupons.shop_floor import ShopFloor, level_menu
     from simulators.coupons.worlds import crowd_of, customer_keys, draw_truths
 
-    menu = level_menu(asked.levels)
-    pieces = work.resume(_recipe(habits, prior, asked), restart=asked.restart)
-    found: dict[str, list[Tally]] = {name: [] for name in asked.policies}
-    for place in range(asked.seeds):
-        world = _HELD_OUT + place
-        truths = draw_truths(habits, prior, 1, seed=_WORLDS_SEED, first=world)
-        floor = ShopFloor.of(
-            crowd_of(habits, truths, np.array([world]), customer_keys(asked.customers)), menu, asked.horizon
-        )
-        rehearsal = Rehearsal(floor, world, _WORLDS_SEED, faked=asked.faked)
-        for number, name in enumerate(asked.policies):
-            told(name, (place + number / len(asked.policies)) / asked.seeds)
-            kept = pieces.read(f"{place:04d}-{name}")
-            if kept is None:
-                kept = roll_out_offers(rehearsal, _policy(name, floor, prior)).tally.to_bytes()
-                pieces.write(f"{place:04d}-{name}", kept)
-            found[name].append(Tally.from_bytes(kept))
-    return found
+    truths = draw_truths(habits, prior, 1, seed=_WORLDS_SEED, first=world)
+    crowd = crowd_of(habits, truths, np.array([world]), customer_keys(asked.customers), farming)
+    floor = ShopFloor.of(crowd, level_menu(asked.levels), asked.horizon)
+    return Rehearsal(floor, world, _WORLDS_SEED, faked=asked.faked)
 
 
 def _recipe(habits: Habits, prior: Prior, asked: Asked) -> dict[str, object]:
@@ -251,6 +276,7 @@ def _recipe(habits: Habits, prior: Prior, asked: Asked) -> dict[str, object]:
         "seeds": asked.seeds,
         "horizon": asked.horizon,
         "faked": asked.faked,
+        "farming": asked.farming,
         "versions": {name: version(name) for name in ("numpy", "scipy", "tarifa")},
         "machine": platform.machine(),
     }
@@ -275,12 +301,15 @@ def _policy(name: str, floor: ShopFloor, prior: Prior) -> OfferPolicy:
     return made[name]
 
 
-def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
+def _lines(found: Tallies, honest: Tallies | None, asked: Asked) -> list[Line]:
     import numpy as np
 
     from policies.compare import ratio_interval
 
-    totals = {name: np.array([float(t.profit.sum()) for t in tallies]) for name, tallies in found.items()}
+    def profits(run: Tallies) -> dict[str, Floats]:
+        return {name: np.array([float(t.profit.sum()) for t in tallies]) for name, tallies in run.items()}
+
+    totals, without = profits(found), profits(honest or {})
     base = totals[asked.reference]
     if base.mean() <= 0.0:
         raise UsageError(f"{asked.reference} made no profit, so nothing is a percentage of it.")
@@ -294,12 +323,24 @@ def _lines(found: dict[str, list[Tally]], asked: Asked) -> list[Line]:
             revenue=revenue[name] / revenue[asked.reference],
             discount=sum(float(t.discount.sum()) for t in tallies) / runs,
             offered=1.0 - sum(int(t.offers[:, 0].sum()) for t in tallies) / (runs * asked.horizon),
+            lost_to_farming=_lost(without[name], totals[name]) if name in without else None,
         )
         for name, tallies in found.items()
     ]
 
 
+def _lost(honest: Floats, farmed: Floats) -> Interval:
+    """Return the share of profits [W] that farming costs; a policy that earns nothing has none to lose."""
+    from policies.compare import ratio_interval
+
+    if honest.mean() <= 0.0:
+        raise UsageError("A policy made no profit, so nothing is a share of it.", todo="Leave it out.")
+    return ratio_interval(honest - farmed, honest)
+
+
 def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[Line]) -> dict[str, object]:
+    from simulators.coupons.farming import Farming
+
     fitted = {name: getattr(habits, name) for name in _FIELDS}
     return {
         "households": len(habits),
@@ -312,6 +353,7 @@ def _facts(habits: Habits, prior: Prior, asked: Asked, lines: list[Line]) -> dic
         "levels": list(asked.levels),
         "reference": asked.reference,
         "faked": asked.faked,
+        "farming": asdict(Farming(asked.farming)),
         "economics": asdict(habits.economics),
         "fitted": {**fitted, "carts": bool(habits.cart_opens > 0.0)},
         "assumed": {name: list(value) for name, value in asdict(prior).items()},
@@ -336,7 +378,7 @@ def _grid(lines: list[Line], habits: Habits, asked: Asked, texts: Texts) -> Tabl
             line.policy,
             texts.amount(round(line.profit), money),
             texts.number(100.0 * line.more.estimate, 2),
-            f"{texts.number(100.0 * line.more.lower_90, 2)} .. {texts.number(100.0 * line.more.upper_90, 2)}",
+            _span(line.more, texts),
             texts.number(100.0 * line.revenue, 2),
             texts.amount(round(line.discount), money),
             texts.percent(line.offered),
@@ -344,3 +386,20 @@ def _grid(lines: list[Line], habits: Habits, asked: Asked, texts: Texts) -> Tabl
         for line in lines
     ]
     return grid(title, header, rows, right=(1, 2, 3, 4, 5, 6))
+
+
+def _farmed(lines: list[Line], asked: Asked, texts: Texts) -> list[RenderableType]:
+    """Return what is shown of farming: nothing where nobody farms."""
+    word = partial(texts.text, "coupons_simulate")
+    rows = [
+        (line.policy, texts.number(100.0 * lost.estimate, 2), _span(lost, texts))
+        for line in lines
+        if (lost := line.lost_to_farming) is not None
+    ]
+    header = word("policy"), word("lost"), texts.text("word", "interval")
+    title = word("farming", share=texts.percent(asked.farming))
+    return [grid(title, header, rows, right=(1, 2)), word("farmed")] if rows else []
+
+
+def _span(found: Interval, texts: Texts) -> str:
+    return f"{texts.number(100.0 * found.lower_90, 2)} .. {texts.number(100.0 * found.upper_90, 2)}"

@@ -230,7 +230,7 @@ class Client:
             waited = 0.0
             try:
                 answer = self._once(method, url, headers, content, until)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:  # what cannot be decoded too
                 said = f"{type(error).__name__}: {error}"
             else:
                 if answer.status not in _AGAIN:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
@@ -16,6 +17,11 @@ from tarifa_client.reading import flag, integer, listed, maybe, read_object, tex
 from tarifa_client.redemptions import Line
 
 __all__ = ["Cart", "CartLine", "LastOffers", "Offer", "OfferSource"]
+
+
+_SHIPPING = "shipping"
+_MOST_TAX = 0.3
+"""Share of the net price; the highest general rate anywhere is 27 %."""
 
 
 class OfferSource(Enum):
@@ -101,7 +107,7 @@ class Offer:
     discount
         What the customer pays less; never negative.
     taken
-        The same by line; what comes off shipping is on no line.
+        The same by line, to be redeemed with; what comes off shipping is a line of its own, ``shipping``.
     reservation_id, expires_at
         What is redeemed, and until when it is kept.
     reason
@@ -145,6 +151,9 @@ class Offer:
         taken = tuple(Line(name, amount, bought.get(name, 1.0)) for name, amount in off)
         coupon = maybe(found, "coupon_id")
         _require_lower(cart, discount, taken, coupon)
+        rest = discount - sum(line.amount for line in taken)
+        if rest:
+            taken += (Line(_free_name(bought), rest),)
         return Offer(
             text(found, "decision_id"),
             coupon,
@@ -158,9 +167,21 @@ class Offer:
         )
 
 
+def _free_name(bought: Mapping[str, float]) -> str:
+    """Return ``shipping``, or what no line of the cart is called."""
+    name = _SHIPPING
+    while name in bought:
+        name += "-"
+    return name
+
+
 def _require_lower(cart: Cart, discount: int, taken: tuple[Line, ...], coupon: str | None) -> None:
-    """Refuse an offer that would raise a price, or lower one below nothing."""
-    left = {line.line_id: line.shelf_price * line.quantity - line.discount for line in cart.lines}
+    """Refuse an offer that would raise a price, or lower one below nothing.
+
+    Discounts are gross, and prices may be shown without their tax.
+    """
+    gross = 1.0 + _MOST_TAX
+    left = {x.line_id: gross * (x.shelf_price * x.quantity - x.discount) for x in cart.lines}
     whole = sum(left.values()) + cart.shipping
     if discount < 0 or discount > whole + 1 or (coupon is None and discount):
         raise Malformed(f"A discount of {discount} on a cart of {whole:.0f} is no offer.")
