@@ -39,10 +39,6 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _YOUNG = 50_000
 """New objects after which the interpreter looks for garbage."""
 
-_TURN = 0.0005
-"""Seconds after which a thread that computes lets another one have the interpreter, where Python's own 5 ms
-would be several a request: it passes between four threads, and each would wait while a plan is made."""
-
 
 def serve_run(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
@@ -221,7 +217,6 @@ def serve_folder(
     if host not in _LOOPBACK:
         _require_keys(desk)
     _log_to_stderr()
-    sys.setswitchinterval(_TURN)
 
     def decided() -> Desk:
         desk.decide_all()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, insert, select, update
 
 from api.storage.database import Transaction
+from api.storage.statements import Statement
 from api.storage.tables import ACCESS_KEYS
 
 __all__ = ["KeyRow", "add_key", "any_key", "find_key", "list_keys", "revoke_key"]
@@ -47,7 +48,7 @@ def find_key(connection: Connection, digest: str) -> KeyRow | None:
 
 def any_key(connection: Connection) -> bool:
     """Return whether a key was ever made: from then on nobody is let in without one."""
-    return bool(connection.execute(select(func.count()).select_from(ACCESS_KEYS)).scalar_one())
+    return bool(_MADE.rows(connection)[0][0])
 
 
 def list_keys(connection: Connection) -> tuple[KeyRow, ...]:
@@ -56,4 +57,5 @@ def list_keys(connection: Connection) -> tuple[KeyRow, ...]:
     return tuple(KeyRow(**row) for row in rows)
 
 
+_MADE = Statement(select(func.count()).select_from(ACCESS_KEYS))
 _KEYS = select(ACCESS_KEYS.c.name, ACCESS_KEYS.c.role, ACCESS_KEYS.c.made_at, ACCESS_KEYS.c.revoked_at)
