@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select
 
 from api.storage.chain import canonical
 from api.storage.ledger import Campaign, CouponLimits, campaign, coupon_limits, put_campaign
 from api.storage.ledger_audit import Work
 from api.storage.statements import Statement
 from api.storage.tables import CAMPAIGNS, COUPON_LIMITS, COUPON_USES, OFFER_SUBJECTS, OFFERS
+from pricing.catalogue import NO_LIMIT
 from pricing.errors import UnknownCoupon
 
 __all__ = ["Offered", "Standings", "find", "keep", "put_up", "recent", "standings"]
@@ -56,7 +57,7 @@ class Standings:
     uses
         Uses that they leave.
     used
-        Uses by one customer.
+        Uses by one customer; where they are as many as the ledger lets one have, no number is too small.
     """
 
     budget: Mapping[str, int | None]
@@ -64,11 +65,14 @@ class Standings:
     used: Mapping[str, int]
 
 
+_NOW = bindparam("now", type_=BigInteger)
 _LEFT = Statement(
     select(
         COUPON_LIMITS.c.coupon_id,
         CAMPAIGNS.c.budget - CAMPAIGNS.c.held - CAMPAIGNS.c.spent,
         COUPON_LIMITS.c.limit_total - COUPON_LIMITS.c.taken,
+        COUPON_LIMITS.c.limit_per_customer,
+        (COUPON_LIMITS.c.valid_from <= _NOW) & (COUPON_LIMITS.c.valid_to > _NOW),
     ).join(CAMPAIGNS, CAMPAIGNS.c.campaign_id == COUPON_LIMITS.c.campaign_id)
 )
 _USED = Statement(
@@ -85,12 +89,18 @@ _NEW, _ABOUT = Statement(insert(OFFERS)), Statement(insert(OFFER_SUBJECTS))
 
 
 def standings(work: Work, holder: int) -> Standings:
-    """Return what is left of every coupon, and what a customer holds of it."""
-    rows = _LEFT.rows(work.connection)
+    """Return what is left of every coupon, and what a customer holds of it.
+
+    A manager may have set narrower limits than the coupon book has; what the ledger would refuse is not
+    offered: of a coupon that is not in force by the ledger no use is left.
+    """
+    rows = _LEFT.rows(work.connection, now=work.now)
+    used = {str(row[0]): int(row[1]) for row in _USED.rows(work.connection, whose=holder)}
+    full = {str(row[0]) for row in rows if row[3] is not None and used.get(str(row[0]), 0) >= row[3]}
     return Standings(
         budget={str(row[0]): row[1] for row in rows},
-        uses={str(row[0]): row[2] for row in rows},
-        used={str(row[0]): int(row[1]) for row in _USED.rows(work.connection, whose=holder)},
+        uses={str(row[0]): row[2] if row[4] else 0 for row in rows},
+        used={**used, **dict.fromkeys(full, int(NO_LIMIT))},
     )
 
 

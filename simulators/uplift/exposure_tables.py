@@ -129,9 +129,11 @@ def build_exposures(
     if count == 0:
         raise DataError(
             "No exposure to a coupon can be read.",
-            why=f"{left.no_consent} without consent to {purpose}, {left.not_over} whose {window + after} "
-            f"days are not over in the data, {left.too_early} before the data begin.",
-            todo="Add coupon_exposures, or take shorter windows (--window, --after); see docs/coupons.md.",
+            why=f"{f'Since {since}: ' if since else ''}{left.no_consent} without consent to {purpose}, "
+            f"{left.not_over} whose {window + after} days are not over in the data, {left.too_early} before "
+            "the data begin.",
+            todo="Add coupon_exposures, or take shorter windows (--window, --after); to have some left to "
+            "evaluate on, fit with --until. See docs/coupons.md.",
         )
     found = engine.arrays(_MEASURED.format(window=window, after=after))
     return _read(source, found, left, _Terms(window, after, purpose, assumed))

@@ -59,6 +59,8 @@ def test_from_a_lottery_to_an_allocation_and_an_offer(fitted: Making, portal: Bl
     assert (made["coupons"], made["identified"], made["customers"], made["left_out"]) == (4, 4, 1500, [])
     again = facts("shelf", folder / "data", folder / "model.npz", "--out", folder / "again.npz")
     assert again["fingerprint"] == made["fingerprint"]
+    said = call("shelf", folder / "data", folder / "model.npz", "--out", folder / "third.npz").output
+    assert "recognise none of them" in " ".join(said.split()), "its customers were never imported"
     scored = facts("score", folder / "shelf.npz", "--out", folder / "offers.parquet")
     assert scored["rows"] == 4 * 1500
     spent = facts("allocate", folder / "offers.parquet", "--out", folder / "given.parquet", "--budget", "50")

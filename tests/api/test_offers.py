@@ -28,7 +28,7 @@ from pricing.coupon_rules import CouponRule, CouponSettings
 from pricing.evidence import Identification
 from tests.api.client import Client, problem
 from tests.api.coupon_counter import ANA, shelf
-from tests.api.ledger_app import KEY, Bare
+from tests.api.ledger_app import DATES, KEY, Bare
 from tests.api.test_ledger import Clock
 
 Told = dict[str, Any]
@@ -163,6 +163,30 @@ def test_what_was_given_counts_until_it_lapses(counter: Counter, made: CouponShe
     counter.clock.now += dt.timedelta(seconds=601)
     later = counter.told(cart())["coupon_id"]
     assert later == (None if rule is CouponRule.FREQUENCY_CAP else "five")
+
+
+@pytest.mark.parametrize(
+    ("narrower", "rule"),
+    [
+        ({"valid_to": "2026-01-01T00:00:01Z"}, CouponRule.LIMIT_TOTAL),
+        ({"valid_from": "2035-01-01T00:00:00Z"}, CouponRule.LIMIT_TOTAL),
+        ({"limit_per_customer": 0}, CouponRule.LIMIT_PER_CUSTOMER),
+        ({"limit_per_customer": 1}, CouponRule.LIMIT_PER_CUSTOMER),
+        ({"limit_total": 1}, CouponRule.LIMIT_TOTAL),
+    ],
+)
+def test_what_a_manager_narrowed_is_not_offered(
+    counter: Counter, narrower: dict[str, Any], rule: CouponRule
+) -> None:
+    """A checkout is answered "no coupon", and not that the ledger refused what was chosen."""
+    counter.open(shelf())
+    if 1 in narrower.values():
+        assert counter.told(cart())["coupon_id"] == "five"
+    coupon = {"coupon_id": "five", **DATES, **narrower}
+    body = {"currency": "EUR", "budget": 10_000, "coupons": [coupon]}
+    assert counter.client.call("PUT", "/v1/campaigns/spring", json=body).status_code == 200
+    made = counter.told(cart())
+    assert (made["coupon_id"], made["reason"]) == (None, rule.label)
 
 
 def test_a_price_that_is_no_longer_asked_is_a_conflict(counter: Counter) -> None:

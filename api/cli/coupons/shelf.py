@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from simulators.contract.coupon_book import ReadBook
 
 __all__ = ["Drawn", "make_shelf", "open_coupons", "read_bytes", "score_file", "score_offers", "shelf_file"]
+
+_PSEUDONYM = re.compile("[0-9a-f]{32}")
+"""As :func:`pricing.pseudonyms.pseudonym` writes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ def shelf_file(session: Session, source: Path, model: Path, out: Path, as_of: st
     for reason in sorted({reason for _, reason in read.left_out}):
         some = [name for name, why in read.left_out if why == reason]
         lines.append(texts.text("shelf", reason, count=texts.number(len(some)), first=some[0]))
+    if len(shelf.customers) and not any(map(_PSEUDONYM.fullmatch, shelf.customers.customer)):
+        lines.append(texts.text("shelf", "strangers"))
     if not document["identified"]:
         lines.append(texts.text("shelf", "act" if shelf.settings.act_on_prior else "unknown"))
     return Outcome(document, tuple(lines))
