@@ -55,7 +55,7 @@ class Judgement:
     policies
         The model first.
     exposures
-        Drawn by lot, on which all were judged: each by what it gives of the offers that were open to a customer.
+        Drawn by lot, on which all were judged: each by what it gives of the offers open to a customer.
     seen
         Some of them taught the model.
     missing
