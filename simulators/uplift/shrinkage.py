@@ -71,13 +71,14 @@ def pool(raw: Coefficients, depth: Floats, kinds: Kinds, *, free: bool = True) -
         return raw
     turn, lines = _directions(depth)
     wide: Floats = np.kron(turn.T, np.eye(P))
-    covariance = wide @ raw.covariance @ wide.T
-    scale: Floats = np.sqrt(np.diag(covariance))
-    scale = np.maximum(scale, _JITTER * float(scale.max()))
-    noise, z = _positive(covariance / np.outer(scale, scale)), (turn.T @ raw.mean).reshape(-1) / scale
-    T = _prior(noise, z, scale, _Layout.of(kinds, np.minimum(np.arange(J), lines), free=free))
+    covariance: Floats = wide @ raw.covariance @ wide.T
+    error = np.asarray(np.sqrt(np.diag(covariance)), dtype=np.float64)
+    scale = np.asarray(np.maximum(error, _JITTER * float(error.max())), dtype=np.float64)
+    units: Floats = np.multiply.outer(scale, scale)
+    noise, z = _positive(covariance / units), (turn.T @ raw.mean).reshape(-1) / scale
+    T = _prior(noise, z, scale, _Layout.of(kinds, np.clip(np.arange(J, dtype=np.int64), 0, lines), free=free))
     gain: Floats = _linalg.cho_solve(_linalg.cho_factor(noise + np.diag(T), lower=True), np.diag(T)).T
-    left: Floats = (np.diag(T) - gain * T) * np.outer(scale, scale)
+    left: Floats = (np.diag(T) - gain * T) * units
     mean = turn @ ((gain @ z) * scale).reshape(J, P)
     left = wide.T @ left @ wide
     return Coefficients(mean, 0.5 * (left + left.T))

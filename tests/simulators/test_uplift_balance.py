@@ -19,7 +19,7 @@ def drawn(chance: Floats, seed: int) -> Ints:
     return np.asarray((u[:, None] > np.cumsum(chance, axis=1)[:, :-1]).sum(axis=1), dtype=np.int64)
 
 
-def known(seed: int, features: int = 20) -> Floats:
+def known(seed: int, features: int = 12) -> Floats:
     """Return a constant, features of which a third are skewed, units and profit before, standardised."""
     x = np.random.default_rng((seed, 2)).standard_normal((N, features + 2))
     x[:, ::3] = np.exp(x[:, ::3])
@@ -29,7 +29,8 @@ def known(seed: int, features: int = 20) -> Floats:
 def verdict(chance: Floats, recorded: Floats, z: Floats, seed: int) -> float:
     """Return the p of a log drawn with one chance and recorded with another, both [N, K]."""
     offer, K = drawn(chance, seed), chance.shape[1]
-    surplus: Floats = np.where(np.arange(K) == offer.reshape(-1, 1), 1.0 / recorded, 0.0) - 1.0
+    surplus = np.full((len(offer), K), -1.0)
+    surplus[np.arange(len(offer)), offer] += 1.0 / recorded[np.arange(len(offer)), offer]
     outcome = np.maximum(z[:, 1] + z[:, -1], 0.0)
     moments, first = moments_of(z, outcome, np.arange(N), np.zeros(N, dtype=np.int64))
     return balance(surplus, moments, first, np.ones((N, K), dtype=np.bool_), np.arange(N)).p
@@ -44,7 +45,7 @@ def tilted(score: Floats, offers: int = 3) -> Floats:
 @pytest.mark.parametrize("kind", ["even", "small arms", "by stratum"])
 def test_honest_lotteries_pass(kind: str) -> None:
     low = 0
-    for seed in range(40):
+    for seed in range(12):
         z = known(seed)
         chance = {
             "even": np.full((N, 3), 1 / 3),
@@ -52,7 +53,7 @@ def test_honest_lotteries_pass(kind: str) -> None:
             "by stratum": tilted(np.where(z[:, 2] > 0.0, 1.5, -1.0)),
         }[kind]
         low += verdict(chance, chance, z, seed) < 0.05
-    assert low <= 6, "two of forty are expected at most"
+    assert low <= 3, "less than one of twelve is expected"
 
 
 AIMED: dict[str, Callable[[Floats], Floats]] = {
@@ -60,7 +61,7 @@ AIMED: dict[str, Callable[[Floats], Floats]] = {
     "at who bought before": lambda z: 0.3 * z[:, -1],
     "at both ends of a feature": lambda z: 1.2 * np.abs(z[:, 2]),
     "at two features together": lambda z: 0.7 * np.sign(z[:, 1] * z[:, -3]),
-    "in the last third of the time": lambda z: np.where(np.arange(len(z)) > N * 2 // 3, 0.8, 0.0),
+    "in the last third of the time": lambda z: z[:, 0] * np.repeat([0.0, 0.8], [N * 2 // 3, N - N * 2 // 3]),
 }
 
 
