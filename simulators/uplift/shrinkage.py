@@ -70,7 +70,7 @@ def pool(raw: Coefficients, depth: Floats, kinds: Kinds, *, free: bool = True) -
     if not raw.covariance.any():  # nothing was ever earned, so nothing varies
         return raw
     turn, lines = _directions(depth)
-    wide: Floats = np.kron(turn.T, np.eye(P))
+    wide = np.asarray(np.kron(turn.T, np.eye(P)), dtype=np.float64)
     covariance: Floats = wide @ raw.covariance @ wide.T
     error = np.asarray(np.sqrt(np.diag(covariance)), dtype=np.float64)
     scale = np.asarray(np.maximum(error, _JITTER * float(error.max())), dtype=np.float64)
