@@ -8,7 +8,7 @@ says what an offer costs and never what it brings.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from pricing.evidence import Identification
 
 __all__ = ["Basis", "Effects", "UpliftModel"]
 
-_KIND, _VERSION = "uplift-model", 1
+_KIND, _VERSION = "uplift-model", 2
 _CHUNK = 1 << 15
 
 
@@ -42,11 +42,13 @@ class Basis:
         int64 [R, 3]; which standardised features are multiplied: a square names one twice, and -1 stands for
         none.
     offset
-        float64 [R]; mean of each product over the customers of the fit, taken off it.
+        float64 [R + S]; mean of each product and step over the customers of the fit, taken off it.
     level
         float64 [1 + F]; log of what a customer is expected to spend anyway, over the average, linear in the
         standardised features. Effects are modelled as a share of it: a coupon moves a large customer by more
         money. All 0: effects are modelled in money.
+    stepping, edges
+        int64, float64 [S]; which standardised feature, and above which value of it a step of 1 is added.
     """
 
     features: tuple[str, ...]
@@ -57,10 +59,12 @@ class Basis:
     products: Ints
     offset: Floats
     level: Floats
+    stepping: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    edges: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
-        """P: 1, the features, their products."""
-        return 1 + len(self.features) + len(self.products)
+        """P: 1, the features, their products, steps."""
+        return 1 + len(self.features) + len(self.products) + len(self.edges)
 
     def design(self, values: Floats) -> Floats:
         """Return the regressors, float64 [N, P], of features [N, F]; raises as :meth:`standardised`."""
@@ -87,7 +91,7 @@ class Basis:
         return np.nan_to_num((np.clip(values, self.low, self.high) - self.centre) / self.scale, nan=0.0)
 
     def expand(self, z: Floats) -> Floats:
-        """Return 1, the standardised features [N, F] and their products, float64 [N, P]."""
+        """Return 1, the standardised features [N, F], their products and steps, float64 [N, P]."""
         out = np.empty((len(z), len(self)))
         out[:, 0] = 1.0
         out[:, 1 : 1 + z.shape[1]] = z
@@ -97,6 +101,9 @@ class Basis:
             if named[2] >= 0:
                 column *= z[:, named[2]]
             column -= self.offset[r]
+        R = len(self.products)
+        for s, (f, edge) in enumerate(zip(self.stepping.tolist(), self.edges.tolist(), strict=True), R):
+            np.subtract(z[:, f] > edge, self.offset[s], out=out[:, 1 + z.shape[1] + s])
         return out
 
 
@@ -237,8 +244,8 @@ class UpliftModel:
         return content_digest(_KIND, _VERSION, *self._parts())
 
     def _parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, object]]:
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "basis"}
-        values |= {f"basis_{field.name}": getattr(self.basis, field.name) for field in fields(self.basis)}
+        values = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "basis"}
+        values |= {f"basis_{part.name}": getattr(self.basis, part.name) for part in fields(self.basis)}
         arrays: dict[str, NDArray[Any]] = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
         meta = {name: value for name, value in values.items() if name not in arrays}
         labels = [kind.label for kind in self.identified_by]
@@ -253,7 +260,7 @@ class UpliftModel:
             named["offers"] = tuple(map(str, named["offers"]))
             named["identified_by"] = tuple(Identification[str(k).upper()] for k in named["identified_by"])
             named["basis_features"] = tuple(map(str, named["basis_features"]))
-            inner = {name: named.pop(f"basis_{name}") for name in (field.name for field in fields(Basis))}
+            inner = {name: named.pop(f"basis_{name}") for name in (part.name for part in fields(Basis))}
             return UpliftModel(basis=Basis(**inner), **named)
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise ArtifactError(

@@ -7,7 +7,7 @@ say, and the direct method, clipped and shrunk weights do not (docs/benchmarks.m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def evaluate_policy(log: Log, probability: Floats) -> PolicyValue:
     scores = aipw(log.reward, log.offer, log.propensity, log.expected)
     return PolicyValue(
         ipw=clustered_mean(weight * log.reward, log.customer),
-        snipw=Mean(value, spread.error, spread.clusters),
+        snipw=replace(spread, value=value),
         dr=clustered_mean((probability * scores).sum(axis=1), log.customer),
         effective=effective,
         share=effective / len(weight),

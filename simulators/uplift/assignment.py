@@ -2,8 +2,8 @@
 
 If offer k was drawn with the recorded chance e, then 1(offer = k) / e averages 1 over those who could have
 got it, whatever it is multiplied with, so long as that was known before the draw. Shares that are not as
-declared, and offers aimed at some customers, both break this; what nobody recorded before the draw cannot be
-tested.
+declared, and offers aimed at some customers, both break this; what nobody recorded before the draw cannot
+be tested.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import chdtrc
 
-from pricing.arrays import Bools, Floats, Ints
+from pricing.arrays import Bools, Floats
 from pricing.evidence import Identification
+from simulators.uplift.balance import Balance, balance, moments_of
 from simulators.uplift.exposures import Exposures
 from simulators.uplift.lotteries import comparable_rows, open_offers
 from simulators.uplift.scores import Mean, clustered_mean
 
 __all__ = ["LEAST_GIVEN", "LOTTERY", "Arm", "AssignmentCheck", "Doubt", "check_assignment", "compared_rows"]
 
-LOTTERY = 0.001
+LOTTERY = 0.005
 """Chance below which what was given is not what the recorded propensities say."""
 
 LEAST_GIVEN = 100
@@ -30,9 +30,8 @@ LEAST_GIVEN = 100
 
 _LEAST_CHANCE = 0.01
 _TAILS = 0.01
-_RANK = 1e-8
 _URNS = 8
-"""Urns that are looked at one by one, the largest."""
+"""The largest urns are looked at one by one."""
 
 
 class Doubt(StrEnum):
@@ -92,8 +91,8 @@ class AssignmentCheck:
     arms
         K.
     p, statistic, freedom
-        Joint test that all recorded chances are true, over offers and features; NaN where there is nothing
-        to test.
+        Test that all recorded chances are true, over offers and what was known before
+        (:mod:`simulators.uplift.balance`); NaN where there is nothing to test.
     doubts
         Each once.
     drawn
@@ -131,15 +130,15 @@ def check_assignment(exposures: Exposures) -> AssignmentCheck:
     open_to = open_offers(mine)
     names, known = _known_before(mine)
     arms = tuple(_arm(mine, names, known, k, open_to[:, k]) for k in range(len(mine.offers)))
-    p, statistic, freedom = _joint(mine, known, open_to)
+    test = _joint(mine, known, open_to)
     enough = [arm.customers >= LEAST_GIVEN for arm in arms]
-    doubts = _doubts(arms, enough, p) if _drawn(exposures).any() else (Doubt.NO_PROPENSITY,)
+    doubts = _doubts(arms, enough, test.p) if _drawn(exposures).any() else (Doubt.NO_PROPENSITY,)
     sound = enough[0] and not set(doubts) & {Doubt.NOT_AS_DECLARED, Doubt.NO_HOLDOUT, Doubt.NO_PROPENSITY}
     kinds = tuple(
         Identification.EXPERIMENT if k == 0 or (sound and enough[k]) else Identification.NOT_IDENTIFIED
         for k in range(len(arms))
     )
-    return AssignmentCheck(kinds, arms, p, statistic, freedom, doubts, len(mine))
+    return AssignmentCheck(kinds, arms, test.p, test.statistic, test.freedom, doubts, len(mine))
 
 
 def _doubts(arms: tuple[Arm, ...], enough: list[bool], p: float) -> tuple[Doubt, ...]:
@@ -172,8 +171,10 @@ def _known_before(exposures: Exposures) -> tuple[tuple[str, ...], Floats]:
         return ("",), np.ones((0, 1))
     held = np.clip(raw, *np.quantile(raw, [_TAILS, 1.0 - _TAILS], axis=0))
     spread = held.std(axis=0)
-    kept = np.flatnonzero(spread > 1e-9 * (1.0 + np.abs(held).max(axis=0)))
-    z = (held[:, kept] - held[:, kept].mean(axis=0)) / spread[kept]
+    told = spread > 1e-9 * (1.0 + np.abs(held).max(axis=0))
+    told[-2:] = True
+    kept = np.flatnonzero(told)
+    z = (held[:, kept] - held[:, kept].mean(axis=0)) / np.where(spread[kept] > 0.0, spread[kept], 1.0)
     return ("", *(names[i] for i in kept)), np.concatenate([np.ones((len(raw), 1)), z], axis=1)
 
 
@@ -195,37 +196,15 @@ def _arm(exposures: Exposures, names: tuple[str, ...], known: Floats, k: int, op
     )
 
 
-def _joint(exposures: Exposures, known: Floats, open_to: Bools) -> tuple[float, float, int]:
-    """Return p, statistic and rank of the Wald test that every moment (1(k) / e - 1) z is 0.
-
-    Over those who could have got offer k; z is what was known before the draw, and which urn was drawn from.
-    """
+def _joint(exposures: Exposures, known: Floats, open_to: Bools) -> Balance:
+    """Return the test that every moment (1(k) / e - 1) z is 0, over those who could have got offer k."""
     given = [k for k in range(len(exposures.offers)) if int((exposures.offer == k).sum()) >= LEAST_GIVEN]
     if not given or exposures.offer.min() > 0:
-        return float("nan"), float("nan"), 0
-    _, place = np.unique(exposures.customer, return_inverse=True)
-    G = int(place.max()) + 1
+        return Balance(float("nan"), float("nan"), 0)
     _, urn, many = np.unique(open_to, axis=0, return_inverse=True, return_counts=True)
-    large = np.argsort(-many, kind="stable")[1:_URNS]
-    apart = np.equal(urn.reshape(-1, 1), large[many[large] >= LEAST_GIVEN])
-    moments = np.concatenate([known, apart], axis=1)
-    sums = np.stack(
-        [
-            np.bincount(place, surplus * z, G)
-            for surplus in (
-                np.where(exposures.offer == k, 1.0 / exposures.propensity, 0.0) - open_to[:, k] for k in given
-            )
-            for z in moments.T
-        ],
-        axis=1,
-    ).astype(np.float64)
-    return _wald(sums)
-
-
-def _wald(sums: Floats) -> tuple[float, float, int]:
-    mean = sums.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(sums, rowvar=False, ddof=1).reshape(len(mean), len(mean)))
-    kept: Ints = np.flatnonzero(values > _RANK * values.max())
-    along = vectors[:, kept].T @ mean
-    statistic = float((np.square(along) / values[kept]).sum()) * len(sums)
-    return float(chdtrc(len(kept), statistic)), statistic, len(kept)
+    number = np.zeros(len(many), dtype=np.int64)
+    large = np.argsort(-many, kind="stable")[:_URNS]
+    number[large] = np.arange(len(large))
+    moments, first = moments_of(known, exposures.total, exposures.day, number[urn.reshape(-1)])
+    chance = np.where(np.equal.outer(exposures.offer, given), 1.0 / exposures.propensity[:, None], 0.0)
+    return balance(chance - open_to[:, given], moments, first, open_to[:, given], exposures.customer)

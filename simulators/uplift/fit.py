@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,14 +12,16 @@ from pricing.errors import DataError
 from pricing.evidence import Identification
 from pricing.uplift import Basis, UpliftModel
 from simulators.uplift.assignment import AssignmentCheck, check_assignment, compared_rows
-from simulators.uplift.basis import basis_of, multiplied, telling
+from simulators.uplift.basis import basis_of, multiplied, squared, telling
 from simulators.uplift.exposures import PHASES, Exposures
 from simulators.uplift.holdout import Holdout, propose_holdout
 from simulators.uplift.lotteries import open_offers
-from simulators.uplift.projection import Coefficients, least_squares, pool
+from simulators.uplift.projection import Coefficients, least_squares
 from simulators.uplift.ranking import Curve, Decile, calibration, score_curve
 from simulators.uplift.redemption import fit_usage
 from simulators.uplift.scores import Mean, Scores, clustered_mean, folds_of, score_outcome
+from simulators.uplift.shrinkage import Kinds, pool
+from simulators.uplift.tempering import tempered
 
 __all__ = [
     "Learned",
@@ -47,6 +49,7 @@ Learner = Callable[[Exposures, Scores, Basis], Learned]
 """What turns exposures with their scores, and a basis without products, into effects."""
 
 _CEILING = 2.0
+_FOLLOWS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,23 +229,62 @@ def _in_money(basis: Basis, values: Floats) -> Floats:
 
 
 def pooled(exposures: Exposures, scores: Scores, basis: Basis) -> Learned:
-    """Project scores on the basis and pool them over offers; see :mod:`simulators.uplift.projection`.
+    """Project scores on the basis and pool them over offers; see :mod:`simulators.uplift.shrinkage`.
 
     Rows weigh one over their scale: noise in money grows with what a customer spends. A first projection on
-    the features alone says which of them are multiplied in the second.
+    features and squares says which of them are multiplied, and may jump, in the second. Both look at
+    profit without the noise of single huge baskets (:mod:`simulators.uplift.tempering`); what profit
+    itself says beyond that, by feature, is added as far as it is more than noise.
     """
-    first = _projected(exposures, scores, basis).mean[:, 1:]
-    wide = multiplied(basis, exposures.X, np.square(first).sum(axis=0), cubes=True)
-    return Learned(wide, _projected(exposures, scores, wide))
+    quiet, F = _quiet(exposures, scores, basis), len(basis.features)
+    first = _projected(exposures, quiet, squared(basis, exposures.X))
+    matters = np.square(first.mean[:, 1:]).sum(axis=0)
+    wide = multiplied(basis, exposures.X, matters[:F] + matters[F:], cubes=True)
+    found, beyond = _projected(exposures, quiet, wide), replace(scores, value=scores.value - quiet.value)
+    if not beyond.value.any():
+        return Learned(wide, found)
+    return Learned(wide, _added(found, _projected(exposures, beyond, basis, free=False)))
 
 
-def _projected(exposures: Exposures, scores: Scores, basis: Basis) -> Coefficients:
+def _added(found: Coefficients, more: Coefficients) -> Coefficients:
+    """Add independent coefficients of the first regressors."""
+    (J, P), first = found.mean.shape, more.mean.shape[1]
+    mean, covariance = found.mean.copy(), found.covariance.reshape(J, P, J, P).copy()
+    mean[:, :first] += more.mean
+    covariance[:, :first, :, :first] += more.covariance.reshape(J, first, J, first)
+    return Coefficients(mean, covariance.reshape(J * P, J * P))
+
+
+def _quiet(exposures: Exposures, scores: Scores, basis: Basis) -> Scores:
+    """Return scores of tempered profit: before the discount, less the discount.
+
+    A discount is tempered over the mean of its offer: what a deep coupon takes off is no tail.
+    """
+    z, off = basis.standardised(exposures.X), exposures.discount
+    depth = np.append(1.0, np.maximum(_depths(exposures), 1e-9))[exposures.offer]
+    whole = tempered(exposures.total + off, exposures.units[:, 1:].sum(axis=1), z)
+    whole -= depth * tempered(off / depth, np.ones(len(z)), z)
+    return scores_of(exposures, whole, basis, scores.fold)
+
+
+def _projected(exposures: Exposures, scores: Scores, basis: Basis, *, free: bool = True) -> Coefficients:
     X = _in_money(basis, exposures.X)
     scale = basis.scale_of(basis.standardised(exposures.X))
     raw = least_squares(scores.effect[:, 1:], X, exposures.customer, 1.0 / scale, scores.open_to[:, 1:])
-    of_three = basis.products[:, 2] >= 0
-    group = np.concatenate([[0], np.ones(len(basis.features)), np.where(of_three, 3, 2)]).astype(np.int64)
-    return pool(raw, _depths(exposures), group)
+    return pool(raw, _depths(exposures), _kinds(basis), free=free)
+
+
+def _kinds(basis: Basis) -> Kinds:
+    """Say what the regressors are: features, products of two, of three, steps; of which features they are."""
+    F, R, P = len(basis.features), len(basis.products), len(basis)
+    group = np.full(P, 4, dtype=np.int64)
+    group[: 1 + F] = np.minimum(np.arange(1 + F), 1)
+    group[1 + F : 1 + F + R] = np.where((basis.products >= 0).all(axis=1), 3, 2)
+    made_of = np.zeros((P, P))
+    for r, named in enumerate(basis.products.tolist(), 1 + F):
+        made_of[r, [1 + f for f in set(named) - {-1}]] = _FOLLOWS
+    made_of[np.arange(1 + F + R, P), 1 + basis.stepping] = _FOLLOWS
+    return Kinds(group, made_of)
 
 
 def _depths(exposures: Exposures) -> Floats:

@@ -1,29 +1,19 @@
-"""How effects differ between customers: the best linear projection of doubly robust scores, partially pooled.
+"""How effects differ between customers: the best linear projection of doubly robust scores.
 
 Semenova and Chernozhukov (2021) regress scores on features, and the sandwich covariance is honest; on noisy
-profit that alone chases noise. So the coefficients of all offers together, with their joint covariance (they
-share the customers without a coupon), are shrunk towards a line in the depth of the offer by a normal prior
-whose variances maximise the marginal likelihood: empirical Bayes in the manner of Morris (1983).
+profit that alone chases noise. So the coefficients of all offers, with their joint covariance (they share the
+customers without a coupon), are then shrunk together (:mod:`simulators.uplift.shrinkage`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
 
 from pricing.arrays import Bools, Floats, Ints
 
-__all__ = ["Coefficients", "least_squares", "pool"]
-
-_linalg: Any = scipy.linalg
-_optimize: Any = scipy.optimize
-
-_FLAT = 1e4
-"""Prior variance of mean effects over their sampling variance: they are hardly shrunk at all."""
+__all__ = ["Coefficients", "least_squares"]
 
 _JITTER = 1e-6
 """Share by which every regressor's sum of squares is raised, so that two that are nearly one stay apart."""
@@ -90,97 +80,3 @@ def least_squares(effect: Floats, X: Floats, customer: Ints, weight: Floats, cou
     G, breads = len(starts), wide.reshape(J * P, J * P)
     covariance = breads @ meat @ breads * (G / max(G - 1.0, 1.0))
     return Coefficients(mean, 0.5 * (covariance + covariance.T))
-
-
-def pool(raw: Coefficients, depth: Floats, group: Ints) -> Coefficients:
-    """Shrink coefficients towards a line in the depth of the offer.
-
-    Coefficient p of offer j is ``a_p + b_p d_j + e_jp`` with independent normal a, b and e of mean 0; d is
-    the standardised depth. Each of the three has one variance in every group of regressors, and these
-    maximise the marginal likelihood. Group 0, the mean effects, has a prior so wide that nothing is shrunk.
-
-    Parameters
-    ----------
-    raw
-        Of :func:`least_squares`.
-    depth
-        float64 [J]; how deep each offer is, for example its mean discount.
-    group
-        int64 [P]; 0 for the constant, then 1, 2, ...
-
-    Returns
-    -------
-    Coefficients
-        Posterior mean and covariance.
-    """
-    J, P = raw.mean.shape
-    b = raw.mean.reshape(-1)
-    if not raw.covariance.any():  # nothing was ever earned, so nothing varies
-        return raw
-    scale = np.sqrt(np.diag(raw.covariance))
-    scale = np.maximum(scale, _JITTER * scale.max())
-    noisy = _positive(raw.covariance / np.outer(scale, scale))
-    blocks = _blocks(depth, group, scale)
-    wide = np.diag(np.where(np.tile(group == 0, J), _FLAT, 0.0))
-    z = b / scale
-
-    def prior(logs: Floats) -> Floats:
-        out = wide.copy()
-        for size, block in zip(np.exp(logs), blocks, strict=True):
-            out[block.place] += size * block.value
-        return out
-
-    def deviance(logs: Floats) -> tuple[float, Floats]:
-        factor: Any = _linalg.cho_factor(noisy + prior(logs), lower=True)
-        inverse: Floats = _linalg.cho_solve(factor, np.eye(len(z)))
-        a = inverse @ z
-        slope = [
-            size * float(((inverse - np.outer(a, a))[block.place] * block.value).sum())
-            for size, block in zip(np.exp(logs), blocks, strict=True)
-        ]
-        return float(2.0 * np.log(np.diag(factor[0])).sum() + z @ a), np.array(slope)
-
-    logs = np.zeros(len(blocks))
-    if blocks:
-        found = _optimize.minimize(
-            deviance, logs, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(blocks)
-        )
-        logs = np.asarray(found.x, dtype=np.float64)
-    T = prior(logs)
-    gain: Floats = _linalg.cho_solve(_linalg.cho_factor(noisy + T, lower=True), T).T
-    covariance = (T - gain @ T) * np.outer(scale, scale)
-    return Coefficients(((gain @ z) * scale).reshape(J, P), 0.5 * (covariance + covariance.T))
-
-
-def _positive(correlation: Floats) -> Floats:
-    """Return a correlation matrix with eigenvalues of at least the jitter: rounding leaves some below 0."""
-    values, vectors = np.linalg.eigh(correlation)
-    out: Floats = (vectors * np.maximum(values, _JITTER)) @ vectors.T
-    return out
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """Where a prior variance enters, and with which weights: `value` belongs to matrix[`place`]."""
-
-    place: tuple[Ints, Ints]
-    value: Floats
-
-
-def _blocks(depth: Floats, group: Ints, scale: Floats) -> list[_Block]:
-    """Return what each prior variance multiplies, in units of the usual sampling error in its group."""
-    J, P = len(depth), len(group)
-    spread = float(depth.std())
-    d = (depth - depth.mean()) / spread if spread > 0.0 else np.zeros(J)
-    shapes = [np.ones((J, J)), np.outer(d, d), np.eye(J)] if J > 1 else [np.ones((J, J))]
-    out: list[_Block] = []
-    for g in range(1, int(group.max()) + 1):
-        own = np.flatnonzero(group == g)
-        at = np.arange(J)[:, None] * P + own
-        unit = float(np.median(scale[at]))
-        for shape in shapes:
-            j, k = np.nonzero(shape)
-            rows, columns = at[j].ravel(), at[k].ravel()
-            value = np.repeat(shape[j, k], len(own)) * unit**2 / (scale[rows] * scale[columns])
-            out.append(_Block((rows, columns), value))
-    return out

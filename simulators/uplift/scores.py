@@ -27,6 +27,8 @@ __all__ = [
 
 FOLDS = 5
 
+_LEAST_FREEDOM = 3.0
+
 _RIDGE = 10.0
 """Prior rows of the outcome model: a coefficient of a standardised regressor shrinks as if it had been seen
 0 in that many exposures."""
@@ -73,18 +75,22 @@ class Mean:
         In the unit of what was averaged.
     clusters
         How many customers.
+    freedom
+        Degrees of freedom that the error is worth; NaN for one less than customers.
     """
 
     value: float
     error: float
     clusters: int
+    freedom: float = float("nan")
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return the ends of the interval; Student's t with one degree of freedom less than customers."""
+        """Return the ends of the interval: Student's t."""
         from scipy.special import stdtrit
 
-        wide = float(stdtrit(max(self.clusters - 1, 1), 0.5 + level / 2.0)) * self.error
-        return self.value - wide, self.value + wide
+        freedom = self.freedom if np.isfinite(self.freedom) else max(self.clusters - 1.0, 1.0)
+        wide = float(stdtrit(freedom, 0.5 + level / 2.0))
+        return self.value - wide * self.error, self.value + wide * self.error
 
 
 def folds_of(customer: Ints, seed: int, folds: int = FOLDS) -> Ints:
@@ -175,7 +181,10 @@ def clustered_mean(values: Floats, customer: Ints) -> Mean:
     """Return the mean of values [N] and its standard error, sums by customer being independent.
 
     With G customers the error is ``sqrt(G / (G - 1) sum_g (sum_i (v_i - mean))^2) / N``, what a regression
-    on a constant with clustered errors gives.
+    on a constant with clustered errors gives. That is itself an estimate: with sums of kurtosis k its
+    variance is worth ``2 G / (k - 1)`` degrees of freedom (Satterthwaite 1946). Half of that counts, since a
+    log that lacks the largest baskets of a long tail understates k; with sums that have no tail it is still
+    as good as all.
     """
     if not len(values):
         return Mean(float("nan"), float("nan"), 0)
@@ -183,5 +192,10 @@ def clustered_mean(values: Floats, customer: Ints) -> Mean:
     _, place = np.unique(customer, return_inverse=True)
     sums = np.bincount(place, values - mean).astype(np.float64)
     G = len(sums)
-    small = G / (G - 1.0) if G > 1 else float("nan")
-    return Mean(mean, float(np.sqrt(small * np.square(sums).sum())) / len(values), G)
+    if G < 2:
+        return Mean(mean, float("nan"), G)
+    squares = np.square(sums)
+    error = float(np.sqrt(G / (G - 1.0) * squares.sum())) / len(values)
+    kurtosis = float(np.square(squares).mean() / max(float(squares.mean()) ** 2, 1e-300))
+    freedom = min(max(G / max(kurtosis - 1.0, 1e-9), _LEAST_FREEDOM), G - 1.0)
+    return Mean(mean, error, G, freedom)

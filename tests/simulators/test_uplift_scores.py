@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from pricing.errors import UsageError
-from simulators.uplift.projection import least_squares, pool
+from simulators.uplift.projection import least_squares
 from simulators.uplift.ranking import calibration, score_curve, uplift_curve
 from simulators.uplift.scores import aipw, clustered_mean, crossfit_outcome, folds_of
 
@@ -47,8 +47,17 @@ def test_clustered_errors_are_those_of_statsmodels() -> None:
 
 
 def test_the_interval_is_students() -> None:
+    """Deviations -2, -1, 0, 3: kurtosis 4 (16 + 1 + 81) / 14^2 = 2, so 4 / (2 - 1) degrees, held to 3."""
     low, high = clustered_mean(np.array([1.0, 2.0, 3.0, 6.0]), np.arange(4)).interval()
     assert (low, high) == pytest.approx((3.0 - 3.182446 * 1.080123, 3.0 + 3.182446 * 1.080123), abs=1e-5)
+
+
+def test_one_huge_basket_is_worth_few_degrees_of_freedom() -> None:
+    """99 zeros and a hundred: deviations -1 and 99, kurtosis (99 + 99^4) / 100 / 99^2 = 98.0102."""
+    found = clustered_mean(np.append(np.zeros(99), 100.0), np.arange(100))
+    assert found.error == pytest.approx(1.0)
+    assert found.freedom == pytest.approx(3.0), "100 / 97.01, and 3 at least"
+    assert clustered_mean(np.tile([0.0, 1.0], 500), np.arange(1000)).freedom == 999.0
 
 
 def test_the_projection_is_weighted_least_squares_with_clustered_errors() -> None:
@@ -63,18 +72,6 @@ def test_the_projection_is_weighted_least_squares_with_clustered_errors() -> Non
         own = found.covariance[3 * j : 3 * j + 3, 3 * j : 3 * j + 3] * 59 / 60
         assert found.mean[j] == pytest.approx(np.asarray(wls.params), rel=1e-4, abs=1e-4)
         assert own == pytest.approx(np.asarray(wls.cov_params()), rel=1e-3, abs=1e-6)
-
-
-def test_pooling_leaves_means_alone_and_shrinks_noise_to_nothing() -> None:
-    rng = np.random.default_rng(2)
-    N, P = 4000, 12
-    X = np.c_[np.ones(N), rng.normal(size=(N, P - 1))]
-    effect = 3.0 + 40.0 * rng.normal(size=(N, 3))
-    raw = least_squares(effect, X, np.arange(N), np.ones(N), np.ones(effect.shape, dtype=np.bool_))
-    found = pool(raw, np.array([1.0, 2.0, 3.0]), np.repeat([0, 1], [1, P - 1]))
-    assert found.mean[:, 0] == pytest.approx(raw.mean[:, 0], abs=0.05)
-    assert np.square(found.mean[:, 1:]).sum() < 0.2 * np.square(raw.mean[:, 1:]).sum()
-    assert np.linalg.eigvalsh(found.covariance).min() > -1e-9
 
 
 def test_other_customers_predict_and_one_customer_is_in_one_fold() -> None:
