@@ -258,7 +258,7 @@ def decide_offers(
 
 
 def _drawn_by(keys: Words, holds: int | None) -> Words:
-    """Return what draws follow from, uint64 [B, N, 4]: decision ids, or the customer and how long it holds."""
+    """Return what draws follow from, uint64 [B, N, 4]: decision ids, or customers and how long it holds."""
     if holds is None:
         return keys
     out = keys.copy()
