@@ -147,7 +147,7 @@ def create_app(
 
 def _lay_out(app: FastAPI) -> None:
     """Look for a path that there is not: FastAPI lays routes out as the first request passes them by."""
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "root_path": "", "app": app}
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "root_path": "", "app": app}
     for route in app.routes:
         route.matches(scope)
 

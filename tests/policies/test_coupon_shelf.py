@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from policies.serve import uplift_offers
 from policies.serve.coupon_shelf import CouponShelf
-from policies.serve.realised_use import Correction, LogOdds
+from policies.serve.realised_use import Correction
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.arrays import Bools
 from pricing.coupon_book import Goods
@@ -39,7 +39,7 @@ def test_a_fingerprint_is_of_all_that_a_decision_follows_from() -> None:
         ("customers", replace(customers(), as_of=1)),
         ("customers", replace(known, values=known.values + known.consented[:, None])),
         ("policy", replace(policy, shadow=np.array([0.0, 1.0, 0.0]))),
-        ("policy", replace(policy, correction=Correction(LogOdds(np.ones(3))))),
+        ("policy", replace(policy, correction=Correction.none(3))),
         ("policy", replace(policy, coefficients=None)),
         ("policy", replace(policy, model=replace(policy.model, after_days=1))),
         ("policy", replace(policy, model=replace(policy.model, mean=2.0 * _WORTH))),
