@@ -121,16 +121,22 @@ def _span(engine: Engine, table: Table) -> None:
 
 
 def _duplicates(engine: Engine, table: Table) -> None:
-    """Keep the first of the rows with one key; which one is right, nobody can tell."""
+    """Keep the first of the rows with one key; which one is right, nobody can tell.
+
+    Of a yes and a no to one question at one moment the no is kept: what is doubtful was not agreed to.
+    """
     if not table.key:
         return
     keys = ", ".join(quoted(name) for name in table.key)
     same = " AND ".join(f"t.{quoted(name)} IS NOT DISTINCT FROM k.{quoted(name)}" for name in table.key)
     reason = literal(", ".join(table.key) + ": duplicate")
+    first = "min(_row)"
+    if table.name == "consents":
+        first = f"coalesce(min(_row) FILTER (WHERE NOT granted), {first})"
     engine.run(
         f"UPDATE typed_{table.name} AS t SET _reason = {reason} FROM "
-        f"(SELECT {keys}, min(_row) AS first FROM typed_{table.name} WHERE _reason IS NULL "
-        f"GROUP BY {keys} HAVING count(*) > 1) AS k WHERE t._reason IS NULL AND {same} AND t._row > k.first"
+        f"(SELECT {keys}, {first} AS first FROM typed_{table.name} WHERE _reason IS NULL "
+        f"GROUP BY {keys} HAVING count(*) > 1) AS k WHERE t._reason IS NULL AND {same} AND t._row <> k.first"
     )
 
 

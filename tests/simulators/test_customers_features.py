@@ -107,6 +107,15 @@ def test_a_refusal_and_a_first_visit_look_the_same(tmp_path: Path) -> None:
     assert agreed.values[2].tobytes() == unknown().tobytes()
 
 
+def test_a_yes_and_a_no_at_one_moment_are_a_no(tmp_path: Path) -> None:
+    header, yes = YES.splitlines()
+    no = yes.replace("true", "false")
+    for name, answers in (("first", (yes, no)), ("last", (no, yes))):
+        many = [f"x{i},personal_offers,true,2025-01-01,1,web" for i in range(98)]
+        found = known(tmp_path / name, consents="\n".join((header, *answers, *many)) + "\n")
+        assert not found.consented.any()
+
+
 @pytest.mark.parametrize(
     ("answers", "read"),
     [
