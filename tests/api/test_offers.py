@@ -359,7 +359,7 @@ def test_putting_the_same_book_up_again_records_nothing(counter: Counter) -> Non
 
 def test_asking_again_the_same_day_draws_the_same(counter: Counter) -> None:
     """Half of the draws would give a coupon: a customer's answers agree on one day and differ over days."""
-    made = shelf(np.array([[0.0, 0.0], [0.0, 0.0], [-900.0, 0.0]]))
+    made = shelf(np.array([[0.0, 0.0], [0.0, 0.0], [-900.0, 0.0]]), budget=None)
     unsure = np.einsum("kl,pq->kplq", np.diag([0.0, 2500.0, 1.0]), np.eye(2))
     doubting = UpliftOffers.of(replace(made.policy.model, covariance=unsure), 40, 3)
     roomy = replace(made, policy=doubting, settings=CouponSettings(frequency_cap=1000))

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +78,9 @@ class TenPercent:
             }
 
         return self.store.commits.submit(lambda work: once(work, key, "f", effect))
+
+    def offer_each(self, asked: Sequence[tuple[OfferAsked, str]]) -> Iterator[Once]:
+        return (self.offer(one, key) for one, key in asked)
 
 
 class Limping:
