@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pricing.archive import pack, unpack
 from pricing.errors import ArtifactError, UsageError
 from pricing.evidence import Identification
 from pricing.uplift import Basis, UpliftModel
@@ -72,6 +73,20 @@ def test_the_same_model_gives_the_same_bytes_and_comes_back_whole() -> None:
     assert again.to_bytes() == content
     values = np.random.default_rng(0).normal(size=(50, 2))
     assert np.array_equal(again.predict(values).sd, model().predict(values).sd)
+
+
+def test_a_step_is_one_above_its_edge_less_how_often_it_is() -> None:
+    stepped = replace(BASIS, stepping=np.array([1]), edges=np.array([0.5]), offset=np.array([0.5, 0.0, 0.25]))
+    assert len(stepped) == len(BASIS) + 1
+    assert stepped.design(np.array([[5.0, 2.6], [5.0, 2.4]]))[:, -1].tolist() == [0.75, -0.25]
+
+
+def test_a_model_from_before_steps_is_refused_and_says_what_to_do() -> None:
+    arrays, meta = unpack("uplift-model", 2, model().to_bytes())
+    old = {name: array for name, array in arrays.items() if name not in {"basis_stepping", "basis_edges"}}
+    with pytest.raises(ArtifactError, match="basis_stepping") as refused:
+        UpliftModel.from_bytes(pack("uplift-model", 1, old, meta))
+    assert refused.value.todo == "Fit the model again."
 
 
 def test_draws_have_the_mean_and_covariance() -> None:
