@@ -29,6 +29,9 @@ Answer = TypeVar("Answer")
 
 _MOST_WAITING = 1024
 _AT_ONCE = 64
+_GATHER = 0.002
+"""Seconds to wait at most for as many as were answered together last: they are about to ask again."""
+
 _DATABASE = (OperationalError, sqlite3.OperationalError)
 """What the database itself fails of: a full disk, a lock."""
 
@@ -79,6 +82,8 @@ class CommitQueue:
         self._waiting = deque[_Waiting]()
         self._changed = threading.Condition()
         self._closed = False
+        self._last = 0
+        self._gathering = False
         self._thread: threading.Thread | None = None
 
     def submit(self, effect: Callable[[Work], Answer]) -> Answer:
@@ -113,7 +118,8 @@ class CommitQueue:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if not self._gathering or self._full():
+                self._changed.notify()
         return [waiting.answer for waiting in some]
 
     def close(self) -> None:
@@ -135,12 +141,24 @@ class CommitQueue:
                 one.tell()
 
     def _next(self) -> list[_Waiting]:
-        """Wait for effects; return none when the queue has ended."""
+        """Wait for effects; return none when the queue has ended.
+
+        Those who were answered together come back one by one. Taken as they come they would split into many
+        small commits, each of which waits for the disk.
+        """
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
+            self._gathering = True
+            self._changed.wait_for(self._full, _GATHER)
+            self._gathering = False
             count = min(len(self._waiting), self._at_once)
+            self._last = count
             return [self._waiting.popleft() for _ in range(count)]
+
+    def _full(self) -> bool:
+        """Whether as many wait as were answered together last, so that nobody else is likely to come now."""
+        return self._closed or len(self._waiting) >= self._last
 
     def _carry_out(self, transaction: Transaction, some: list[_Waiting]) -> list[_Done]:
         done, rows = list[_Done](), list[tuple[str, str, str]]()

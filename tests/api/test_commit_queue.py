@@ -205,3 +205,11 @@ def test_many_threads_share_few_commits(store: Store, monkeypatch: pytest.Monkey
     assert len(commits) < 100
     with store.database.reading() as connection:
         assert verify(connection) == 320
+
+
+def test_one_who_asks_alone_after_a_crowd_waits_for_nobody_for_long(store: Store) -> None:
+    crowd = [partial(_write, name=str(i)) for i in range(20)]
+    assert [one.result() for one in store.commits.submit_all(crowd)] == [str(i) for i in range(20)]
+    assert not store.commits._full()
+    assert store.commits.submit(partial(_write, name="alone")) == "alone"
+    assert store.commits._last == 1
