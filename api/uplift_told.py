@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -14,10 +16,11 @@ from simulators.uplift.assignment import LEAST_GIVEN, Doubt
 from simulators.uplift.exposure_tables import Read
 from simulators.uplift.fit import UpliftFit
 from simulators.uplift.scores import Mean
+from simulators.uplift.uplift_plot import PlotWords
 
-__all__ = ["fit_document", "fit_told", "mean_document", "money_of"]
+__all__ = ["fit_document", "fit_told", "mean_document", "money_of", "plot_told", "plot_words"]
 
-_SECTION = "coupons_fit"
+_SECTION, _PLOT = "coupons_fit", "coupons_plot"
 
 
 def mean_document(mean: Mean | None) -> dict[str, object] | None:
@@ -69,6 +72,7 @@ def fit_document(fitted: UpliftFit, read: Read, place: str) -> dict[str, object]
             {"count": part.count, "predicted": part.predicted, "found": mean_document(part.found)}
             for part in report.deciles
         ],
+        "reach": [{"share": one.share, "gain": mean_document(one.gain)} for one in report.reach],
         "auuc": None if curve is None else curve.auuc,
         "qini": None if curve is None else curve.qini,
         "value": mean_document(report.value),
@@ -97,6 +101,34 @@ def fit_told(fitted: UpliftFit, read: Read, place: str, texts: Texts) -> tuple[R
     if not report.effects:
         shown.append(word(_SECTION, "nothing"))
     return (*shown, escape(word(_SECTION, "written", place=place)))
+
+
+def plot_words(fitted: UpliftFit, texts: Texts) -> PlotWords:
+    """Return what is written on the picture of a fit."""
+    currency = fitted.model.currency
+    word = partial(texts.text, _PLOT)
+    return PlotWords(
+        effects=word("effects"),
+        total=word("total"),
+        during=word("during"),
+        after=word("after"),
+        deciles=word("deciles"),
+        predicted=word("predicted"),
+        found=word("found"),
+        reach=word("reach"),
+        share=word("share"),
+        gain=word("gain"),
+        chance=word("chance"),
+        money=lambda minor: money_of(texts, currency, minor),
+        percent=texts.percent,
+    )
+
+
+def plot_told(place: Path | None, texts: Texts) -> tuple[str, ...]:
+    """Say where the picture is, or why there is none."""
+    if place is None:
+        return (texts.text(_PLOT, "nothing"),)
+    return (escape(texts.text(_PLOT, "written", place=str(place))),)
 
 
 def _caveats(read: Read, texts: Texts) -> list[str]:

@@ -17,7 +17,7 @@ from simulators.uplift.exposures import PHASES, Exposures
 from simulators.uplift.holdout import Holdout, propose_holdout
 from simulators.uplift.lotteries import open_offers
 from simulators.uplift.projection import Coefficients, least_squares
-from simulators.uplift.ranking import Curve, Decile, calibration, score_curve
+from simulators.uplift.ranking import Curve, Decile, Reach, calibration, reaches, score_curve
 from simulators.uplift.redemption import fit_usage
 from simulators.uplift.scores import Mean, Scores, clustered_mean, folds_of, score_outcome
 from simulators.uplift.shrinkage import Kinds, pool
@@ -99,6 +99,8 @@ class UpliftReport:
         Predicted effect of each customer's best offer beside what was found, out of fold.
     curve
         Uplift curve of the same, None where nothing is identified.
+    reach
+        Ten points of it with their errors.
     value
         Doubly robust gain per customer of giving each the best offer of its campaign where that is above 0,
         out of fold: each customer's offer was chosen without that customer's data. None where nothing is
@@ -116,6 +118,7 @@ class UpliftReport:
     effects: tuple[OfferEffect, ...]
     deciles: tuple[Decile, ...]
     curve: Curve | None
+    reach: tuple[Reach, ...]
     value: Mean | None
     everybody: Mean | None
     holdout: Holdout | None
@@ -356,6 +359,7 @@ def _report(ready: _Ready, scores: Scores, out: _Out, half_width: float | None) 
         effects=_effects(mine, scores, ready.basis, ready.check, ready.apart),
         deciles=calibration(predicted[some], found[some], mine.customer[some]),
         curve=score_curve(predicted[some], found[some]),
+        reach=reaches(predicted[some], found[some], mine.customer[some]),
         value=clustered_mean(kept, mine.customer),
         everybody=clustered_mean(scores.effect[rows, out.everybody], mine.customer),
         holdout=propose_holdout(mine, regressors(ready.basis, mine.X), half_width),
@@ -402,7 +406,7 @@ def _silent(ready: _Ready, half_width: float | None) -> UpliftReport:
     mine = ready.mine
     proposal = propose_holdout(mine, regressors(ready.basis, mine.X), half_width)
     customers = len(np.unique(mine.customer))
-    return UpliftReport(ready.check, (), (), None, None, None, proposal, len(mine), customers)
+    return UpliftReport(ready.check, (), (), None, (), None, None, proposal, len(mine), customers)
 
 
 def _prior(exposures: Exposures, basis: Basis) -> Coefficients:

@@ -16,7 +16,7 @@ import numpy as np
 from pricing.arrays import Bools, Floats, Ints
 from simulators.uplift.scores import Mean, clustered_mean
 
-__all__ = ["Curve", "Decile", "calibration", "score_curve", "uplift_curve"]
+__all__ = ["Curve", "Decile", "Reach", "calibration", "reaches", "score_curve", "uplift_curve"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +62,22 @@ class Decile:
     count: int
     predicted: float
     found: Mean
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What giving an offer to those ranked first would add.
+
+    Attributes
+    ----------
+    share
+        Of all customers, above 0 and at most 1.
+    gain
+        Added outcome per customer of the whole, with its error.
+    """
+
+    share: float
+    gain: Mean
 
 
 def uplift_curve(predicted: Floats, outcome: Floats, treated: Bools, propensity: Floats) -> Curve:
@@ -125,3 +141,24 @@ def calibration(predicted: Floats, effect: Floats, customer: Ints, groups: int =
         )
         for mine in (place == g for g in np.unique(place))
     )  # fmt: skip
+
+
+def reaches(predicted: Floats, effect: Floats, customer: Ints, groups: int = 10) -> tuple[Reach, ...]:
+    """Return some points of :func:`score_curve` with their errors, from the smallest share to all.
+
+    Parameters
+    ----------
+    predicted, effect
+        float64 [N]; out of fold, and doubly robust scores of the same effect.
+    customer
+        int64 [N].
+    groups
+        How many; equal predictions stay together, so fewer where many are equal.
+    """
+    if not len(predicted):
+        return ()
+    least = np.append(np.unique(np.quantile(predicted, np.arange(1, groups) / groups))[::-1], -np.inf)
+    given = [predicted >= edge for edge in least]
+    return tuple(
+        Reach(float(some.mean()), clustered_mean(np.where(some, effect, 0.0), customer)) for some in given
+    )

@@ -47,9 +47,17 @@ def test_fit_then_judge_on_what_came_later(shops: Path) -> None:
     assert found["gate"] == (found["policies"][0]["gain"]["lower"] > 0.0)
 
 
-def test_its_own_log_is_no_judge(shops: Path) -> None:
+def test_its_own_log_is_no_judge_and_a_picture_is_drawn_of_it(shops: Path) -> None:
     model = shops / "whole.npz"
-    _run("fit", shops / "randomised", "--out", model)
+    drawn = [shops / f"{place}.png" for place in range(2)]
+    first = _json("fit", shops / "randomised", "--out", model, "--plot", drawn[0])
+    said = _run("fit", shops / "randomised", "--out", model, "--plot", drawn[1])
+    assert first["plot"] == str(drawn[0])
+    assert "Picture:" in said
+    assert drawn[0].read_bytes() == drawn[1].read_bytes()
+    assert drawn[0].read_bytes().startswith(b"\x89PNG")
+    assert [round(one["share"], 1) for one in first["reach"]] == [round(0.1 * i, 1) for i in range(1, 11)]
+    assert first["reach"][-1]["gain"]["lower"] < first["reach"][-1]["gain"]["upper"]
     found = _json("evaluate", model, shops / "randomised", "--since", "2023-01-01")
     assert found["seen_by_the_model"]
     assert not found["gate"]
@@ -66,7 +74,10 @@ def test_without_a_lottery_it_says_so_and_proposes_one(shops: Path, language: st
     assert words in said
     assert "2,000" in said or "2.000" in said
     assert UpliftModel.from_bytes(model.read_bytes()).may_act == (True, False, False, False, False)
-    narrow = _json("fit", shops / "targeted", "--out", model, "--half-width", "0.50")["holdout"]
+    drawn = shops / f"{language}.png"
+    told = _json("fit", shops / "targeted", "--out", model, "--half-width", "0.50", "--plot", drawn)
+    assert (told["plot"], told["reach"], drawn.exists()) == (None, [], False), "there is nothing to draw"
+    narrow = told["holdout"]
     assert narrow["half_width"] == 50.0
     assert narrow["reached"] <= 50.0
     assert "not a lottery" in _run("evaluate", model, shops / "targeted", "--since", "2023-01-01", code=5)

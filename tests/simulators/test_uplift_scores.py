@@ -8,7 +8,7 @@ import statsmodels.api as sm
 
 from pricing.errors import UsageError
 from simulators.uplift.projection import least_squares
-from simulators.uplift.ranking import calibration, score_curve, uplift_curve
+from simulators.uplift.ranking import calibration, reaches, score_curve, uplift_curve
 from simulators.uplift.scores import aipw, clustered_mean, crossfit_outcome, folds_of
 
 
@@ -133,6 +133,20 @@ def test_qini_is_the_area_above_the_straight_line() -> None:
     curve = score_curve(np.array([4.0, 3.0, 2.0, 1.0]), np.array([3.0, 1.0, 0.0, 0.0]))
     assert curve.auuc == pytest.approx((0.375 + 0.875 + 1.0 + 1.0) / 4)
     assert curve.qini == pytest.approx(0.8125 - 0.5)
+
+
+def test_points_of_the_curve_have_the_errors_of_their_sums() -> None:
+    predicted, effect = np.array([1.0, 4.0, 2.0, 3.0, 4.0]), np.array([-5.0, 3.0, 1.0, 2.0, 1.0])
+    found = reaches(predicted, effect, np.arange(5), groups=2)
+    assert [one.share for one in found] == [0.6, 1.0]
+    assert [one.gain.value for one in found] == pytest.approx([6.0 / 5.0, 2.0 / 5.0])
+    kept = np.array([0.0, 3.0, 0.0, 2.0, 1.0])
+    assert found[0].gain.error == pytest.approx(kept.std(ddof=1) / np.sqrt(5.0))
+    curve = score_curve(predicted, effect)
+    for one in found:
+        assert one.gain.value == pytest.approx(float(np.interp(one.share, curve.share, curve.gain)))
+    assert reaches(np.zeros(4), np.ones(4), np.arange(4))[0].share == 1.0, "all alike: all or nobody"
+    assert reaches(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)) == ()
 
 
 def test_deciles_hold_equal_predictions_together() -> None:

@@ -25,6 +25,7 @@ class Fitting:
     seed: int = 0
     compare: bool = False
     half_width: str = ""
+    plot: Path | None = None
 
 
 def fit_coupons(
@@ -52,6 +53,9 @@ def fit_coupons(
             "currency; default: half of what a coupon costs."
         ),
     ] = "",
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG to write too: effects, whom coupons move, how far to go.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the folds.", min=0)] = 0,
     *,
     panel: AllAgreed = False,
@@ -68,18 +72,20 @@ def fit_coupons(
     """
 
     def work(session: Session) -> Outcome:
-        return fit_file(session, data, out, Fitting(window, after, until, panel, seed, compare, half_width))
+        asked = Fitting(window, after, until, panel, seed, compare, half_width, plot)
+        return fit_file(session, data, out, asked)
 
     carry_out(work, as_json=as_json, language=language, debug=debug)
 
 
 def fit_file(session: Session, data: Path, out: Path, asked: Fitting) -> Outcome:
     """Fit an uplift model from a data folder and write it."""
-    from api.uplift_told import fit_document, fit_told
+    from api.uplift_told import fit_document, fit_told, plot_told, plot_words
     from simulators.contract.tables import open_source
     from simulators.folders import write_file
     from simulators.uplift.exposure_tables import EXPOSURE_TABLES, Windows, build_exposures
     from simulators.uplift.fit import fit_uplift
+    from simulators.uplift.uplift_plot import uplift_plot
 
     until = day_of(asked.until)
     with session.progress("coupons fit") as told:
@@ -98,8 +104,12 @@ def fit_file(session: Session, data: Path, out: Path, asked: Fitting) -> Outcome
             fitted, found = best_of(read.exposures, fitted, asked.seed)
             beside = [f"{name} {value.value:.0f}" for name, value in found]
         write_file(out, fitted.model.to_bytes())
-    document = {**fit_document(fitted, read, str(out)), "beside": beside}
-    return Outcome(document, fit_told(fitted, read, str(out), session.texts))
+        drawn = asked.plot if fitted.report.effects else None
+        if drawn is not None:
+            write_file(drawn, uplift_plot(fitted.report, plot_words(fitted, session.texts)))
+    document = {**fit_document(fitted, read, str(out)), "beside": beside, "plot": drawn and str(drawn)}
+    told_last = plot_told(drawn, session.texts) if asked.plot else ()
+    return Outcome(document, (*fit_told(fitted, read, str(out), session.texts), *told_last))
 
 
 def _width(text: str, currency: str) -> float | None:
