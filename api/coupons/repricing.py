@@ -22,7 +22,7 @@ _SECOND = 1_000_000
 _FEW = 16
 """Decisions before which nothing is paced."""
 
-_PLANNED = sum(1 << rule for rule in (CouponRule.NOT_IN_FORCE, CouponRule.BUDGET, CouponRule.LIMIT_TOTAL))
+_PLANNED = int(CouponRule.NOT_IN_FORCE.bit | CouponRule.BUDGET.bit | CouponRule.LIMIT_TOTAL.bit)
 """Rules that pacing foresees itself; what they stood against was wanted all the same."""
 
 _NAMES = tuple(feature.name for feature in CUSTOMER_FEATURES)
