@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from sqlalchemy import Connection, event, text
 
 from api.coupons.pace import Pace, Starts, in_background
@@ -321,7 +322,11 @@ def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("api.coupons.repricing.lately", broken)
     run.pace._start = at_once
-    assert len(run.run(90, 140).given) == 140
+    with structlog.testing.capture_logs() as logs:
+        assert len(run.run(90, 140).given) == 140
+    assert {(entry["event"], entry["what"]) for entry in logs} == {
+        ("not paced", "The decision store cannot be used now.")
+    }
     assert run.pace.policy.version == version
     run.close()
 

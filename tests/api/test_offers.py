@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import structlog
 from anyio.from_thread import BlockingPortal
 from sqlalchemy import event
 
@@ -301,6 +302,22 @@ def test_what_decisions_name_is_there_before_anybody_asks(counter: Counter) -> N
     counter.open(odd)
     assert counter.client.get("/v1/campaigns/spring").status_code == 200, "all else is served"
     assert "not known here" in problem(counter.ask(cart()), 422, "usage")["detail"]
+
+
+def test_what_keeps_a_shelf_from_deciding_is_logged_as_it_starts(counter: Counter) -> None:
+    made = shelf()
+    with structlog.testing.capture_logs() as logs:
+        counter.open(made)
+    assert not [entry for entry in logs if entry["log_level"] == "warning"]
+    nowhere = replace(made, book=replace(made.book, zones=()))
+    with structlog.testing.capture_logs() as logs:
+        counter.open(nowhere)
+    (warned,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert (warned["event"], warned["code"]) == ("offers not rehearsed", "usage")
+    assert warned["what"] == "The shop has no zone ''."
+    assert set(warned) == {"event", "log_level", "code", "what", "why", "todo"}
+    problem(counter.ask(cart()), 422, "usage")
+    assert counter.left() == (0, 0), "everything else is served"
 
 
 def test_carts_that_are_none_are_refused(counter: Counter) -> None:
