@@ -85,6 +85,11 @@ class Coupons:
         What was given and spent stays as it is. What every decision needs once, the digests that it names
         among it, is made here: no request waits for it, the one writer in its hands. What keeps the shelf
         from deciding is logged.
+
+        Raises
+        ------
+        UsageError
+            If the ledger counts a coupon, or a campaign of its name, as somebody else's.
         """
         book = self.shelf.book
         budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
@@ -97,6 +102,8 @@ class Coupons:
 
         def effect(work: Work) -> None:
             for name, coupons in sorted(by_campaign.items()):
+                if name not in budgets:  # a coupon without a campaign
+                    offers.require_own(work, name)
                 offers.put_up(work, Campaign(name, book.currency, budgets.get(name)), coupons)
 
         self.store.commits.submit(effect)

@@ -19,13 +19,14 @@ from sqlalchemy import event
 from api.access import Role, make_key
 from api.app import create_app
 from api.storage import price_marks
-from api.storage.ledger import Campaign, coupon_limits, erase, put_campaign
+from api.storage.ledger import Campaign, CouponLimits, campaign, coupon_limits, erase, put_campaign
 from api.storage.ledger_audit import Work, require_balance, verify
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
 from policies.serve.coupon_shelf import CouponShelf
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_rules import CouponRule, CouponSettings
+from pricing.errors import ArtifactError, DataError
 from pricing.evidence import Identification
 from tests.api.client import Client, problem
 from tests.api.coupon_counter import ANA, shelf
@@ -372,6 +373,44 @@ def test_putting_the_same_book_up_again_records_nothing(counter: Counter) -> Non
     counter.open(shelf(budget=77))
     told = counter.client.get("/v1/campaigns/spring").json()
     assert (told["budget"], {coupon["code"] for coupon in told["coupons"]}) == (77, {"SPRING5", None})
+
+
+def test_a_coupon_without_a_campaign_never_spends_the_budget_of_one(counter: Counter) -> None:
+    """What it costs is counted under its own name, which may be no campaign's, here or in the ledger."""
+    made = shelf()
+    five, ten = made.book.coupons
+    named = replace(five, coupon_id="spring", campaign_id="")
+    with pytest.raises(DataError, match="name of one"):
+        replace(made.book, coupons=(named, ten))
+    before = replace(made.book)
+    object.__setattr__(before, "coupons", (named, ten))  # as an older program wrote it
+    with pytest.raises(ArtifactError, match="name of one"):
+        CouponShelf.from_bytes(replace(made, book=before).to_bytes())
+    own = replace(made.book, coupons=(five, replace(ten, campaign_id="")))
+    taken = Campaign("ten", "EUR", 100)
+    other = CouponLimits("other", "ten", None, None, None, 0, 2**53)
+    for coupons in ([], [other]):
+        counter.store.commits.submit(lambda work, coupons=coupons: put_campaign(work, taken, coupons))
+        counter.open(replace(made, book=own))
+        told = problem(counter.ask(cart()), 422, "usage")
+        assert "the ledger has one of its name for others" in told["detail"]
+        assert told["why"]
+        assert told["todo"]
+        with counter.store.database.reading() as connection:
+            assert campaign(connection, "ten") == taken, "its limit stands"
+            assert coupon_limits(connection, "five") is None, "nothing of the book was put up"
+
+
+def test_a_coupon_without_a_campaign_is_put_up_under_its_own_name(counter: Counter) -> None:
+    made = shelf(budget=700)
+    five, ten = made.book.coupons
+    mine = replace(made, book=replace(made.book, coupons=(replace(five, campaign_id=""), ten)))
+    for _ in range(2):
+        counter.open(mine)
+        assert counter.told(cart())["coupon_id"] == "five"
+    found = counter.client.get("/v1/campaigns/five").json()
+    assert (found["budget"], found["held"]) == (None, 1000)
+    assert counter.left() == (0, 0)
 
 
 def test_asking_again_the_same_day_draws_the_same(counter: Counter) -> None:
