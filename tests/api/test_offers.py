@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -389,8 +390,8 @@ def test_a_coupon_without_a_campaign_never_spends_the_budget_of_one(counter: Cou
     own = replace(made.book, coupons=(five, replace(ten, campaign_id="")))
     taken = Campaign("ten", "EUR", 100)
     other = CouponLimits("other", "ten", None, None, None, 0, 2**53)
-    for coupons in ([], [other]):
-        counter.store.commits.submit(lambda work, coupons=coupons: put_campaign(work, taken, coupons))
+    for coupons in ((), (other,)):
+        counter.store.commits.submit(partial(put_campaign, wanted=taken, coupons=coupons))
         counter.open(replace(made, book=own))
         told = problem(counter.ask(cart()), 422, "usage")
         assert "the ledger has one of its name for others" in told["detail"]
