@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import jinja2
-
 from api.charts import Axis, Pair, pair_chart, reliability_chart
 from api.customers_told import (
     SEGMENT_COLUMNS,
@@ -26,6 +24,7 @@ from api.customers_told import (
     segment_rows,
     untold_lines,
 )
+from api.page import render_page
 from api.segments_told import group_told
 from api.texts import Texts
 from pricing.customers import CUSTOMER_FEATURES, REPORTED
@@ -40,12 +39,10 @@ __all__ = ["register_rows", "render_customers"]
 
 def render_customers(portrait: Portrait, purpose: str | None, run_id: str, texts: Texts) -> str:
     """Return the page as HTML: no script, no link, no word that is not in `texts` or the shop's data."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     carts, relevance = portrait.carts, portrait.relevance
     checked = portrait.outlook_check
-    return environment.get_template("customers.html").render(
+    return render_page(
+        "customers.html",
         language=texts.language,
         t=partial(texts.text, "customers"),
         made_by=_made_by(portrait, texts),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import jinja2
-
 from api.axes import axis
 from api.charts import Axis, Bar, interval_chart
 from api.impact_told import caveats_told, headline, told_effect
+from api.page import render_page
 from api.texts import Texts
 from policies.impact.randomised import LEVEL, Estimate
 from policies.impact.report import Impact
@@ -21,10 +20,8 @@ __all__ = ["render_impact"]
 
 def render_impact(found: Impact, texts: Texts) -> str:
     """Return the page as HTML: no script, no link, no word that is not in `texts` or the shop's data."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("impact.html").render(
+    return render_page(
+        "impact.html",
         language=texts.language,
         t=partial(texts.text, "impact"),
         level=texts.percent(LEVEL),

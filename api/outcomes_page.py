@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from api.axes import short
 from api.charts import Axis, calibration_chart
 from api.outcomes_told import outcomes_told
+from api.page import render_page
 from api.texts import Texts
 from pricing.arrays import Floats
 from pricing.money import Currency
@@ -36,12 +36,10 @@ def render_outcomes(table: Any, found: Check, cycle: str, texts: Texts) -> str:
     texts
         The reader's language.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     word = partial(texts.text, "outcomes")
     currencies = table.column("currency").to_pylist()
-    return environment.get_template("outcomes.html").render(
+    return render_page(
+        "outcomes.html",
         language=texts.language,
         t=word,
         told=outcomes_told(found, texts),

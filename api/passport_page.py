@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from api.axes import axis
 from api.charts import Axis, Bar, Pair, band_chart, interval_chart, pair_chart, scatter_chart, share_chart
+from api.page import render_page
 from api.texts import Texts
 from pricing.arrays import Floats
 from simulators.passport.lift import TERCILES
@@ -46,10 +46,8 @@ def render_passport(passport: Passport, data_name: str, texts: Texts) -> str:
     texts
         In the reader's language.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("passport.html").render(
+    return render_page(
+        "passport.html",
         language=texts.language,
         t=partial(texts.text, "passport"),
         count=texts.number,

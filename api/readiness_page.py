@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from api.axes import axis
 from api.charts import Axis, histogram
 from api.check_texts import AnswerTold, answers, missing_tables, rule_told
+from api.page import render_page
 from api.texts import Texts
 
 __all__ = ["ReadinessTold", "classes_told", "moving_told", "readiness_told", "render_readiness"]
@@ -125,10 +125,8 @@ def render_readiness(check: Mapping[str, Any], data: str, texts: Texts) -> str:
     told = readiness_told(check, texts)
     if told is None:
         return ""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("readiness.html").render(
+    return render_page(
+        "readiness.html",
         language=texts.language,
         rt=partial(texts.text, "readiness"),
         ct=partial(texts.text, "check"),

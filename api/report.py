@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow.parquet
 
@@ -18,6 +17,7 @@ from api.charts import Axis, Bar, band_chart, curve_chart, histogram, interval_c
 from api.check_texts import answers, missing_tables
 from api.cli.validate import measures
 from api.forms_told import forms_told
+from api.page import render_page
 from api.planned import plans_told
 from api.prior_told import prior_cost_told
 from api.runs import read_shelf
@@ -84,11 +84,9 @@ def render_report(found: Findings, texts: Texts) -> str:
     moves = sorted(
         (r for r in rows if r["recommended_price"] not in (None, r["current_price"])), key=_by_gain
     )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("api"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     places = _places(shelf)
-    return environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
         **_words(texts),
         **_decided(summary, rows, moves, texts),
         **_told(found, texts),

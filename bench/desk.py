@@ -11,24 +11,21 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Page, sync_playwright
 
 from bench.desk_shop import desk_shelf, write_desk_run
+from bench.served_shop import SERVE, STATIC, served
 
 LOAD, INTERACTION, TIMES, WHOLE = 1000.0, 100.0, 20, 4
 UNBOUND = ("put a round up", "carry out: all is recorded")
@@ -45,27 +42,6 @@ _CLOCK = """() => {
   document.addEventListener('htmx:afterSettle', () => painted(window.took));
   document.addEventListener('htmx:beforeRequest', () => painted(window.reacted));
 }"""
-
-
-@contextmanager
-def served(folder: Path, products: int) -> Generator[str]:
-    """Serve an invented shop; yield its address once it is ready."""
-    run = write_desk_run(folder / "run", desk_shelf(products))
-    call = [sys.executable, "-m", "api.cli.main", "serve", str(run), "--port", "0", "--policy", "static"]
-    with subprocess.Popen(call, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1]) as process:
-        said, stream = "", cast("IO[bytes]", process.stderr)
-        while (found := re.search(r"http://127\.0\.0\.1:\d+", said)) is None:
-            line = stream.readline().decode()
-            if not line:
-                raise SystemExit(said)
-            said += line
-        log = subprocess.Popen(["cat"], stdin=stream, stdout=subprocess.DEVNULL)
-        try:
-            yield found[0]
-        finally:
-            process.terminate()
-            process.wait()
-            log.wait()
 
 
 def loaded(page: Page, place: str) -> float:
@@ -177,9 +153,11 @@ def late(values: list[float]) -> float:
 def main() -> int:
     """Measure, print, and return 0 where 95 % of everything holds its bound."""
     products = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder), products) as base:
-        found = measure(base)
-        load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        run = write_desk_run(Path(folder).resolve() / "run", desk_shelf(products))
+        with served([*SERVE, str(run), *STATIC]) as at:
+            found = measure(at.address)
+            load = os.getloadavg()[0]
     print(f"{products} products; load average {load:.1f} on {os.cpu_count()} processors; milliseconds")
     print(f"{'':28}{'median':>8}{'95 %':>8}{'bound':>8}")
     good = True

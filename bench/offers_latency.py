@@ -16,10 +16,8 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -28,13 +26,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from bench.offers_shop import OffersShop, carts, write_shop
 from bench.redemptions import Measured, fsync_latency
+from bench.served_shop import SERVE, STATIC, served
 
 CLIENTS, ROUNDS, COLD, WARM = 16, 3, 3, 100
 BOUND = 15.0
@@ -90,25 +89,12 @@ Rounds = dict[tuple[str, int], list[Turn]]
 
 
 @contextmanager
-def served(call: Sequence[str]) -> Generator[Service]:
+def ready(call: Sequence[str]) -> Generator[Service]:
     """Start a service; yield it once it is ready."""
     began = time.perf_counter()
-    with subprocess.Popen([sys.executable, *call], stderr=subprocess.PIPE) as process:
-        said, stream = "", cast("IO[bytes]", process.stderr)
-        while (found := re.search(r"http://127\.0\.0\.1:(\d+)", said)) is None:
-            line = stream.readline().decode()
-            if not line:
-                raise SystemExit(said)
-            said += line
-        log = subprocess.Popen(["cat"], stdin=stream, stdout=subprocess.DEVNULL)
-        try:
-            port = int(found[1])
-            wait_for(port)
-            yield Service(port, time.perf_counter() - began, process.pid)
-        finally:
-            process.terminate()
-            process.wait()
-            log.wait()
+    with served(call) as at:
+        wait_for(at.port)
+        yield Service(at.port, time.perf_counter() - began, at.process)
 
 
 def wait_for(port: int) -> None:
@@ -128,7 +114,7 @@ def ours(files: dict[str, Path]) -> list[str]:
     """Return the command that serves the shop."""
     named = {"store": "d.sqlite3", "coupons": "shelf.npz", "customer-key": "customers.key"}
     options = [word for option, name in named.items() for word in (f"--{option}", str(files[name]))]
-    return ["-m", "api.cli.main", "serve", str(files["run"]), "--port", "0", "--policy", "static", *options]
+    return [*SERVE, str(files["run"]), *STATIC, *options]
 
 
 def measure(at: Service, path: str, bodies: Sequence[bytes], prefix: str, clients: int) -> Turn:
@@ -168,12 +154,12 @@ def bare(place: Path, content: bytes) -> FastAPI:
             database.execute("INSERT INTO t VALUES (?)", (json.dumps(asked),))
         return Response(content, media_type="application/json")
 
-    async def ready(_request: Request) -> Response:
+    async def health(_request: Request) -> Response:
         return Response(b"{}")
 
     app.post("/constant")(constant)
     app.post("/commit")(commit)
-    app.get("/health/ready")(ready)
+    app.get("/health/ready")(health)
     return app
 
 
@@ -192,7 +178,7 @@ def cold(files: dict[str, Path], bodies: Sequence[bytes]) -> list[tuple[float, f
     """Start the service anew for each body; return seconds until it was ready and milliseconds it took."""
     found: list[tuple[float, float]] = []
     for body in bodies:
-        with served(ours(files)) as at:
+        with ready(ours(files)) as at:
             found.append((at.seconds, Asking(at.port).ask("/v1/offers", body, f"cold {len(found)}")[0]))
     return found
 
@@ -203,10 +189,10 @@ def warm(
     """Measure all three routes in turn, with one client and with many."""
     found: dict[tuple[str, int], list[Turn]] = {}
     with ExitStack() as stack:
-        at = stack.enter_context(served(ours(files)))
+        at = stack.enter_context(ready(ours(files)))
         (first, *some) = asked_for(shop, WARM, 1)
         (folder / "answer").write_bytes(Asking(at.port).ask("/v1/offers", first, "sample")[1])
-        other = stack.enter_context(served(["-m", "bench.offers_latency", "--peers", str(folder)]))
+        other = stack.enter_context(ready(["-m", "bench.offers_latency", "--peers", str(folder)]))
         places = {"offers": at, "commit": other, "constant": other}
         paths = {"offers": "/v1/offers", "commit": "/commit", "constant": "/constant"}
         for name, where in places.items():
@@ -223,7 +209,7 @@ def warm(
 def main(shop: OffersShop, count: int) -> int:
     """Measure, print, and return 0 where the bound holds."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("TARIFA_BENCH_DIR")) as place:
-        folder = Path(place)
+        folder = Path(place).resolve()
         files = write_shop(folder, shop)
         sync = fsync_latency(folder)
         starts = cold(files, asked_for(shop, COLD, 0))

@@ -92,7 +92,8 @@ class CouponBook:
     Attributes
     ----------
     coupons, campaigns
-        In ascending order of their names; a coupon without a campaign spends no budget.
+        In ascending order of their names; a coupon without a campaign spends no budget, and has the name of
+        none.
     goods
         What may lie in a cart.
     zones
@@ -122,6 +123,14 @@ class CouponBook:
             raise DataError(
                 f"Coupon {lost[0].coupon_id} belongs to campaign {lost[0].campaign_id}, which is not known.",
                 todo="Add it to the campaigns table.",
+            )
+        shared = [one.coupon_id for one in self.coupons if not one.campaign_id and one.coupon_id in known]
+        if shared:
+            raise DataError(
+                f"Coupon {shared[0]} belongs to no campaign and has the name of one.",
+                why="What a coupon without a campaign costs is counted under its own name: it would spend "
+                "that campaign's budget.",
+                todo="Give the coupon another name, or fill its campaign_id in the coupons table.",
             )
 
     @cached_property
@@ -220,7 +229,7 @@ class CouponBook:
             raise ArtifactError(
                 "This coupon-book archive does not hold what a coupon book is made of.",
                 why=f"{type(error).__name__}: {error}.",
-                todo="Make it again with `tarifa coupons book`.",
+                todo="Make it again with `tarifa coupons shelf`.",
             ) from error
 
 

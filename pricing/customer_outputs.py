@@ -94,37 +94,27 @@ CUSTOMER_PROFILES = OutputTable(
     ("run_id", "customer_id"),
 )  # fmt: skip
 
-NEXT_PRODUCTS = OutputTable(
+
+def _ranked(name: str, meaning: str, listed: OutputColumn, probability: str) -> OutputTable:
+    """Return a table of what is listed for each customer, the likeliest first."""
+    chance = _number("probability", _SHARE, probability)
+    columns = (_RUN_ID, _CUSTOMER, _AS_OF, _HORIZON, _RANK, listed, chance)
+    return OutputTable(name, meaning, _COMMAND, columns, ("run_id", "customer_id", "rank"))
+
+
+NEXT_PRODUCTS = _ranked(
     "next_products",
     "What one customer who agreed is likeliest to buy next.",
-    _COMMAND,
-    (
-        _RUN_ID,
-        _CUSTOMER,
-        _AS_OF,
-        _HORIZON,
-        _RANK,
-        OutputColumn("product_id", _T.STRING, "Product."),
-        _number("probability", _SHARE, "That the customer buys it within the horizon."),
-    ),
-    ("run_id", "customer_id", "rank"),
+    OutputColumn("product_id", _T.STRING, "Product."),
+    "That the customer buys it within the horizon.",
 )
 
-COUPON_RELEVANCE = OutputTable(
+COUPON_RELEVANCE = _ranked(
     "coupon_relevance",
     "Which coupons in force one customer who agreed would care for. It does not say that one pays: who would "
     "have bought anyway comes first (`tarifa coupons fit` says what a coupon adds).",
-    _COMMAND,
-    (
-        _RUN_ID,
-        _CUSTOMER,
-        _AS_OF,
-        _HORIZON,
-        _RANK,
-        OutputColumn("coupon_id", _T.STRING, "Coupon that is good for some products only."),
-        _number("probability", _SHARE, "That the customer buys something it is good for within the horizon."),
-    ),
-    ("run_id", "customer_id", "rank"),
+    OutputColumn("coupon_id", _T.STRING, "Coupon that is good for some products only."),
+    "That the customer buys something it is good for within the horizon.",
 )
 
 OPEN_CARTS = OutputTable(

@@ -167,6 +167,11 @@ class Customers:
                 f"{N} customers need values [{N}, {len(_PLACES)}] and consents [{N}].",
                 why=f"They have {self.values.shape} and {self.consented.shape}.",
             )
+        if self.consented.dtype != np.bool_:
+            raise UsageError(
+                f"Consents are yes or no, not {self.consented.dtype}.",
+                why="What is neither would be read as a yes.",
+            )
         if any(a >= b for a, b in zip(self.customer, self.customer[1:], strict=False)):
             raise UsageError("Customers must be in ascending order, none twice.")
         if not np.isfinite(self.values).all():

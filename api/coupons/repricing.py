@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from api.storage.offers_seen import CouponLeft, Lately, lately, record_prices, unhurried
+from api.storage.price_marks import instant
 from api.storage.store import Store
 from policies.allocation.served import Ended, Remaining, Seen, repriced
 from policies.serve.coupon_shelf import CouponShelf
@@ -22,16 +23,17 @@ _SECOND = 1_000_000
 _FEW = 16
 """Decisions before which nothing is paced."""
 
-_PLANNED = sum(1 << rule for rule in (CouponRule.NOT_IN_FORCE, CouponRule.BUDGET, CouponRule.LIMIT_TOTAL))
+_PLANNED = int(CouponRule.NOT_IN_FORCE.bit | CouponRule.BUDGET.bit | CouponRule.LIMIT_TOTAL.bit)
 """Rules that pacing foresees itself; what they stood against was wanted all the same."""
 
 _NAMES = tuple(feature.name for feature in CUSTOMER_FEATURES)
 
 
 def read(store: Store) -> Lately | None:
-    """Return what the ledger knows, on a reading connection; None where nothing was decided yet."""
+    """Return what the ledger knows by now, on a reading connection; None where nothing was decided yet."""
+    now = instant(store.database.now())
     with store.database.reading() as connection:
-        return lately(connection)
+        return lately(connection, now)
 
 
 def record(store: Store, found: UpliftOffers) -> None:

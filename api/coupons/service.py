@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from api.coupons.pace import Pace
+from api.coupons.pace import Pace, warn
 from api.customer_key import CustomerKey
 from api.storage import offers, price_marks
 from api.storage.ledger import Campaign, CouponLimits, holder_of
@@ -84,7 +83,13 @@ class Coupons:
         """Tell the ledger of the book's campaigns and limits, and take up the pace that it says.
 
         What was given and spent stays as it is. What every decision needs once, the digests that it names
-        among it, is made here: no request waits for it, the one writer in its hands.
+        among it, is made here: no request waits for it, the one writer in its hands. What keeps the shelf
+        from deciding is logged.
+
+        Raises
+        ------
+        UsageError
+            If the ledger counts a coupon, or a campaign of its name, as somebody else's.
         """
         book = self.shelf.book
         budgets = {campaign.campaign_id: campaign.budget for campaign in book.campaigns}
@@ -97,12 +102,16 @@ class Coupons:
 
         def effect(work: Work) -> None:
             for name, coupons in sorted(by_campaign.items()):
+                if name not in budgets:  # a coupon without a campaign
+                    offers.require_own(work, name)
                 offers.put_up(work, Campaign(name, book.currency, budgets.get(name)), coupons)
 
         self.store.commits.submit(effect)
         self.pace.replan(self.store)
-        with contextlib.suppress(TarifaError):  # whoever asks is told, and prices are served all the same
+        try:
             self.shelf.rehearse()
+        except TarifaError as error:  # whoever asks is told, and prices are served all the same
+            warn("offers not rehearsed", error)
         _ = self.pace.policy.version
 
     def offer(self, asked: OfferAsked, key: str) -> Once:

@@ -75,6 +75,10 @@ class Database:
                 self._file = StoreFile.of(connection)
             self._file.require_room()
 
+    def now(self) -> datetime:
+        """Return what the clock says."""
+        return self._now()
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()

@@ -10,14 +10,21 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select
 
 from api.storage.chain import canonical
-from api.storage.ledger import Campaign, CouponLimits, campaign, coupon_limits, put_campaign
+from api.storage.ledger import (
+    Campaign,
+    CouponLimits,
+    campaign,
+    coupon_limits,
+    coupons_of,
+    put_campaign,
+)
 from api.storage.ledger_audit import Work
 from api.storage.statements import Statement
 from api.storage.tables import CAMPAIGNS, COUPON_LIMITS, COUPON_USES, OFFER_SUBJECTS, OFFERS
 from pricing.catalogue import NO_LIMIT
-from pricing.errors import UnknownCoupon
+from pricing.errors import UnknownCoupon, UsageError
 
-__all__ = ["Offered", "Standings", "find", "keep", "put_up", "recent", "standings"]
+__all__ = ["Offered", "Standings", "find", "keep", "put_up", "recent", "require_own", "standings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,24 @@ def put_up(work: Work, wanted: Campaign, coupons: Sequence[CouponLimits]) -> Non
     same = before is not None and before.budget == wanted.budget
     if not same or [_terms(one) for one in known] != [_terms(one) for one in named]:
         put_campaign(work, wanted, named)
+
+
+def require_own(work: Work, coupon_id: str) -> None:
+    """Refuse a coupon without a campaign whose place in the ledger is somebody else's.
+
+    Raises
+    ------
+    UsageError
+        If the ledger has a campaign of that name, made for other coupons.
+    """
+    before = campaign(work.connection, coupon_id)
+    if before is not None and [x.coupon_id for x in coupons_of(work.connection, coupon_id)] != [coupon_id]:
+        raise UsageError(
+            f"Coupon {coupon_id} belongs to no campaign, and the ledger has one of its name for others.",
+            why="What a coupon without a campaign costs is counted under its own name: it would spend the "
+            "budget of that campaign, and lift its limit.",
+            todo="Give the coupon another name, or fill its campaign_id, and make the shelf again.",
+        )
 
 
 def _terms(coupon: CouponLimits | None) -> tuple[object, ...] | None:

@@ -1,6 +1,7 @@
 """What the ledger knows about offers lately: who came, what became of offers, what every limit has left.
 
 Everything is read as of the last decision, so the same record is read in the same way whenever, and by whom.
+A decision later than the reader's clock was written by a clock that was ahead, and is passed over.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ _PACE = 7 * 86_400_000_000
 """Microseconds over which decisions are counted: whole weeks have their quiet days in them."""
 
 _ABOUT, _PLACES, _USED = OFFER_SUBJECTS.c, RESERVATIONS.c, REDEMPTIONS.c
-_LAST = Statement(select(func.max(_ABOUT.at)))
+_MADE = _ABOUT.at <= bindparam("now", type_=BigInteger)
+_LAST = Statement(select(func.max(_ABOUT.at)).where(_MADE))
 _COUNTED = Statement(
-    select(func.count(), func.min(_ABOUT.at)).where(_ABOUT.at >= bindparam("since", type_=BigInteger))
+    select(func.count(), func.min(_ABOUT.at)).where(_ABOUT.at >= bindparam("since", type_=BigInteger), _MADE)
 )
 _SEEN = Statement(
     select(OFFERS.c.content, _ABOUT.content)
     .join(OFFER_SUBJECTS, _ABOUT.decision_id == OFFERS.c.decision_id)
+    .where(_MADE)
     .order_by(_ABOUT.at.desc(), _ABOUT.decision_id.desc())
     .limit(_MOST)
 )
@@ -159,18 +162,28 @@ class Lately:
     left: tuple[CouponLeft, ...]
 
 
-def lately(connection: Connection) -> Lately | None:
-    """Return what happened lately; None where nothing was decided yet."""
-    at = _LAST.rows(connection)[0][0]
+def lately(connection: Connection, now: int) -> Lately | None:
+    """Return what happened lately; None where nothing was decided yet.
+
+    Parameters
+    ----------
+    connection
+        To read on.
+    now
+        UTC microseconds; decisions after it, of a clock that was ahead, are passed over.
+    """
+    at = _LAST.rows(connection, now=now)[0][0]
     if at is None:
         return None
-    count, since = _COUNTED.rows(connection, since=at - _PACE)[0]
+    count, since = _COUNTED.rows(connection, since=at - _PACE, now=at)[0]
     out = {(str(row[0]), bool(row[1])): (int(row[2]), int(row[3])) for row in _OUT.rows(connection)}
     return Lately(
         at=int(at),
         since=int(since),
         count=int(count),
-        seen=tuple(_seen(json.loads(x[0]), json.loads(x[1])) for x in unhurried(_SEEN.rows(connection))),
+        seen=tuple(
+            _seen(json.loads(x[0]), json.loads(x[1])) for x in unhurried(_SEEN.rows(connection, now=at))
+        ),
         ended=tuple(_made(row) for row in unhurried(_ENDED.rows(connection, now=at))),
         left=tuple(_left(row, out) for row in _LEFT.rows(connection)),
     )

@@ -13,7 +13,7 @@ from pricing.columns import ColumnType, Table
 from simulators.contract.engine import Engine, literal, quoted
 from simulators.contract.shop_file import ShopFile
 
-__all__ = ["apply_row_rules"]
+__all__ = ["BEGINNING", "DUPLICATE", "apply_row_rules"]
 
 _PAST = {
     "orders": "ordered_at",
@@ -28,9 +28,12 @@ _PAST = {
 }
 """Columns that say when something happened; it cannot have happened in the future."""
 
-_BEGINNING = dt.date(1980, 1, 1)
+BEGINNING = dt.date(1980, 1, 1)
 """No shop's records are older. An empty date that was written as a number is: day 0 is 30 December 1899 in
 spreadsheets, 1 January 1904 in some of them, and 1 January 1970 elsewhere."""
+
+DUPLICATE = ": duplicate"
+"""How the reason ends of a row whose key another one has."""
 
 _LARGEST_LINE = 10**15
 """Largest shelf price times quantity of a line, in minor units: sums of such lines still keep every cent."""
@@ -110,8 +113,8 @@ def _future(engine: Engine, table: Table, today: dt.date) -> None:
         column = _PAST[table.name]
         late = f"{quoted(column)} >= TIMESTAMP {literal(str(today))}"
         _mark(engine, table.name, late, f"{column}: in the future")
-        early = f"{quoted(column)} < TIMESTAMP {literal(str(_BEGINNING))}"
-        _mark(engine, table.name, early, f"{column}: before {_BEGINNING.year}")
+        early = f"{quoted(column)} < TIMESTAMP {literal(str(BEGINNING))}"
+        _mark(engine, table.name, early, f"{column}: before {BEGINNING.year}")
 
 
 def _span(engine: Engine, table: Table) -> None:
@@ -129,7 +132,7 @@ def _duplicates(engine: Engine, table: Table) -> None:
         return
     keys = ", ".join(quoted(name) for name in table.key)
     same = " AND ".join(f"t.{quoted(name)} IS NOT DISTINCT FROM k.{quoted(name)}" for name in table.key)
-    reason = literal(", ".join(table.key) + ": duplicate")
+    reason = literal(", ".join(table.key) + DUPLICATE)
     first = "min(_row)"
     if table.name == "consents":
         first = f"coalesce(min(_row) FILTER (WHERE NOT granted), {first})"

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +20,8 @@ from typer.testing import CliRunner, Result
 from api.cli.main import app
 from api.cli.session import INTERNAL, INTERRUPTED
 from pricing.evidence import Identification
+from tests.api.coupon_counter import customers
+from tests.api.coupon_counter import shelf as coupon_shelf
 from tests.api.shop import PRODUCTS, write_shop
 
 COMMANDS = (
@@ -272,6 +276,18 @@ def test_a_run_is_not_served_with_other_data(run_folder: Path, tmp_path: Path) -
     assert str(other) in error["what"]
     shutil.copytree(run_folder, tmp_path / "run")
     _refused(4, "fingerprint", "serve", tmp_path / "run")
+
+
+def test_coupons_whose_consents_cannot_be_read_are_not_served(run_folder: Path, tmp_path: Path) -> None:
+    """Damaged, cut off, or neither yes nor no: refused before anything listens."""
+    place, made, people = tmp_path / "coupons.npz", coupon_shelf(), customers()
+    object.__setattr__(people, "consented", np.array([1.0, np.nan]))
+    for content in (b"", made.to_bytes()[:-100], replace(made, customers=people).to_bytes()):
+        place.write_bytes(content)
+        store = tmp_path / "d.sqlite3"
+        _refused(
+            4, "artifact", "serve", run_folder, "--policy", "static", "--store", store, "--coupons", place
+        )
 
 
 def test_a_shop_of_orders_and_products_alone_predicts_and_prices_nothing(tmp_path: Path) -> None:

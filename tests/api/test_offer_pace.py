@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from sqlalchemy import Connection, event, text
 
 from api.coupons.pace import Pace, Starts, in_background
@@ -22,6 +23,7 @@ from api.storage.ledger_audit import Work, history, require_balance, verify
 from api.storage.ledger_redeem import redeem
 from api.storage.ledger_reserve import mint
 from api.storage.offers_seen import _ENDED, _SEEN, Lately, lately
+from api.storage.price_marks import instant
 from api.storage.store import Store
 from policies.serve.coupon_shelf import Cart, CartLine, CouponShelf
 from policies.serve.realised_use import Correction, LogOdds
@@ -93,19 +95,24 @@ def quick(store: Store) -> None:
 
 @dataclass
 class Campaigning:
-    """A campaign from first to last second: customers come evenly, and use what they get by chance."""
+    """A campaign from first to last second: customers come evenly, and use what they get by chance.
+
+    The clock begins at place `opened`; at place `wrong` it is ten years ahead.
+    """
 
     folder: Path
     shelf: CouponShelf
     factor: float = 1.0
     starts: Starts = at_once
+    opened: int = 0
+    wrong: int | None = None
     now: dt.datetime = field(init=False)
     value: float = 0.0
     given: list[str | None] = field(default_factory=list[str | None])
     waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def __post_init__(self) -> None:
-        self.at(0)
+        self.at(self.opened)
         self.store = Store(f"sqlite:///{self.folder / 'd.sqlite3'}", lambda: self.now)
         quick(self.store)
         self.open()
@@ -126,6 +133,8 @@ class Campaigning:
         for place in range(start, end):
             self.at(place)
             self.use()
+            if place == self.wrong:
+                self.now += dt.timedelta(days=3653)
             who = int(CAME[place])
             asked = OfferAsked(NAMES[who], None, Cart((line,), "es"), opted_out=False)
             made = self.coupons.offer(asked, f"k{place}").answer
@@ -207,11 +216,12 @@ def test_a_service_that_starts_again_goes_on_at_the_same_prices(tmp_path: Path) 
 
 def test_every_service_on_a_store_finds_the_same_prices_and_records_them_once(tmp_path: Path) -> None:
     one = Campaigning(tmp_path, shelf(9_000, draws=6)).run(0, 92)
-    other = Campaigning(tmp_path, CouponShelf.from_bytes(one.shelf.to_bytes()))
+    other = Campaigning(tmp_path, CouponShelf.from_bytes(one.shelf.to_bytes()), opened=92)
     version = other.pace.policy.version
     assert version == one.pace.policy.version
     assert one.pace.policy.shadow[1] > 0.0
     other.run(92, 122)
+    one.at(122)
     one.pace.replan(one.store)
     other.pace.replan(other.store)
     assert one.pace.policy.version == other.pace.policy.version != version
@@ -228,12 +238,32 @@ def test_every_service_on_a_store_finds_the_same_prices_and_records_them_once(tm
         run.close()
 
 
+def test_a_decision_of_a_clock_that_was_ahead_is_passed_over(tmp_path: Path) -> None:
+    """It neither becomes the moment that all others are told from, nor counts among them."""
+    budget = round(wanted() / 3.0)
+    run = Campaigning(tmp_path, shelf(budget), wrong=60).run(-40, 62)
+    version = run.open().policy.version
+    assert version != run.shelf.policy.version, "those before and after it tell enough"
+    with run.store.database.reading() as connection:
+        known = lately(connection, instant(run.now))
+        later = lately(connection, instant(run.now + dt.timedelta(days=3653)))
+    assert known is not None
+    assert later is not None
+    assert (known.at, known.count, len(known.seen)) == (instant(run.now), 101, 101)
+    assert (later.count, len(later.seen)) == (1, 102), "what a later clock would go by"
+    run.run(62)
+    assert 0.9 * budget <= run.spent() <= budget
+    half = sum(map(bool, run.given[40 : 40 + COUNT // 2]))
+    assert 0.3 <= half / sum(map(bool, run.given)) <= 0.7
+    run.close()
+
+
 def test_somebody_erased_drops_out_and_nothing_else_does(tmp_path: Path) -> None:
     run = Campaigning(tmp_path, shelf(9_000)).run(0, 96)
     gone = [KEY.customer(name) for name in NAMES[:32]]
     run.store.commits.submit(lambda work: erase(work, gone))
     with run.store.database.reading() as connection:
-        known = lately(connection)
+        known = lately(connection, instant(run.now))
     assert known is not None
     assert known.count == len(known.seen) == int((CAME[:96] >= 32).sum())
     last = int(np.flatnonzero(CAME[:96] >= 32)[-1])
@@ -258,7 +288,7 @@ def test_codes_that_are_out_are_not_there_to_be_paced(tmp_path: Path) -> None:
     while run.given[-1] is None:
         run.run(len(run.given), len(run.given) + 1)
     with run.store.database.reading() as connection:
-        known = lately(connection)
+        known = lately(connection, instant(run.now))
         spent = campaign(connection, "spring")
     assert known is not None
     assert spent is not None
@@ -275,7 +305,7 @@ def test_where_no_budget_binds_nothing_is_held_back(tmp_path: Path, budget: int 
     assert run.given == ["five" if PROFIT[who] > 0.0 else None for who in CAME[:120]]
     assert run.pace.policy.version == run.shelf.policy.version
     with run.store.database.reading() as connection:
-        assert lately(connection) is not None
+        assert lately(connection, instant(run.now)) is not None
         assert not history(connection, run.pace.policy.version)
     run.close()
 
@@ -298,10 +328,10 @@ def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest
     """A plan that hangs holds nobody up, none is begun before it ends, one that fails is only that."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(connection: Connection) -> Lately | None:
+    def slow(connection: Connection, now: int) -> Lately | None:
         begun.set()
         assert go_on.wait(30)
-        return lately(connection)
+        return lately(connection, now)
 
     run = Campaigning(tmp_path, shelf(9_000), starts=in_background)
     monkeypatch.setattr("api.coupons.repricing.lately", slow)
@@ -316,12 +346,16 @@ def test_prices_are_found_beside_the_answers(tmp_path: Path, monkeypatch: pytest
     version = run.pace.policy.version
     assert version != run.shelf.policy.version
 
-    def broken(connection: Connection) -> Lately | None:
+    def broken(connection: Connection, now: int) -> Lately | None:
         raise BusyError("The decision store cannot be used now.")
 
     monkeypatch.setattr("api.coupons.repricing.lately", broken)
     run.pace._start = at_once
-    assert len(run.run(90, 140).given) == 140
+    with structlog.testing.capture_logs() as logs:
+        assert len(run.run(90, 140).given) == 140
+    assert {(entry["event"], entry["what"]) for entry in logs} == {
+        ("not paced", "The decision store cannot be used now.")
+    }
     assert run.pace.policy.version == version
     run.close()
 

@@ -6,25 +6,28 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import structlog
 from anyio.from_thread import BlockingPortal
 from sqlalchemy import event
 
 from api.access import Role, make_key
 from api.app import create_app
 from api.storage import price_marks
-from api.storage.ledger import Campaign, coupon_limits, erase, put_campaign
+from api.storage.ledger import Campaign, CouponLimits, campaign, coupon_limits, erase, put_campaign
 from api.storage.ledger_audit import Work, require_balance, verify
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
 from policies.serve.coupon_shelf import CouponShelf
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_rules import CouponRule, CouponSettings
+from pricing.errors import ArtifactError, DataError
 from pricing.evidence import Identification
 from tests.api.client import Client, problem
 from tests.api.coupon_counter import ANA, shelf
@@ -303,6 +306,22 @@ def test_what_decisions_name_is_there_before_anybody_asks(counter: Counter) -> N
     assert "not known here" in problem(counter.ask(cart()), 422, "usage")["detail"]
 
 
+def test_what_keeps_a_shelf_from_deciding_is_logged_as_it_starts(counter: Counter) -> None:
+    made = shelf()
+    with structlog.testing.capture_logs() as logs:
+        counter.open(made)
+    assert not [entry for entry in logs if entry["log_level"] == "warning"]
+    nowhere = replace(made, book=replace(made.book, zones=()))
+    with structlog.testing.capture_logs() as logs:
+        counter.open(nowhere)
+    (warned,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert (warned["event"], warned["code"]) == ("offers not rehearsed", "usage")
+    assert warned["what"] == "The shop has no zone ''."
+    assert set(warned) == {"event", "log_level", "code", "what", "why", "todo"}
+    problem(counter.ask(cart()), 422, "usage")
+    assert counter.left() == (0, 0), "everything else is served"
+
+
 def test_carts_that_are_none_are_refused(counter: Counter) -> None:
     counter.open(shelf())
     line = cart()["lines"][0]
@@ -355,6 +374,44 @@ def test_putting_the_same_book_up_again_records_nothing(counter: Counter) -> Non
     counter.open(shelf(budget=77))
     told = counter.client.get("/v1/campaigns/spring").json()
     assert (told["budget"], {coupon["code"] for coupon in told["coupons"]}) == (77, {"SPRING5", None})
+
+
+def test_a_coupon_without_a_campaign_never_spends_the_budget_of_one(counter: Counter) -> None:
+    """What it costs is counted under its own name, which may be no campaign's, here or in the ledger."""
+    made = shelf()
+    five, ten = made.book.coupons
+    named = replace(five, coupon_id="spring", campaign_id="")
+    with pytest.raises(DataError, match="name of one"):
+        replace(made.book, coupons=(named, ten))
+    before = replace(made.book)
+    object.__setattr__(before, "coupons", (named, ten))  # as an older program wrote it
+    with pytest.raises(ArtifactError, match="name of one"):
+        CouponShelf.from_bytes(replace(made, book=before).to_bytes())
+    own = replace(made.book, coupons=(five, replace(ten, campaign_id="")))
+    taken = Campaign("ten", "EUR", 100)
+    other = CouponLimits("other", "ten", None, None, None, 0, 2**53)
+    for coupons in ((), (other,)):
+        counter.store.commits.submit(partial(put_campaign, wanted=taken, coupons=coupons))
+        counter.open(replace(made, book=own))
+        told = problem(counter.ask(cart()), 422, "usage")
+        assert "the ledger has one of its name for others" in told["detail"]
+        assert told["why"]
+        assert told["todo"]
+        with counter.store.database.reading() as connection:
+            assert campaign(connection, "ten") == taken, "its limit stands"
+            assert coupon_limits(connection, "five") is None, "nothing of the book was put up"
+
+
+def test_a_coupon_without_a_campaign_is_put_up_under_its_own_name(counter: Counter) -> None:
+    made = shelf(budget=700)
+    five, ten = made.book.coupons
+    mine = replace(made, book=replace(made.book, coupons=(replace(five, campaign_id=""), ten)))
+    for _ in range(2):
+        counter.open(mine)
+        assert counter.told(cart())["coupon_id"] == "five"
+    found = counter.client.get("/v1/campaigns/five").json()
+    assert (found["budget"], found["held"]) == (None, 1000)
+    assert counter.left() == (0, 0)
 
 
 def test_asking_again_the_same_day_draws_the_same(counter: Counter) -> None:

@@ -60,6 +60,7 @@ def test_blanking_depends_on_nothing_but_consent(agreed: list[bool]) -> None:
         ({"values": np.ones((2, F))}, "values of their own"),
         ({"values": np.ones((2, 3))}, "need values"),
         ({"values": np.full((2, F), np.nan)}, "finite"),
+        ({"consented": np.array([1.0, np.nan])}, "yes or no, not float64"),
         ({"customer": ("b", "a")}, "ascending"),
         ({"customer": ("a", "a")}, "none twice"),
     ],
@@ -85,8 +86,10 @@ def test_bytes_come_back_the_same_and_foreign_ones_do_not() -> None:
     with pytest.raises(ArtifactError, match="other features"):
         Customers.from_bytes(pack("customers", 1, arrays, {**meta, "features": ["age"]}))
     leaked = {**arrays, "values": np.ones((2, F))}
-    with pytest.raises(ArtifactError, match="not hold"):
-        Customers.from_bytes(pack("customers", 1, leaked, meta))
+    doubtful = {**leaked, "consented": np.array([1.0, np.nan])}
+    for wrong in (leaked, doubtful):
+        with pytest.raises(ArtifactError, match="not hold"):
+            Customers.from_bytes(pack("customers", 1, wrong, meta))
 
 
 @pytest.mark.parametrize(

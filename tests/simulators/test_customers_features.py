@@ -129,6 +129,38 @@ def test_consent_must_hold_then_and_still(tmp_path: Path, answers: str, *, read:
     assert known(tmp_path, consents=YES + answers).consented.tolist() == [True, read, False]
 
 
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ("c1,personal_offers,maybe,2025-03-01,1,web", False),
+        ("c1,personal_offers,,2025-03-01,1,web", False),
+        ("c1,personal_offers,false,2025-03-01,,web", False),  # nobody knows about which text
+        ("c1,personal_offers,false,2025-03-01,1,", False),
+        ("c1,personal_offers,false,soon,1,web", False),
+        ("c1,personal_offers,false,,1,web", False),
+        ("c1,personal_offers,false,2055-03-01,1,web", False),  # still to come
+        ("c1,personal_offers,false,1900-01-01,1,web", False),  # an empty date, written as a number
+        ("c1,,false,2025-03-01,1,web", False),  # about any purpose
+        ("c1,personal_offers,maybe,2025-01-01,1,web", False),  # at the very moment of the yes
+        ("c1,personal_offers,maybe,2024-12-31,1,web", True),  # the yes came later
+        ("c1,newsletter,maybe,2025-03-01,1,web", True),
+        ("c1,personal_offers,true,2025-01-01,2,shop", True),  # the same yes twice
+        (",personal_offers,false,2025-03-01,1,web", True),  # nobody knows whose
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_a_no(tmp_path: Path, answer: str, *, read: bool) -> None:
+    """One bad row of a hundred, which the shop file allows: the customer's earlier yes must not stand."""
+    many = "".join(f"x{i},personal_offers,true,2025-01-01,1,web\n" for i in range(98))
+    assert known(tmp_path, consents=f"{YES}{many}{answer}\n").consented.tolist() == [read, False, False]
+
+
+def test_after_an_answer_that_makes_no_sense_a_yes_counts_again(tmp_path: Path) -> None:
+    many = "".join(f"x{i},personal_offers,true,2025-01-01,1,web\n" for i in range(97))
+    for name, place, read in (("dated", "2025-03-01", True), ("undated", "soon", False)):
+        answers = f"c1,personal_offers,maybe,{place},1,web\nc1,personal_offers,true,2025-04-01,1,web\n"
+        assert known(tmp_path / name, consents=YES + many + answers).consented[0] == read
+
+
 def test_what_is_too_old_or_still_to_come_changes_nothing(tmp_path: Path) -> None:
     before = known(tmp_path / "a")
     fewer = [line for line in LINES if not line.startswith(("o7", "o4"))]
