@@ -197,7 +197,9 @@ def _prepared(exposures: Exposures, seed: int) -> _Ready:
     mine = mine.reading(telling(mine.features, mine.X))
     basis = basis_of(mine.features, mine.X, mine.revenue[:, 1:].sum(axis=1))
     fold = folds_of(mine.customer, seed)
-    return _Ready(mine, basis, check, scores_of(mine, mine.total, basis, fold) if check.usable else None)
+    if not check.usable:
+        return _Ready(mine, basis, check, None)
+    return _Ready(mine, basis, check, scores_of(mine, mine.total, basis, fold, open_offers(mine)))
 
 
 def _model_of(ready: _Ready, learner: Learner) -> UpliftModel:
@@ -208,10 +210,14 @@ def _model_of(ready: _Ready, learner: Learner) -> UpliftModel:
     return _model(ready.mine, learner(ready.mine, ready.scores, ready.basis), ready.check.identified_by)
 
 
-def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints) -> Scores:
-    """Return cross-fitted scores of one outcome on the regressors of a basis."""
+def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints, open_to: Bools) -> Scores:
+    """Return cross-fitted scores of one outcome on the regressors of a basis.
+
+    `open_to`, bool [N, K], is of the whole log (:func:`simulators.uplift.lotteries.open_offers`): a part of
+    it may lack a small lottery's rarer offers.
+    """
     X = regressors(basis, exposures.X)
-    return score_outcome(outcome, exposures.offer, exposures.propensity, X, fold, open_offers(exposures))
+    return score_outcome(outcome, exposures.offer, exposures.propensity, X, fold, open_to)
 
 
 def regressors(basis: Basis, values: Floats) -> Floats:
@@ -264,7 +270,7 @@ def _quiet(exposures: Exposures, scores: Scores, basis: Basis) -> Scores:
     depth = np.append(1.0, np.maximum(_depths(exposures), 1e-9))[exposures.offer]
     whole = tempered(exposures.total + off, exposures.units[:, 1:].sum(axis=1), z)
     whole -= depth * tempered(off / depth, np.ones(len(z)), z)
-    return scores_of(exposures, whole, basis, scores.fold)
+    return scores_of(exposures, whole, basis, scores.fold, scores.open_to)
 
 
 def _projected(exposures: Exposures, scores: Scores, basis: Basis, *, free: bool = True) -> Coefficients:
@@ -368,7 +374,7 @@ def _effects(
     exposures: Exposures, total: Scores, basis: Basis, check: AssignmentCheck, apart: Bools
 ) -> tuple[OfferEffect, ...]:
     def means(outcome: Floats) -> list[Mean]:
-        return _means(scores_of(exposures, outcome, basis, total.fold), exposures.customer)
+        return _means(scores_of(exposures, outcome, basis, total.fold, total.open_to), exposures.customer)
 
     phases = {name: means(exposures.profit[:, p]) for p, name in enumerate(PHASES)}
     later = [means(part[:, 1:].sum(axis=1)) for part in (exposures.units, exposures.revenue)]
