@@ -12,7 +12,7 @@ from rich.markup import escape
 from api.cli.grid import grid
 from api.texts import Texts
 from pricing.money import Currency
-from simulators.uplift.assignment import LEAST_GIVEN, Doubt
+from simulators.uplift.assignment import LEAST_GIVEN, MANY, Doubt
 from simulators.uplift.exposure_tables import Read
 from simulators.uplift.fit import UpliftFit
 from simulators.uplift.scores import Mean
@@ -75,6 +75,7 @@ def fit_document(fitted: UpliftFit, read: Read, place: str) -> dict[str, object]
         "reach": [{"share": one.share, "gain": mean_document(one.gain)} for one in report.reach],
         "auuc": None if curve is None else curve.auuc,
         "qini": None if curve is None else curve.qini,
+        "trust": report.trust,
         "value": mean_document(report.value),
         "everybody": mean_document(report.everybody),
         "holdout": None if report.holdout is None else asdict(report.holdout),
@@ -149,11 +150,17 @@ def _doubts(fitted: UpliftFit, texts: Texts) -> list[str]:
     words = {
         Doubt.NOT_AS_DECLARED: {"p": texts.number(check.p, 4), "feature": worst.feature},
         Doubt.TOO_FEW: {"least": texts.number(LEAST_GIVEN)},
+        Doubt.SMALL_ARM: {"many": texts.number(MANY), "offers": _small(fitted, texts)},
     }
     found = [escape(texts.text("doubt", doubt, **words.get(doubt, {}))) for doubt in check.doubts]
     if check.usable:
         found.append(texts.text(_SECTION, "sound", p=texts.number(check.p, 2)))
     return found
+
+
+def _small(fitted: UpliftFit, texts: Texts) -> str:
+    arms = [arm for arm in fitted.report.check.arms if arm.small]
+    return ", ".join(arm.offer or texts.text("coupons_evaluate", "nobody") for arm in arms)
 
 
 def _effects(fitted: UpliftFit, texts: Texts) -> RenderableType:
@@ -193,6 +200,7 @@ def _value(fitted: UpliftFit, texts: Texts) -> list[str]:
     return [
         texts.text(_SECTION, "pays", **{k: money_of(texts, currency, v) for k, v in amounts.items()}),
         texts.text(_SECTION, "qini", **{k: money_of(texts, currency, v) for k, v in curve.items()}),
+        texts.text(_SECTION, "trust", share=texts.percent(report.trust, 0)),
     ]
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from policies.evaluation.off_policy import Log, chosen, gain_over
-from pricing.arrays import Floats, Ints
+from pricing.arrays import Bools, Floats, Ints
 from pricing.uplift import Effects
 from simulators.known_truth.coupon_exposures import exposures_of, seen_traits
 from simulators.known_truth.coupon_shop import (
@@ -37,6 +37,7 @@ from simulators.known_truth.coupon_shop import (
 from simulators.uplift.exposures import Exposures
 from simulators.uplift.fit import UpliftFit, fit_model, fit_uplift, scores_of
 from simulators.uplift.library import Meta, library_effects
+from simulators.uplift.lotteries import open_offers
 from simulators.uplift.scores import clustered_mean, folds_of
 
 _OTHERS = 100_000
@@ -196,22 +197,22 @@ def _coverage(seed: int) -> list[Held]:
     log = exposures_of(draw_coupon_shop(CouponSpec(seed, customers=4_000)))
     crowd = Crowd.of(seed)
     fold = folds_of(log.customer, seed, 2)
-    first, second = log.take(fold == 0), log.take(fold == 1)
+    first, second, open_to = log.take(fold == 0), log.take(fold == 1), open_offers(log)[fold == 1]
     fitted, whole = fit_uplift(first), fit_uplift(log)
     truth = crowd.effect.mean(axis=0)
     rows = [
         Held(seed, effect.offer, *_inside(effect.total.interval, truth[k + 1]))
         for k, effect in enumerate(whole.report.effects)
     ]
-    gain, aim = _policy(second, fitted, crowd, seed)
+    gain, aim = _policy(second, open_to, fitted, crowd, seed)
     return [*rows, Held(seed, "policy", *_inside(gain, aim))]
 
 
 def _policy(
-    log: Exposures, fitted: UpliftFit, crowd: Crowd, seed: int
+    log: Exposures, open_to: Bools, fitted: UpliftFit, crowd: Crowd, seed: int
 ) -> tuple[Callable[[float], tuple[float, float]], float]:
     model = fitted.model
-    scores = scores_of(log, log.total, model.basis, folds_of(log.customer, seed))
+    scores = scores_of(log, log.total, model.basis, folds_of(log.customer, seed), open_to)
     offer = np.argmax(model.profit(log.X), axis=1)
     told = Log(log.total, log.offer, log.propensity, scores.expected, log.customer)
     K = len(log.offers)

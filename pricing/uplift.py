@@ -22,8 +22,10 @@ from pricing.evidence import Identification
 
 __all__ = ["Basis", "Effects", "UpliftModel"]
 
-_KIND, _VERSION = "uplift-model", 2
+_KIND, _VERSION = "uplift-model", 3
 _CHUNK = 1 << 15
+_MOST_OFF = 2.0
+"""Largest share of a purchase's profit that a coupon is believed to take."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +51,12 @@ class Basis:
         money. All 0: effects are modelled in money.
     stepping, edges
         int64, float64 [S]; which standardised feature, and above which value of it a step of 1 is added.
+    odds
+        float64 [K, Q]; log odds of buying anything under each of K offers, on the Q regressors so far; none
+        where there is no such guess.
+    worth
+        float64 [K, 1 + F]; linear in standardised features: first the log of a purchase's profit before its
+        coupon, minor units; then, offer by offer, of the share of it that the coupon takes.
     """
 
     features: tuple[str, ...]
@@ -61,9 +69,16 @@ class Basis:
     level: Floats
     stepping: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     edges: Floats = field(default_factory=lambda: np.zeros(0))
+    odds: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    worth: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __len__(self) -> int:
-        """P: 1, the features, their products, steps."""
+        """P: 1, the features, their products, steps; and the guess of each offer's effect, if any."""
+        return self.plain + max(len(self.odds) - 1, 0)
+
+    @property
+    def plain(self) -> int:
+        """Q: 1, the features, their products, steps."""
         return 1 + len(self.features) + len(self.products) + len(self.edges)
 
     def design(self, values: Floats) -> Floats:
@@ -91,7 +106,7 @@ class Basis:
         return np.nan_to_num((np.clip(values, self.low, self.high) - self.centre) / self.scale, nan=0.0)
 
     def expand(self, z: Floats) -> Floats:
-        """Return 1, the standardised features [N, F], their products and steps, float64 [N, P]."""
+        """Return 1, the standardised features [N, F], their products, steps and guesses, float64 [N, P]."""
         out = np.empty((len(z), len(self)))
         out[:, 0] = 1.0
         out[:, 1 : 1 + z.shape[1]] = z
@@ -104,7 +119,23 @@ class Basis:
         R = len(self.products)
         for s, (f, edge) in enumerate(zip(self.stepping.tolist(), self.edges.tolist(), strict=True), R):
             np.subtract(z[:, f] > edge, self.offset[s], out=out[:, 1 + z.shape[1] + s])
+        if len(self.odds):
+            guess, _ = self.guessed(out[:, : self.plain], z)
+            np.divide(guess, self.scale_of(z)[:, None], out=out[:, self.plain :])
         return out
+
+    def guessed(self, plain: Floats, z: Floats) -> tuple[Floats, Floats]:
+        """Return effects as a hurdle model has them, and their slope in an offer's log odds, [N, K - 1] each.
+
+        The profit of a purchase, less what the coupon takes of it, times the chance of one; less that without
+        a coupon (Cragg 1971; Mullahy 1986). Of the first Q regressors [N, Q], standardised features [N, F].
+        """
+        logs = self.worth[:, 0] + z @ self.worth[:, 1:].T
+        worth = np.exp(logs[:, :1])
+        kept = worth * (1.0 - np.exp(np.minimum(logs[:, 1:], np.log(_MOST_OFF))))
+        chance = 0.5 * (1.0 + np.tanh(0.5 * (plain @ self.odds.T)))
+        slope = kept * chance[:, 1:] * (1.0 - chance[:, 1:])
+        return kept * chance[:, 1:] - worth * chance[:, :1], slope
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +217,12 @@ class UpliftModel:
         wrong = [name for name, shape in shapes.items() if getattr(self, name).shape != shape]
         wrong += [name for name in shapes if not np.isfinite(getattr(self, name)).all()]
         wrong += ["identified_by"] if len(self.identified_by) != K else []
+        guess = (self.basis.odds, self.basis.worth)
+        if any(map(len, guess)) and tuple(part.shape for part in guess) != (
+            (K, self.basis.plain), (K, 1 + len(self.basis.features))
+        ):  # fmt: skip
+            wrong.append("basis")
+        wrong += ["basis"] if not all(np.isfinite(part).all() for part in guess) else []
         wrong += ["offers"] if self.offers[:1] != ("",) or len(set(self.offers)) != K else []
         if wrong or self.mean[0].any() or self.covariance[0].any() or self.most[0] != 0.0:
             raise ArtifactError(

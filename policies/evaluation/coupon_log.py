@@ -120,7 +120,7 @@ def judge(model: UpliftModel, exposures: Exposures, seed: int = 0) -> Judgement:
         raise DataError(f"The model counts in {model.currency} and the log in {mine.currency}.")
     open_to = open_offers(mine)
     offer = best_offers(model, mine.reading(model.basis.features).X, mine.offers, open_to)
-    log, K = _log(mine, seed), len(mine.offers)
+    log, K = _log(mine, seed, open_to), len(mine.offers)
     nobody = chosen(np.zeros(len(mine), dtype=np.int64), K)
     entries = [_judged(log, chosen(offer, K), nobody, "model")]
     entries.append(_judged(log, nobody, nobody, "nobody"))
@@ -139,10 +139,10 @@ def _day(iso: str) -> int:
     return int(np.datetime64(iso, "D").astype(np.int64))
 
 
-def _log(exposures: Exposures, seed: int) -> Log:
+def _log(exposures: Exposures, seed: int, open_to: Bools) -> Log:
     plain = exposures.reading(telling(exposures.features, exposures.X))
     basis = basis_of(plain.features, plain.X, plain.revenue[:, 1:].sum(axis=1))
-    scores = scores_of(plain, plain.total, basis, folds_of(plain.customer, seed))
+    scores = scores_of(plain, plain.total, basis, folds_of(plain.customer, seed), open_to)
     return Log(plain.total, plain.offer, plain.propensity, scores.expected, plain.customer)
 
 

@@ -20,13 +20,18 @@ from simulators.uplift.exposures import Exposures
 from simulators.uplift.lotteries import comparable_rows, open_offers
 from simulators.uplift.scores import Mean, clustered_mean
 
-__all__ = ["LEAST_GIVEN", "LOTTERY", "Arm", "AssignmentCheck", "Doubt", "check_assignment", "compared_rows"]
+__all__ = [
+    "LEAST_GIVEN", "LOTTERY", "MANY", "Arm", "AssignmentCheck", "Doubt", "check_assignment", "compared_rows"
+]  # fmt: skip
 
 LOTTERY = 0.005
 """Chance below which what was given is not what the recorded propensities say."""
 
 LEAST_GIVEN = 100
 """Customers for whom an offer, and no coupon, must have been drawn before an effect is told."""
+
+MANY = 250
+"""Customers of an offer below which intervals have been measured to be too short (docs/benchmarks.md)."""
 
 _LEAST_CHANCE = 0.01
 _TAILS = 0.01
@@ -47,6 +52,9 @@ class Doubt(StrEnum):
     """An offer, or no coupon, was drawn for fewer than 100 customers."""
     SMALL_CHANCE = "small_chance"
     """A chance below 1 %: a few customers weigh for hundreds. A warning only."""
+    SMALL_ARM = "small_arm"
+    """An offer, or no coupon, was drawn for 100 to 249 customers: its interval is likely too short. A warning
+    only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,11 @@ class Arm:
     difference: float
     feature: str
     effective: float
+
+    @property
+    def small(self) -> bool:
+        """Whether its effect is told on so few customers that the interval is likely too short."""
+        return LEAST_GIVEN <= self.customers < MANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,8 @@ def _doubts(arms: tuple[Arm, ...], enough: list[bool], p: float) -> tuple[Doubt,
         found.append(Doubt.TOO_FEW)
     if min(arm.least for arm in arms if arm.given) < _LEAST_CHANCE:
         found.append(Doubt.SMALL_CHANCE)
+    if any(arm.small for arm in arms):
+        found.append(Doubt.SMALL_ARM)
     return tuple(found)
 
 

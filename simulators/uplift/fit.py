@@ -15,6 +15,7 @@ from simulators.uplift.assignment import AssignmentCheck, check_assignment, comp
 from simulators.uplift.basis import basis_of, multiplied, squared, telling
 from simulators.uplift.exposures import PHASES, Exposures
 from simulators.uplift.holdout import Holdout, propose_holdout
+from simulators.uplift.hurdle import Prior, Trust, hurdle_prior, trusted
 from simulators.uplift.lotteries import open_offers
 from simulators.uplift.projection import Coefficients, least_squares
 from simulators.uplift.ranking import Curve, Decile, Reach, calibration, reaches, score_curve
@@ -39,10 +40,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """What a learner made of some customers: a basis, and coefficients [K - 1, P] on it."""
+    """What a learner made of some customers.
+
+    Attributes
+    ----------
+    basis, coefficients
+        What effects depend on; coefficients [K - 1, P].
+    trust
+        How far it leans on the hurdle model's guess, from 0 to 1; 0 where it has none.
+    """
 
     basis: Basis
     coefficients: Coefficients
+    trust: float = 0.0
 
 
 Learner = Callable[[Exposures, Scores, Basis], Learned]
@@ -112,6 +122,9 @@ class UpliftReport:
         A proposal for the next campaign, None where the data say no cost.
     exposures, customers
         How many counted.
+    trust
+        How far the model leans on whether people buy (:mod:`simulators.uplift.hurdle`), from 0 to 1; the rest
+        of what it says comes from profit alone.
     """
 
     check: AssignmentCheck
@@ -124,6 +137,7 @@ class UpliftReport:
     holdout: Holdout | None
     exposures: int
     customers: int
+    trust: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,16 +175,18 @@ def fit_uplift(
         If there are no exposures, or no offer but no coupon.
     """
     ready = _prepared(exposures, seed)
-    model = _model_of(ready, learner or pooled)
+    found = _learned(ready, learner or pooled)
+    model = _model_of(ready, found)
     if ready.scores is None:
         return UpliftFit(model, _silent(ready, half_width))
     out = _out_of_fold(ready.mine, ready.scores, ready.basis, learner or pooled, ready.apart)
-    return UpliftFit(model, _report(ready, ready.scores, out, half_width))
+    return UpliftFit(model, replace(_report(ready, ready.scores, out, half_width), trust=found.trust))
 
 
 def fit_model(exposures: Exposures, seed: int = 0, learner: Learner | None = None) -> UpliftModel:
     """Return the model of :func:`fit_uplift` alone: a sixth of the time, and no account of how good it is."""
-    return _model_of(_prepared(exposures, seed), learner or pooled)
+    ready = _prepared(exposures, seed)
+    return _model_of(ready, _learned(ready, learner or pooled))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,21 +216,31 @@ def _prepared(exposures: Exposures, seed: int) -> _Ready:
     mine = mine.reading(telling(mine.features, mine.X))
     basis = basis_of(mine.features, mine.X, mine.revenue[:, 1:].sum(axis=1))
     fold = folds_of(mine.customer, seed)
-    return _Ready(mine, basis, check, scores_of(mine, mine.total, basis, fold) if check.usable else None)
+    if not check.usable:
+        return _Ready(mine, basis, check, None)
+    return _Ready(mine, basis, check, scores_of(mine, mine.total, basis, fold, open_offers(mine)))
 
 
-def _model_of(ready: _Ready, learner: Learner) -> UpliftModel:
+def _learned(ready: _Ready, learner: Learner) -> Learned:
     if ready.scores is None:
-        unknown = (Identification.NOT_IDENTIFIED,) * (len(ready.mine.offers) - 1)
-        found = Learned(ready.basis, _prior(ready.mine, ready.basis))
-        return _model(ready.mine, found, (Identification.EXPERIMENT, *unknown))
-    return _model(ready.mine, learner(ready.mine, ready.scores, ready.basis), ready.check.identified_by)
+        return Learned(ready.basis, _prior(ready.mine, ready.basis))
+    return learner(ready.mine, ready.scores, ready.basis)
 
 
-def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints) -> Scores:
-    """Return cross-fitted scores of one outcome on the regressors of a basis."""
+def _model_of(ready: _Ready, found: Learned) -> UpliftModel:
+    unknown = (Identification.NOT_IDENTIFIED,) * (len(ready.mine.offers) - 1)
+    kinds = ready.check.identified_by if ready.scores is not None else (Identification.EXPERIMENT, *unknown)
+    return _model(ready.mine, found, kinds)
+
+
+def scores_of(exposures: Exposures, outcome: Floats, basis: Basis, fold: Ints, open_to: Bools) -> Scores:
+    """Return cross-fitted scores of one outcome on the regressors of a basis.
+
+    `open_to`, bool [N, K], is of the whole log (:func:`simulators.uplift.lotteries.open_offers`): a part of
+    it may lack a small lottery's rarer offers.
+    """
     X = regressors(basis, exposures.X)
-    return score_outcome(outcome, exposures.offer, exposures.propensity, X, fold, open_offers(exposures))
+    return score_outcome(outcome, exposures.offer, exposures.propensity, X, fold, open_to)
 
 
 def regressors(basis: Basis, values: Floats) -> Floats:
@@ -243,10 +269,37 @@ def pooled(exposures: Exposures, scores: Scores, basis: Basis) -> Learned:
     first = _projected(exposures, quiet, squared(basis, exposures.X))
     matters = np.square(first.mean[:, 1:]).sum(axis=0)
     wide = multiplied(basis, exposures.X, matters[:F] + matters[F:], cubes=True)
-    found, beyond = _projected(exposures, quiet, wide), replace(scores, value=scores.value - quiet.value)
-    if not beyond.value.any():
-        return Learned(wide, found)
-    return Learned(wide, _added(found, _projected(exposures, beyond, basis, free=False)))
+    prior = hurdle_prior(exposures, wide, _kinds(wide), _depths(exposures), scores.fold)
+    trust = Trust(0.0, 0.0) if prior is None else _trust(exposures, quiet, basis, prior)
+    left = quiet if prior is None else replace(quiet, value=_less(quiet.value, trust.mean * prior.expected))
+    found, beyond = _projected(exposures, left, wide), replace(scores, value=scores.value - quiet.value)
+    if beyond.value.any():
+        found = _added(found, _projected(exposures, beyond, basis, free=False))
+    return Learned(wide, found) if prior is None else _around(prior, trust, found)
+
+
+def _trust(exposures: Exposures, scores: Scores, basis: Basis, prior: Prior) -> Trust:
+    scale = basis.scale_of(basis.standardised(exposures.X))
+    return trusted(prior.expected, scores.effect[:, 1:], scores.open_to[:, 1:], scale, exposures.customer)
+
+
+def _around(prior: Prior, trust: Trust, found: Coefficients) -> Learned:
+    """Put coefficients [J, Q] around a prior's guesses, each offer's own as far as it is trusted."""
+    (J, Q), P = found.mean.shape, len(prior.basis)
+    covariance = np.zeros((J, P, J, P))
+    own: Ints = Q + np.arange(J, dtype=np.int64)
+    unsure = found.covariance + trust.mean**2 * prior.covariance
+    covariance[:, :Q, :, :Q] = unsure.reshape(J, Q, J, Q)
+    covariance[np.arange(J)[:, None], own[:, None], np.arange(J)[None], own[None]] = trust.variance
+    mean = np.concatenate([found.mean, trust.mean * np.eye(J)], axis=1)
+    return Learned(prior.basis, Coefficients(mean, covariance.reshape(J * P, J * P)), trust.mean)
+
+
+def _less(value: Floats, expected: Floats) -> Floats:
+    """Return scores [N, K] less expected effects [N, J] of the offers."""
+    out = value.copy()
+    out[:, 1:] -= expected
+    return out
 
 
 def _added(found: Coefficients, more: Coefficients) -> Coefficients:
@@ -267,7 +320,7 @@ def _quiet(exposures: Exposures, scores: Scores, basis: Basis) -> Scores:
     depth = np.append(1.0, np.maximum(_depths(exposures), 1e-9))[exposures.offer]
     whole = tempered(exposures.total + off, exposures.units[:, 1:].sum(axis=1), z)
     whole -= depth * tempered(off / depth, np.ones(len(z)), z)
-    return scores_of(exposures, whole, basis, scores.fold)
+    return scores_of(exposures, whole, basis, scores.fold, scores.open_to)
 
 
 def _projected(exposures: Exposures, scores: Scores, basis: Basis, *, free: bool = True) -> Coefficients:
@@ -304,14 +357,16 @@ def _model(exposures: Exposures, found: Learned, kinds: tuple[Identification, ..
     mean, covariance = np.zeros((K, P)), np.zeros((K, P, K, P))
     mean[1:] = found.coefficients.mean
     covariance[1:, :, 1:, :] = found.coefficients.covariance.reshape(K - 1, P, K - 1, P)
-    usage = fit_usage(exposures, found.basis.design(exposures.X))
+    plain = replace(found.basis, odds=np.zeros((0, 0)), worth=np.zeros((0, 0)))
+    usage = fit_usage(exposures, plain.design(exposures.X), _kinds(plain), _depths(exposures))
+    more = ((0, 0), (0, P - len(plain)))
     return UpliftModel(
         offers=exposures.offers,
         basis=found.basis,
         mean=mean,
         covariance=covariance,
-        redemption=usage.redemption,
-        discount=usage.discount,
+        redemption=np.pad(usage.redemption, more),
+        discount=np.pad(usage.discount, more),
         most=usage.most,
         identified_by=kinds,
         window_days=exposures.window_days,
@@ -372,7 +427,7 @@ def _effects(
     exposures: Exposures, total: Scores, basis: Basis, check: AssignmentCheck, apart: Bools
 ) -> tuple[OfferEffect, ...]:
     def means(outcome: Floats) -> list[Mean]:
-        return _means(scores_of(exposures, outcome, basis, total.fold), exposures.customer)
+        return _means(scores_of(exposures, outcome, basis, total.fold, total.open_to), exposures.customer)
 
     phases = {name: means(exposures.profit[:, p]) for p, name in enumerate(PHASES)}
     later = [means(part[:, 1:].sum(axis=1)) for part in (exposures.units, exposures.revenue)]

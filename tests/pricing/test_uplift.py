@@ -81,8 +81,55 @@ def test_a_step_is_one_above_its_edge_less_how_often_it_is() -> None:
     assert stepped.design(np.array([[5.0, 2.6], [5.0, 2.4]]))[:, -1].tolist() == [0.75, -0.25]
 
 
+GUESSING = replace(
+    BASIS,
+    odds=np.array([[np.log(0.2 / 0.8), 0.0, 0.0, 0.0, 0.0], [np.log(0.3 / 0.7), 0.0, 0.0, 0.0, 0.0]]),
+    worth=np.array([[np.log(1000.0), 0.0, np.log(3.0)], [np.log(0.1), 0.0, 0.0]]),
+)
+
+
+def guessing() -> UpliftModel:
+    P, old = len(GUESSING), model()
+    wide = np.zeros((2, P, 2, P))
+    wide[:, :-1, :, :-1] = old.covariance
+    mean, redemption, discount = (
+        np.pad(part, ((0, 0), (0, 1))) for part in (old.mean, old.redemption, old.discount)
+    )
+    mean[1, -1] = 0.5
+    return replace(old, basis=GUESSING, covariance=wide, mean=mean, redemption=redemption, discount=discount)
+
+
+def test_a_guess_from_whether_people_buy_by_hand() -> None:
+    """Monetary 3 is z 1: a purchase earns 3000, .3 of 2700 with the coupon, .2 of 3000 without; half."""
+    at = np.array([[10.0, 3.0]])
+    guess, slope = GUESSING.guessed(GUESSING.design(at)[:, :-1], GUESSING.standardised(at))
+    assert guess[0] == pytest.approx([0.3 * 2700.0 - 0.2 * 3000.0])
+    assert slope[0] == pytest.approx([2700.0 * 0.3 * 0.7])
+    assert GUESSING.design(at)[0, -1] == pytest.approx(210.0 / 2.0), "as a share of spending, which is 2"
+    assert guessing().profit(at)[0, 1] == pytest.approx(model().profit(at)[0, 1] + 0.5 * 210.0)
+    assert guessing().predict(at).cost == pytest.approx(model().predict(at).cost)
+
+
+def test_a_model_with_a_guess_comes_back_whole_and_with_half_of_one_is_refused() -> None:
+    content = guessing().to_bytes()
+    again = UpliftModel.from_bytes(content)
+    assert again.to_bytes() == content
+    assert np.array_equal(again.basis.odds, GUESSING.odds)
+    for part in ({"worth": np.zeros((2, 2))}, {"odds": np.full((2, 5), np.nan)}):
+        with pytest.raises(ArtifactError, match="not an uplift model"):
+            replace(guessing(), basis=replace(GUESSING, **part))
+
+
+def test_a_model_from_before_guesses_is_refused_and_says_what_to_do() -> None:
+    arrays, meta = unpack("uplift-model", 3, model().to_bytes())
+    old = {name: array for name, array in arrays.items() if name not in {"basis_odds", "basis_worth"}}
+    with pytest.raises(ArtifactError, match="basis_odds") as refused:
+        UpliftModel.from_bytes(pack("uplift-model", 2, old, meta))
+    assert refused.value.todo == "Fit the model again."
+
+
 def test_a_model_from_before_steps_is_refused_and_says_what_to_do() -> None:
-    arrays, meta = unpack("uplift-model", 2, model().to_bytes())
+    arrays, meta = unpack("uplift-model", 3, model().to_bytes())
     old = {name: array for name, array in arrays.items() if name not in {"basis_stepping", "basis_edges"}}
     with pytest.raises(ArtifactError, match="basis_stepping") as refused:
         UpliftModel.from_bytes(pack("uplift-model", 1, old, meta))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pricing.arrays import Bools
 from pricing.errors import DataError, MissingCost, UsageError
 from pricing.evidence import Identification
 from simulators.contract.tables import open_source
@@ -92,6 +93,16 @@ def test_a_rare_offer_is_told_nothing_about_and_the_others_all_the_same() -> Non
     found = check_assignment(replace(log, drawn=log.drawn & ~rare))
     assert found.arms[4].customers == 50
     assert found.identified_by[4] is Identification.NOT_IDENTIFIED
+
+
+@pytest.mark.parametrize(("kept", "small"), [(249, True), (250, False)])
+def test_an_offer_of_few_customers_is_told_with_a_warning(kept: int, *, small: bool) -> None:
+    log = exposures()
+    _, first = np.unique(np.where(log.offer == 4, log.customer, -1), return_index=True)
+    counted: Bools = np.isin(np.arange(len(log)), first[1 : kept + 1]) | (log.offer != 4)
+    found = check_assignment(replace(log, drawn=log.drawn & counted))
+    assert (found.arms[4].customers, found.arms[4].small) == (kept, small)
+    assert (Doubt.SMALL_ARM in found.doubts) == small
 
 
 def test_the_same_seed_and_data_give_the_same_bytes() -> None:
