@@ -8,7 +8,7 @@ says what an offer costs and never what it brings.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +80,11 @@ class Basis:
     def plain(self) -> int:
         """Q: 1, the features, their products, steps."""
         return 1 + len(self.features) + len(self.products) + len(self.edges)
+
+    @property
+    def unguessed(self) -> Basis:
+        """The same without the guess of effects."""
+        return replace(self, odds=np.zeros((0, 0)), worth=np.zeros((0, 0)))
 
     def design(self, values: Floats) -> Floats:
         """Return the regressors, float64 [N, P], of features [N, F]; raises as :meth:`standardised`."""

@@ -91,7 +91,7 @@ def squared(basis: Basis, X: Floats) -> Basis:
 
 
 def _centred(basis: Basis, X: Floats) -> Basis:
-    plain = replace(basis, offset=np.zeros(len(basis.products) + len(basis.edges)))
+    plain = replace(basis.unguessed, offset=np.zeros(len(basis.products) + len(basis.edges)))
     return replace(plain, offset=plain.design(X)[:, 1 + len(basis.features) :].mean(axis=0))
 
 

@@ -357,7 +357,7 @@ def _model(exposures: Exposures, found: Learned, kinds: tuple[Identification, ..
     mean, covariance = np.zeros((K, P)), np.zeros((K, P, K, P))
     mean[1:] = found.coefficients.mean
     covariance[1:, :, 1:, :] = found.coefficients.covariance.reshape(K - 1, P, K - 1, P)
-    plain = replace(found.basis, odds=np.zeros((0, 0)), worth=np.zeros((0, 0)))
+    plain = found.basis.unguessed
     usage = fit_usage(exposures, plain.design(exposures.X), _kinds(plain), _depths(exposures))
     more = ((0, 0), (0, P - len(plain)))
     return UpliftModel(

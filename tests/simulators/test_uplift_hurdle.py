@@ -18,7 +18,7 @@ from simulators.known_truth.coupon_exposures import exposures_of
 from simulators.known_truth.coupon_shop import CouponSpec, draw_coupon_shop
 from simulators.uplift.basis import basis_of
 from simulators.uplift.exposures import Exposures
-from simulators.uplift.fit import fit_model, fit_uplift
+from simulators.uplift.fit import fit_model, fit_uplift, regressors
 from simulators.uplift.hurdle import Trust, common_odds, hurdle_prior, trusted
 from simulators.uplift.shrinkage import Kinds
 
@@ -172,6 +172,8 @@ def test_the_account_tells_how_far_the_guess_is_trusted_and_the_model_comes_back
     assert 0.0 <= found.report.trust <= 1.0
     assert model.basis.odds.shape == (K, model.basis.plain)
     assert model.mean[1:, -K + 1 :] == pytest.approx(found.report.trust * np.eye(K - 1))
+    scored = regressors(model.basis, log().X)
+    assert scored.tobytes() == regressors(model.basis.unguessed, log().X).tobytes(), "scores need no guess"
     again = UpliftModel.from_bytes(model.to_bytes())
     assert again.to_bytes() == model.to_bytes()
     np.testing.assert_array_equal(again.predict(log().X).sd, model.predict(log().X).sd)
