@@ -107,6 +107,23 @@ def test_who_did_not_agree_is_an_unknown_visitor(counter: Counter) -> None:
     assert counter.left() == (0, 0)
 
 
+def test_a_coupon_for_known_customers_is_for_nobody_who_did_not_agree(counter: Counter) -> None:
+    """Without the rule all of them get `ten`; with it they hold nothing, and nothing tells them apart."""
+    made = shelf(np.array([[0.0, 0.0], [0.0, 0.0], [90.0, 0.0]]))
+    whoever = (cart("ben"), cart("nobody"), cart(""), cart("ana", opted_out=True))
+    counter.open(made)
+    assert [counter.told(body)["coupon_id"] for body in whoever] == ["ten"] * 4
+    held = counter.left()
+    coupons = tuple(replace(coupon, known_only=True) for coupon in made.book.coupons)
+    counter.open(replace(made, book=replace(made.book, coupons=coupons)))
+    found = [counter.told(body) for body in whoever]
+    assert {(one["coupon_id"], one["reason"]) for one in found} == {(None, "unknown_visitor")}
+    told = [counter.client.get(f"{URL}/{one['decision_id']}").json() for one in found]
+    assert all((one["menu"], one["known"]) == (told[0]["menu"], told[0]["known"]) for one in told)
+    assert counter.left() == held
+    assert counter.told(cart())["coupon_id"] == "ten", "Ana agreed"
+
+
 def test_the_same_key_gives_the_same_answer_and_keeps_its_money_once(counter: Counter) -> None:
     counter.open(shelf())
     first = counter.ask(cart(), "one")
