@@ -312,6 +312,7 @@ TOLD: dict[str, Any] = {
         {"coupon_id": None}, {"lines": [{"line_id": "1", "discount": -1}]},
         {"lines": [{"line_id": "1", "discount": 2600}]}, {"lines": [{"line_id": "other", "discount": 200}]},
         {"lines": [{"line_id": "1", "discount": 291}]}, {"lines": None}, {"expires_at": "soon"},
+        {"lines": [{"line_id": "1", "discount": 250}]}, {"reservation_id": None}, {"expires_at": None},
         {"expires_at": "2100-01-01T00:00:00"}, {"reason": 1}, {"personalised": "yes"},
     ],
 )  # fmt: skip
