@@ -22,6 +22,7 @@ from api.storage.ledger import Campaign, coupon_limits, erase, put_campaign
 from api.storage.ledger_audit import Work, require_balance, verify
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
+from api.texts import LANGUAGES, texts
 from policies.serve.coupon_shelf import CouponShelf
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_rules import CouponRule, CouponSettings
@@ -236,6 +237,32 @@ def test_erasing_somebody_leaves_the_record_whole(counter: Counter) -> None:
     assert after["known"] is None
     assert after["coupon_id"] == "five"
     problem(counter.client.get(f"{URL}/{'0' * 32}"), 404, "unknown_coupon")
+
+
+def test_a_customer_can_read_why(counter: Counter) -> None:
+    counter.open(shelf(draws=20))
+
+    def why(who: str, language: str) -> list[str]:
+        url = f"{URL}/{counter.told(cart(who))['decision_id']}"
+        answer = counter.client.call("GET", url, headers={"Accept-Language": language})
+        assert answer.headers["Content-Language"] == language
+        found: list[str] = answer.json()["reasons"]
+        return found
+
+    assert why("ana", "en") == [
+        "This coupon was offered because for this cart it is expected to bring the shop more than it costs.",
+        "Earlier orders and visits were read for it, as agreed; that can be taken back at any time.",
+    ]
+    first, *_, last = why("ben", "es")
+    assert "No se ofreció ningún cupón: con este carrito" in first
+    assert last == "Para ello no se leyó nada personal."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_rule_has_its_sentence(language: str) -> None:
+    told = texts(language)
+    said = [told.text("offer_reason", rule.label) for rule in CouponRule]
+    assert len(set(said)) == len(CouponRule)
 
 
 def test_thompson_says_with_what_chance(counter: Counter) -> None:
