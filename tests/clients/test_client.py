@@ -341,6 +341,17 @@ def test_a_price_shown_without_tax_may_be_less_than_what_comes_off() -> None:
         assert client.offer(Cart("us", (CartLine("1", "MUG", 700),), customer_id="ana")) == Offer.none()
 
 
+@pytest.mark.parametrize("status", [204, 302, 304, 501, 520, 530])
+def test_what_somebody_between_answers_holds_up_no_checkout(status: int) -> None:
+    """A proxy that redirects, or has a status of its own for a service that is gone."""
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Location": "http://elsewhere/"})
+
+    with Client("http://tarifa", transport=httpx.MockTransport(handle), patience=SHORT) as client:
+        assert client.offer(CART) == Offer.none()
+
+
 def test_an_answer_that_cannot_be_decoded_holds_up_no_checkout() -> None:
     def handle(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"{}"))
