@@ -236,6 +236,8 @@ class CouponBook:
 def _plain(coupon: Coupon) -> Mapping[str, object]:
     row: dict[str, object] = {field.name: getattr(coupon, field.name) for field in fields(coupon)}
     listed = {name: sorted(getattr(coupon, name)) for name in ("products", "categories")}
+    if not coupon.known_only:  # came later: the books of before keep their bytes and digests
+        del row["known_only"]
     return {**row, **listed, "scope": coupon.scope.label}
 
 

@@ -38,6 +38,7 @@ class CouponRule(RankedRule):
     FREQUENCY_CAP = 10
     STACKING = 11
     MIN_SPEND = 12
+    UNKNOWN_VISITOR = 13
 
     @property
     def kind(self) -> RuleClass:
@@ -59,6 +60,7 @@ _CLASS = {
     CouponRule.FREQUENCY_CAP: RuleClass.STABILITY,
     CouponRule.STACKING: RuleClass.COMMERCIAL,
     CouponRule.MIN_SPEND: RuleClass.COMMERCIAL,
+    CouponRule.UNKNOWN_VISITOR: RuleClass.COMMERCIAL,
 }
 
 
@@ -201,6 +203,7 @@ def admit(situation: OfferSituation, settings: CouponSettings) -> Bits:
         CouponRule.FREQUENCY_CAP: (s.recent >= settings.frequency_cap)[..., None],
         CouponRule.STACKING: s.applied[..., None] & ~menu.stacking,
         CouponRule.MIN_SPEND: s.spend < menu.min_spend,
+        CouponRule.UNKNOWN_VISITOR: ~s.consented[:, None] & menu.known_only,
     }
     bits = bits_of(broken.items(), shape)
     bits[..., 0] = 0

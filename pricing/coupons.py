@@ -71,6 +71,8 @@ class Coupon:
         Least that the covered lines must cost, after discounts already applied, from which it holds.
     stacking
         Whether it adds to a coupon that is already applied.
+    known_only
+        Whether an unknown visitor, which whoever did not agree is too, may not have it.
     limit_total, limit_per_customer
         Redemptions in all, and by one customer; None for no limit.
     valid_from, valid_to
@@ -93,6 +95,7 @@ class Coupon:
     valid_to: int = int(NO_LIMIT)
     products: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
+    known_only: bool = False
 
     def __post_init__(self) -> None:
         fine = (
@@ -182,6 +185,11 @@ class CouponMenu:
 
     def __len__(self) -> int:
         return len(self.coupons) + 1
+
+    @property
+    def known_only(self) -> Bools:
+        """Bool [K]; offers that are not for unknown visitors."""
+        return np.array([False, *(coupon.known_only for coupon in self.coupons)], dtype=np.bool_)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -325,6 +325,7 @@ _CUSTOMERS = (
             _money("max_discount", "Most that it takes off."),
             _money("min_spend", "Least spend from which it holds."),
             _flag("stacking", "Whether it adds to other coupons."),
+            _flag("known_only", "Whether it is only for known customers who agreed to personal offers."),
             Column("limit_total", _T.INTEGER, "Redemptions in all.", low=0.0),
             Column("limit_per_customer", _T.INTEGER, "Redemptions by one customer.", low=0.0),
             _time("valid_from", "First moment.", required=True),

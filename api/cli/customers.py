@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from api.cli.erase import erase_customers
 from api.cli.grid import grid
 from api.cli.session import AsJson, Debug, Language, Outcome, Session, carry_out, written
 
@@ -32,6 +33,9 @@ customers = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+customers.command("erase")(erase_customers)
 
 
 @customers.command("report")

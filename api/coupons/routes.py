@@ -14,6 +14,7 @@ from api.coupons.schemas import OfferDetail, OfferInfo, OfferRequest
 from api.coupons.service import Coupons, OfferAsked
 from api.idempotency import Key, say_if_replayed
 from api.problems import CONFLICT, PROBLEMS
+from api.readers import Reader
 from api.readiness import Readiness
 from api.storage.ledger_audit import Once
 from pricing.errors import TarifaError, UsageError
@@ -92,10 +93,13 @@ def make_offers(content: Body, deciding: Deciding, _actor: Redeeming, key: Key) 
 
 @router.get("/{decision_id}", summary="Read why an offer was made")
 def read_offer(
-    decision_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], deciding: Deciding, _actor: Reading
+    decision_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")],
+    deciding: Deciding,
+    _actor: Reading,
+    told: Reader,
 ) -> OfferDetail:
     """Read an offer with its menu, the rules that stood against others, and the chance that it had."""
-    return OfferDetail.of(deciding.find(decision_id))
+    return OfferDetail.of(deciding.find(decision_id), told)
 
 
 def _read(line: bytes) -> OfferAsked | str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.coupons.service import OfferAsked
 from api.named_customer import NamedCustomer
 from api.storage.offers import Offered
+from api.texts import Texts
 from policies.serve.coupon_shelf import Cart, CartLine
 from pricing.coupon_rules import CouponRule
 
@@ -117,13 +118,16 @@ class OfferDetail(BaseModel):
     policy_version: str
     model_fingerprint: str
     personalised: bool
+    reasons: list[str] = Field(
+        description="Why, in sentences for the customer, in the language that Accept-Language asks for."
+    )
     known: list[float] | None = Field(
         description="What was known of the customer, in the order of docs/coupons.md; null once erased."
     )
 
     @staticmethod
-    def of(found: Offered) -> OfferDetail:
-        """Read a recorded offer."""
+    def of(found: Offered, texts: Texts) -> OfferDetail:
+        """Read a recorded offer, for a reader of these texts."""
         told = found.content
         rows = zip(
             *(told[name] for name in ("menu", "discounts", "allowed", "rejections", "probabilities")),
@@ -146,6 +150,18 @@ class OfferDetail(BaseModel):
             recorded_at=found.recorded_at,
             menu=menu,
             binding_rule=told["binding"],
+            reasons=_reasons(found, texts),
             known=None if found.subject is None else found.subject["features"],
             **{name: told[name] for name in same},
         )
+
+
+def _reasons(found: Offered, texts: Texts) -> list[str]:
+    """Return why an offer was made or not, whether chance had a part, and what was read, as sentences."""
+    told = found.content
+    code = "worth_it" if found.coupon_id is not None else told["binding"] or "not_worth_it"
+    said = [texts.text("offer_reason", code)]
+    if (chance := float(told["propensity"])) < 1.0:
+        said.append(texts.text("offer_reason", "chance", share=texts.percent(chance)))
+    said.append(texts.text("offer_reason", "personal" if told["personalised"] else "impersonal"))
+    return said

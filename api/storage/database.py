@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
-from api.storage.sqlite import StoreFile, prepare, require_place
+from api.storage.sqlite import StoreFile, emptied_log, prepare, require_place
 from api.storage.tables import CHAIN, SCHEMA, create
 from api.storage.upgrade import upgrade
 from pricing.errors import ArtifactError, BusyError, UsageError
@@ -107,6 +107,13 @@ class Database:
         """Look at what is recorded, as it is at the first question."""
         with failures(), self._engine.connect() as connection:
             yield connection
+
+    def write_through(self) -> bool:
+        """Leave nothing that was deleted in a log beside the database; return False where that must wait."""
+        if self._file is None:
+            return True
+        with failures():
+            return emptied_log(self._engine)
 
     def require_file(self) -> None:
         """Raise :class:`ArtifactError` if the files were moved, deleted or replaced."""

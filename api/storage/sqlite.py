@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, event
 
 from pricing.errors import ArtifactError, BusyError, UsageError
 
-__all__ = ["ROOM", "StoreFile", "prepare", "require_place", "url_of"]
+__all__ = ["ROOM", "StoreFile", "emptied_log", "prepare", "require_place", "url_of"]
 
 ROOM = 32 << 20
 """Bytes on disk without which nothing is served: some pages of a thousand decisions, logged and copied."""
@@ -59,6 +59,7 @@ def prepare(engine: Engine, patience: float) -> None:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            "secure_delete=ON",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -68,6 +69,22 @@ def prepare(engine: Engine, patience: float) -> None:
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
+
+
+def emptied_log(engine: Engine) -> bool:
+    """Bring the write-ahead log into the database and empty it; return False where a reader kept it.
+
+    What was deleted is overwritten in the database; the log holds it until then.
+    """
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        busy: Any = cursor.fetchone()
+        cursor.close()
+        return bool(busy[0] == 0)
+    finally:
+        connection.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ def read_coupon_book(source: Source, as_of: str) -> ReadBook:
 _COLUMNS = (
     "coupon_id", "campaign_id", "campaigns", "scope", "amount", "percent", "max_discount", "min_spend",
     "stacking", "limit_total", "limit_per_customer", "valid_from", "valid_to", "products", "categories",
+    "known_only",
 )  # fmt: skip
 
 _COUPONS = """
@@ -123,7 +124,8 @@ WITH covered AS (
 SELECT k.coupon_id, coalesce(k.campaign_id, c.one),
     CASE WHEN k.campaign_id IS NULL THEN coalesce(c.campaigns, 0) ELSE 1 END, k.scope, k.amount, k.percent,
     k.max_discount, k.min_spend, coalesce(k.stacking, false), k.limit_total, k.limit_per_customer,
-    k.valid_from, k.valid_to, coalesce(c.products, []), coalesce(c.categories, [])
+    k.valid_from, k.valid_to, coalesce(c.products, []), coalesce(c.categories, []),
+    coalesce(k.known_only, false)
 FROM coupons AS k LEFT JOIN covered AS c USING (coupon_id) ORDER BY k.coupon_id
 """
 
@@ -160,6 +162,7 @@ def _coupon(row: dict[str, Any], window: tuple[int, int]) -> Coupon:
         valid_to=window[1],
         products=frozenset(map(str, row["products"])),
         categories=frozenset(map(str, row["categories"])),
+        known_only=bool(row["known_only"]),
     )
 
 

@@ -80,3 +80,11 @@ def test_every_exit_code_is_documented() -> None:
     text = (DOCS / "cli.md").read_text()
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     assert listed == {0, INTERNAL, INTERRUPTED} | {error.exit_code for error in _errors()}
+
+
+def test_every_code_with_a_status_of_its_own_stands_in_the_table_of_problems() -> None:
+    table = (DOCS / "api.md").read_text().split("## Problems", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| ([\d, ]+) \| ([^|]+) \|", table, re.MULTILINE)
+    for error in set(_errors()) - {TarifaError}:
+        if "status" in vars(error):
+            assert any(str(error.status) in status and f"`{error.code}`" in codes for status, codes in rows)

@@ -24,6 +24,7 @@ from api.storage.ledger import Campaign, CouponLimits, campaign, coupon_limits, 
 from api.storage.ledger_audit import Work, require_balance, verify
 from api.storage.price_marks import Mark, Source
 from api.storage.store import Store
+from api.texts import LANGUAGES, texts
 from policies.serve.coupon_shelf import CouponShelf
 from policies.serve.uplift_offers import UpliftOffers
 from pricing.coupon_rules import CouponRule, CouponSettings
@@ -108,6 +109,23 @@ def test_who_did_not_agree_is_an_unknown_visitor(counter: Counter) -> None:
     ]
     assert menus[0] == menus[1] == menus[2]
     assert counter.left() == (0, 0)
+
+
+def test_a_coupon_for_known_customers_is_for_nobody_who_did_not_agree(counter: Counter) -> None:
+    """Without the rule all of them get `ten`; with it they hold nothing, and nothing tells them apart."""
+    made = shelf(np.array([[0.0, 0.0], [0.0, 0.0], [90.0, 0.0]]))
+    whoever = (cart("ben"), cart("nobody"), cart(""), cart("ana", opted_out=True))
+    counter.open(made)
+    assert [counter.told(body)["coupon_id"] for body in whoever] == ["ten"] * 4
+    held = counter.left()
+    coupons = tuple(replace(coupon, known_only=True) for coupon in made.book.coupons)
+    counter.open(replace(made, book=replace(made.book, coupons=coupons)))
+    found = [counter.told(body) for body in whoever]
+    assert {(one["coupon_id"], one["reason"]) for one in found} == {(None, "unknown_visitor")}
+    told = [counter.client.get(f"{URL}/{one['decision_id']}").json() for one in found]
+    assert all((one["menu"], one["known"]) == (told[0]["menu"], told[0]["known"]) for one in told)
+    assert counter.left() == held
+    assert counter.told(cart())["coupon_id"] == "ten", "Ana agreed"
 
 
 def test_the_same_key_gives_the_same_answer_and_keeps_its_money_once(counter: Counter) -> None:
@@ -222,6 +240,32 @@ def test_erasing_somebody_leaves_the_record_whole(counter: Counter) -> None:
     assert after["known"] is None
     assert after["coupon_id"] == "five"
     problem(counter.client.get(f"{URL}/{'0' * 32}"), 404, "unknown_coupon")
+
+
+def test_a_customer_can_read_why(counter: Counter) -> None:
+    counter.open(shelf(draws=20))
+
+    def why(who: str, language: str) -> list[str]:
+        url = f"{URL}/{counter.told(cart(who))['decision_id']}"
+        answer = counter.client.call("GET", url, headers={"Accept-Language": language})
+        assert answer.headers["Content-Language"] == language
+        found: list[str] = answer.json()["reasons"]
+        return found
+
+    assert why("ana", "en") == [
+        "This coupon was offered because for this cart it is expected to bring the shop more than it costs.",
+        "Earlier orders and visits were read for it, as agreed; that can be taken back at any time.",
+    ]
+    first, *_, last = why("ben", "es")
+    assert "No se ofreció ningún cupón: con este carrito" in first
+    assert last == "Para ello no se leyó nada personal."
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_rule_has_its_sentence(language: str) -> None:
+    told = texts(language)
+    said = [told.text("offer_reason", rule.label) for rule in CouponRule]
+    assert len(set(said)) == len(CouponRule)
 
 
 def test_thompson_says_with_what_chance(counter: Counter) -> None:

@@ -312,6 +312,7 @@ TOLD: dict[str, Any] = {
         {"coupon_id": None}, {"lines": [{"line_id": "1", "discount": -1}]},
         {"lines": [{"line_id": "1", "discount": 2600}]}, {"lines": [{"line_id": "other", "discount": 200}]},
         {"lines": [{"line_id": "1", "discount": 291}]}, {"lines": None}, {"expires_at": "soon"},
+        {"lines": [{"line_id": "1", "discount": 250}]}, {"reservation_id": None}, {"expires_at": None},
         {"expires_at": "2100-01-01T00:00:00"}, {"reason": 1}, {"personalised": "yes"},
     ],
 )  # fmt: skip
@@ -338,6 +339,17 @@ def test_a_price_shown_without_tax_may_be_less_than_what_comes_off() -> None:
         cart = Cart("us", (CartLine("1", "MUG", 930),), customer_id="ana")
         assert client.offer(cart).discount == 1000, "10.00 of 9.30 net, which are 11.25 with tax"
         assert client.offer(Cart("us", (CartLine("1", "MUG", 700),), customer_id="ana")) == Offer.none()
+
+
+@pytest.mark.parametrize("status", [204, 302, 304, 501, 520, 530])
+def test_what_somebody_between_answers_holds_up_no_checkout(status: int) -> None:
+    """A proxy that redirects, or has a status of its own for a service that is gone."""
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Location": "http://elsewhere/"})
+
+    with Client("http://tarifa", transport=httpx.MockTransport(handle), patience=SHORT) as client:
+        assert client.offer(CART) == Offer.none()
 
 
 def test_an_answer_that_cannot_be_decoded_holds_up_no_checkout() -> None:

@@ -27,6 +27,18 @@ from tests.pricing.test_coupon_decision import MENU, situation
 _WORTH = np.array([[0.0, 0.0], [0.0, 50.0], [-10.0, 0.0]])
 
 
+def test_a_column_that_came_later_leaves_the_shelves_of_before_as_they_were() -> None:
+    """Decisions name the fingerprint: where no coupon is for known customers only, nothing may change."""
+    before = "7611dc2dfeb8a9d59339736dcf9fd4941ad0b000bf173c3bab18d0bd7d919a60"
+    made = shelf()
+    assert made.fingerprint == before
+    coupons = tuple(replace(coupon, known_only=True) for coupon in made.book.coupons)
+    closed = replace(made, book=replace(made.book, coupons=coupons))
+    assert closed.fingerprint != before
+    assert CouponShelf.from_bytes(closed.to_bytes()).book.coupons == coupons
+    assert CouponShelf.from_bytes(made.to_bytes()).book.coupons == made.book.coupons
+
+
 def test_a_fingerprint_is_of_all_that_a_decision_follows_from() -> None:
     made = shelf(draws=4)
     again = CouponShelf.from_bytes(made.to_bytes())

@@ -104,7 +104,8 @@ def test_each_rule_forbids_what_it_is_about_and_nothing_else(
 
 
 def test_every_rule_is_tried_above_and_the_kill_switch_stops_all() -> None:
-    assert {rule for _, rule, _ in BROKEN} == set(CouponRule) - {CouponRule.COUPON_KILL_SWITCH}
+    by_coupon = {CouponRule.COUPON_KILL_SWITCH, CouponRule.UNKNOWN_VISITOR}
+    assert {rule for _, rule, _ in BROKEN} == set(CouponRule) - by_coupon
     bits = admit(situation(), CouponSettings(kill_switch=True))
     assert bits[0, 0].tolist() == [0, 1, 1]
     assert not admit(
@@ -112,6 +113,17 @@ def test_every_rule_is_tried_above_and_the_kill_switch_stops_all() -> None:
     ).any()
     ranks = [rule.kind for rule in CouponRule]
     assert ranks == sorted(ranks)
+
+
+def test_a_coupon_may_be_for_known_customers_only() -> None:
+    """Whoever did not agree is an unknown visitor; nobody who agreed ever notices the rule."""
+    s = situation(3, consented=np.array([True, False, True]))
+    assert not admit(s, CouponSettings()).any()
+    five, ten = MENU.coupons
+    closed = replace(s, menu=CouponMenu.of([five, replace(ten, known_only=True)]))
+    bit = int(CouponRule.UNKNOWN_VISITOR.bit)
+    found = [[0, 0, 0], [0, 0, bit], [0, 0, 0]]
+    assert admit(closed, CouponSettings()).tolist() == [found, found]
 
 
 def test_a_decision_says_what_was_wanted_and_what_forbade_it() -> None:

@@ -61,6 +61,14 @@ def test_a_book_says_what_coupons_are_in_the_shop_s_time(tmp_path: Path) -> None
     assert read.book.campaigns[0].budget == 10_000
 
 
+def test_a_coupon_is_for_everybody_unless_its_column_says_otherwise(tmp_path: Path) -> None:
+    assert not any(coupon.known_only for coupon in _read(tmp_path / "a").book.coupons)
+    head, off, ten, *_ = COUPONS.splitlines()
+    told = f"{head},known_only\n{off},true\n{ten},\n"
+    read = _read(tmp_path / "b", coupons=told)
+    assert [coupon.known_only for coupon in read.book.coupons] == [True, False]
+
+
 def test_goods_know_their_newest_cost_and_say_where_it_is_assumed(tmp_path: Path) -> None:
     """25 % tax: A cost 4.00 of late; B has no cost: .6 of 12.50 / 1.25; C and G were never sold."""
     goods = _read(tmp_path).book.goods

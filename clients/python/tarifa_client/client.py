@@ -21,7 +21,9 @@ from tarifa_client.redemptions import Line, Redemption, Reservation
 
 __all__ = ["Client", "Patience"]
 
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_AGAIN = frozenset({408, 425, 429})
+"""Beside 5xx, those of proxies (520 to 530) among them: nothing that the shop did wrong."""
+_REFUSED, _SERVER = 400, 500
 _VERSION = "0.1.0"
 
 
@@ -233,7 +235,7 @@ class Client:
             except httpx.RequestError as error:  # what cannot be decoded too
                 said = f"{type(error).__name__}: {error}"
             else:
-                if answer.status not in _AGAIN:
+                if answer.status < _SERVER and answer.status not in _AGAIN:
                     return _fine(answer)
                 said, waited = f"HTTP {answer.status}", answer.wait
             rest = max(self._rng.uniform(0.0, pause), waited)
@@ -262,6 +264,8 @@ class Client:
 def _fine(answer: _Answer) -> _Answer:
     if 200 <= answer.status < 300:
         return answer
+    if answer.status < _REFUSED:
+        raise Malformed(f"HTTP {answer.status} is no answer of Tarifa.")
     try:
         body = read_object(_json(answer))
     except Malformed:

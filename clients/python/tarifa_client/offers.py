@@ -142,15 +142,18 @@ class Offer:
         Raises
         ------
         Malformed
-            If it is none, or would raise a price or take off more than there is to pay.
+            If it is none, would raise a price, takes off more than there is to pay, or no money is kept
+            for it.
         """
         found = read_object(value)
         discount, expires = integer(found, "discount"), maybe(found, "expires_at")
         bought = {line.line_id: line.quantity for line in cart.lines}
         off = [(text(entry, "line_id"), integer(entry, "discount")) for entry in listed(found, "lines")]
         taken = tuple(Line(name, amount, bought.get(name, 1.0)) for name, amount in off)
-        coupon = maybe(found, "coupon_id")
+        coupon, reservation = maybe(found, "coupon_id"), maybe(found, "reservation_id")
         _require_lower(cart, discount, taken, coupon)
+        if coupon is not None and (reservation is None or expires is None):
+            raise Malformed(f"Coupon {coupon} comes without a reservation: nobody granted it.")
         rest = discount - sum(line.amount for line in taken)
         if rest:
             taken += (Line(_free_name(bought), rest),)
@@ -159,7 +162,7 @@ class Offer:
             coupon,
             discount,
             tuple(line for line in taken if line.amount),
-            maybe(found, "reservation_id"),
+            reservation,
             None if expires is None else _moment(expires),
             text(found, "reason"),
             personalised=flag(found, "personalised"),
@@ -190,6 +193,8 @@ def _require_lower(cart: Cart, discount: int, taken: tuple[Line, ...], coupon: s
             raise Malformed(f"A discount of {line.amount} on line {line.line_id} is no offer.")
     if sum(line.amount for line in taken) > discount:
         raise Malformed("The discounts of the lines are more than the whole.")
+    if discount - sum(line.amount for line in taken) > cart.shipping:
+        raise Malformed(f"More than the lines say is taken off than shipping costs ({cart.shipping}).")
 
 
 def _moment(said: str) -> dt.datetime:
