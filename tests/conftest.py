@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from simulators.importers.complete_journey import import_complete_journey
-from tests.once import once
+from simulators.one_thread import compute_on_one_thread
+
+compute_on_one_thread()
+
+from simulators.importers.complete_journey import import_complete_journey  # noqa: E402 - NumPy comes after it
+from tests.once import once  # noqa: E402 - the same
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # In the background an interrupt is ignored, children inherit that, and tests interrupt theirs.
