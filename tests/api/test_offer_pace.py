@@ -353,9 +353,8 @@ def test_a_store_of_an_older_program_gets_the_indices(tmp_path: Path) -> None:
     again = Campaigning(tmp_path, shelf(9_000))
     with again.store.database.reading() as connection:
         for query, name in ((_SEEN, "offers_by_time"), (_ENDED, "reservations_offered")):
-            plan = connection.execute(
-                text(f"EXPLAIN QUERY PLAN {query._sql}"), {**query._fixed, "now": 1}
-            ).all()
+            sql, fixed = query._compiled
+            plan = connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"), {**fixed, "now": 1}).all()
             assert name in str(plan)
             assert "TEMP B-TREE" not in str(plan)
     again.close()
