@@ -50,8 +50,11 @@ class CustomerKey:
         Raises
         ------
         UsageError
-            If there is no key, or nobody is named.
+            If there is no key, nobody is named, or the identity has a line break: then it could be that of
+            a session.
         """
+        if "\n" in identity.strip():
+            raise UsageError("customer: a name has no line break.", todo="Name one customer.")
         return self._hidden(identity)
 
     def anonymous(self, session: str) -> str:

@@ -297,6 +297,9 @@ def test_customers_are_known_by_the_pseudonyms_of_imported_data_and_can_be_forgo
         assert verify(connection) == before + 1, "the chain is whole, and longer by the erasure"
     with pytest.raises(UsageError, match="no key"):
         CustomerKey().customer("ana")
+    with pytest.raises(UsageError, match="line break"):
+        KEY.customer("anonymous\nana")  # would be the session "ana"
+    assert KEY.anonymous("ana") != KEY.customer("ana\n") == KEY.customer("ana")
 
 
 def test_a_store_of_schema_4_gets_a_ledger(tmp_path: Path) -> None:
