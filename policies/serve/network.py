@@ -26,6 +26,9 @@ __all__ = ["NetworkPolicy", "cell_mass"]
 
 _NAMES = tuple(feature.name for feature in FEATURES)
 
+_BLOCK = 64
+"""Rows that are multiplied at once."""
+
 
 @dataclass(frozen=True)
 class NetworkPolicy(Stored):
@@ -94,11 +97,20 @@ class NetworkPolicy(Stored):
         return self.features
 
     def latent(self, features: Floats) -> Floats:
-        """Return the mean latent [B, N] for features [B, N, F], before it is kept within -1 to 1."""
-        x = np.clip((features - self.centre) / self.scale, -5.0, 5.0)
+        """Return the mean latent [B, N] for features [B, N, F], before it is kept within -1 to 1.
+
+        Rows are multiplied by blocks of one size, the last filled with zeros: how a library adds up depends
+        on the shape of a product, and no price may depend on how many other products there are.
+        """
+        *lead, F = features.shape
+        rows = math.prod(lead)
+        filled = np.zeros((-(-rows // _BLOCK) * _BLOCK, F))
+        filled[:rows] = np.clip((features - self.centre) / self.scale, -5.0, 5.0).reshape(rows, F)
+        x: Floats = filled.reshape(-1, _BLOCK, F)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = np.tanh(x @ weight + bias)
-        return np.asarray((x @ self.weights[-1] + self.biases[-1])[..., 0])
+        out: Floats = (x @ self.weights[-1] + self.biases[-1]).reshape(-1)[:rows].reshape(lead)
+        return out
 
     def choose(self, situation: Situation, allowed: Bools) -> Choice:
         """Return the nearest allowed rung or its cell masses; see :class:`pricing.policy.Policy`.

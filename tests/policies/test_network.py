@@ -75,6 +75,17 @@ def test_the_order_and_the_number_of_products_do_not_matter() -> None:
         np.testing.assert_array_equal(again, chosen[:, turned])
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 7, 27, 63, 64, 65, 130, 1000])
+def test_a_row_is_worth_the_same_alone_and_among_any_number(rows: int) -> None:
+    policy = a_network()
+    features = np.random.default_rng(rows).normal(size=(1, rows, len(policy.features)))
+    together = policy.latent(features)
+    apart = np.array([policy.latent(features[:, [row]])[0, 0] for row in range(rows)])
+    np.testing.assert_array_equal(together[0], apart)
+    np.testing.assert_array_equal(policy.latent(features[:, ::-1])[0, ::-1], apart)
+    np.testing.assert_array_equal(policy.latent(features.reshape(rows, 1, -1))[:, 0], apart)
+
+
 def test_the_price_is_the_one_that_the_environment_would_set() -> None:
     scenario, _ = toy_scenario(9, 3, horizon=4)
     policy = a_network(1)
